@@ -1,0 +1,47 @@
+"""Outputs appear whole or not at all: write beside the target, flush, rename."""
+import errno
+import os
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+
+from stages.lib.mistakes import Mistake
+
+
+@contextmanager
+def publish(target: Path):
+    """Yield a path to write a file or folder at; it becomes `target` when the block ends well.
+
+    On any exception nothing is left behind and an older `target` is untouched.
+    Raises Mistake when the disk is full.
+    """
+    target = Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.with_name(f".{target.name}.{os.getpid()}.part")
+    _remove(draft)
+    try:
+        yield draft
+        replace(draft, target)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise Mistake(f"{target}: the disk is full; free some space and run again (nothing half-written was kept)")
+        raise
+    finally:
+        _remove(draft)
+
+
+def replace(draft: Path, target: Path) -> None:
+    """Move a finished file or folder onto `target`, flushed to disk first, across file systems if need be."""
+    for path in [draft, *draft.rglob("*")] if draft.is_dir() else [draft]:
+        if path.is_file():
+            with open(path, "rb+") as handle:
+                os.fsync(handle.fileno())
+    _remove(target)
+    shutil.move(str(draft), str(target))
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
