@@ -17,7 +17,7 @@ def publish(target: Path):
     """
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f".{target.name}.{os.getpid()}.part")
+    draft = target.with_name(f".{target.name}.part")
     _remove(draft)
     try:
         yield draft

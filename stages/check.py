@@ -1,0 +1,69 @@
+"""Check: the whole of params.yaml, before anything heavy runs."""
+from pathlib import Path
+
+import click
+
+from stages.lib import params, tuning
+from stages.lib.mistakes import Mistake
+from stages.lib.publish import publish
+
+
+@click.command()
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="a constant, once all is well")
+def main(out: Path) -> None:
+    """Check every name and number of params.yaml, and what can be known of sources without fetching them.
+
+    Stops with one line at the first mistake. Legal but telling settings are printed as warnings, which the report
+    repeats. The file written is always the same: every stage depends on it and none runs again because of it.
+    """
+    study = params.load()
+    for measure in study.measures:
+        _check_measure(measure)
+    for name, corpus in study.corpora.items():
+        kind, _, place = corpus.source.partition(":")
+        if kind == "beir" and not Path(place).is_dir():
+            raise Mistake(f"corpora.{name}.source: there is no folder {place}")
+    for name, row in study.retrievers.items():
+        if study.tunes[row.tune].kind == "lora":
+            _check_modules(f"retrievers.{name}", study.checkpoints[row.start], study.tunes[row.tune])
+    for warning in study.warnings():
+        click.echo(f"warning: {warning}", err=True)
+    with publish(out) as draft:
+        draft.write_text("params.yaml was checked\n")
+
+
+def _check_measure(measure: str) -> None:
+    import ir_measures
+    try:
+        ir_measures.parse_measure(measure)
+    except (NameError, ValueError) as error:
+        raise Mistake(f"measures: '{measure}' is not a measure of ir_measures ({error})")
+
+
+def _check_modules(where: str, checkpoint, tune) -> None:
+    """A LoRA module that is not in the model, found from the header of weights that are already on this machine."""
+    weights = _local_weights(checkpoint.source)
+    if weights:
+        try:
+            tuning.lora_parameters(tuning.stored_shapes(weights), tune.rank, tune.modules)
+        except Mistake as mistake:
+            raise Mistake(f"{where}: {mistake}")
+
+
+def _local_weights(source: str) -> Path | None:
+    from importlib import metadata
+    kind, _, place = source.partition(":")
+    if kind == "folder":
+        found = [Path(place) / "model.safetensors"]
+    elif kind == "package":
+        try:
+            found = [Path(file.locate()) for file in metadata.files(place) or [] if file.name == "model.safetensors"]
+        except metadata.PackageNotFoundError:
+            raise Mistake(f"the package {place} is not installed; pip install -r requirements.lock")
+    else:
+        found = []
+    return next((path for path in found if path.is_file()), None)
+
+
+if __name__ == "__main__":
+    main()

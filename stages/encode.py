@@ -1,0 +1,76 @@
+"""Encode: one row's vectors of one corpus."""
+import json
+from pathlib import Path
+
+import click
+import pyarrow.parquet as pq
+
+from stages.lib import costs, encoding, fingerprint, lexical, params, runs, scratch, starts
+from stages.lib.publish import publish, replace
+
+
+@click.command()
+@click.argument("row")
+@click.argument("corpus")
+@click.option("--model", type=click.Path(exists=True, path_type=Path), required=True, help="the row's models")
+@click.option("--collection", type=click.Path(exists=True, path_type=Path), required=True, help="the corpus")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="folder of indexes, one a trained copy")
+def main(row: str, corpus: str, model: Path, collection: Path, out: Path) -> None:
+    """Encode the passages and queries of CORPUS with every trained copy of ROW.
+
+    Writes, for each copy, docs.npy (one unit vector a passage, row number = document number) and topics/<split>.npy;
+    for BM25 its inverted index; for a published run its rows. Work that was killed goes on where it stopped.
+    """
+    index = params.load().index
+    with publish(out) as draft:
+        for copy in starts.replicates(model):
+            name = f"{row}.{corpus}.{copy.name}"
+            home = draft / copy.name
+            home.mkdir(parents=True)
+            match starts.shape(copy):
+                case {"shape": "lexical", "k1": k1, "b": b}:
+                    texts = pq.read_table(collection / "docs.parquet", columns=["text"])["text"].to_pylist()
+                    lexical.build(texts, home / "bm25", k1, b)
+                case {"shape": "run", "corpus": judged, "split": split}:
+                    if judged == corpus:
+                        runs.write([runs.from_trec(next(copy.glob("run.*")))], home / f"{split}.parquet")
+                    else:
+                        (home / "empty").touch()
+                case _:
+                    _encode_copy(name, copy, collection, home, index)
+
+
+def _encode_copy(name: str, copy: Path, collection: Path, home: Path, index) -> None:
+    """Encode with one model in a workspace that survives a kill, then move the finished files into `home`."""
+    cap = json.loads((collection / "docs.json").read_text())["tokens"]
+    sources = [collection / "docs.parquet", *sorted((collection / "topics").glob("*.parquet"))]
+    key = fingerprint.of_values(fingerprint.of_folder(copy), [fingerprint.of_file(path) for path in sources],
+                                cap, index.model_dump())
+    clock = costs.Clock()
+    with scratch.workspace("encode", key) as work:
+        model = encoding.load_encoder(copy, cap)
+        figures = {"load_seconds": clock.lap()}
+        (work / "topics").mkdir(exist_ok=True)
+        (home / "topics").mkdir()
+        targets = [path.relative_to(collection).with_suffix(".npy") for path in sources]
+        for path, target in zip(sources, targets):
+            rows = _encode_file(model, path, work / target, index, f"{name} {target.stem}")
+            figures[f"{target.stem}_per_second"] = rows / clock.lap()
+        for target in targets:
+            replace(work / target, home / target)
+    costs.record("encode", name, **figures)
+
+
+def _encode_file(model, path: Path, target: Path, index, label: str) -> int:
+    """Encode the texts of one parquet file; returns how many there are."""
+    from tqdm import tqdm
+    file = pq.ParquetFile(path)
+    rows = file.metadata.num_rows
+    shards = (batch["text"].to_pylist() for batch in file.iter_batches(index.block, columns=["text"]))
+    with tqdm(total=rows, desc=label, unit="text", mininterval=2) as bar:
+        encoding.encode_to_file(model, shards, rows, target, index.dtype, index.batch_tokens, bar.update)
+    return rows
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""Evaluate: every row's runs against the judgments, and against the base."""
+import json
+import shutil
+from pathlib import Path
+
+import click
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stages.lib import comparing, measuring, params, runs
+from stages.lib.mistakes import Mistake
+from stages.lib.publish import publish
+
+KEYS = ["row", "copy", "corpus", "split", "query_id"]
+folder = click.Path(exists=True, file_okay=False, path_type=Path)
+output = click.Path(path_type=Path)
+
+
+@click.command()
+@click.option("--runs", "ranked", type=folder, required=True, help="runs of all rows")
+@click.option("--corpora", type=folder, required=True, help="the corpora, with their judgments")
+@click.option("--queries", type=output, required=True, help="per-query values, parquet")
+@click.option("--results", type=output, required=True, help="means, changes and intervals, JSON")
+@click.option("--metrics", type=output, required=True, help="at most four figures a row, for dvc metrics")
+def main(ranked: Path, corpora: Path, queries: Path, results: Path, metrics: Path) -> None:
+    """Measure every run with graded judgments and say by how much each row differs from the base.
+
+    A row's value is the mean over its seeds; the change is judged query by query, with an interval over clusters of
+    queries. Runs of rows that params.yaml no longer has are removed.
+    """
+    study = params.load()
+    _forget(ranked, study.retrievers)
+    table, clusters = _per_query(study, ranked, corpora)
+    rows = _results(study, table, clusters)
+    with publish(queries) as draft:
+        pq.write_table(table, draft, compression="zstd", compression_level=19)
+    with publish(results) as draft:
+        draft.write_text(json.dumps(rows, indent=1) + "\n")
+    with publish(metrics) as draft:
+        draft.write_text(json.dumps(_metrics(study.report, study.retrievers, rows), indent=2) + "\n")
+
+
+def _forget(ranked: Path, rows: dict) -> None:
+    for stray in sorted(path for path in ranked.iterdir() if path.name not in rows):
+        click.echo(f"{stray}: params.yaml has no such row any more; its runs are removed")
+        shutil.rmtree(stray)
+
+
+def _per_query(study, ranked: Path, corpora: Path) -> tuple[pa.Table, dict]:
+    """All per-query values as one table, and query -> cluster for each (corpus, split)."""
+    parts, clusters = [], {}
+    for corpus, collection in study.corpora.items():
+        for split, rules in collection.judged.items():
+            topics = pq.read_table(corpora / corpus / "topics" / f"{split}.parquet").to_pydict()
+            clusters[corpus, split] = dict(zip(topics["query_id"], topics["cluster"]))
+            qrels = pq.read_table(corpora / corpus / "qrels" / f"{split}.parquet")
+            for row in study.retrievers:
+                for path in sorted((ranked / row / corpus).glob(f"*/{split}.parquet")):
+                    found = measuring.per_query(runs.read(path), qrels, study.measures, rules.rel)
+                    ids = list(found[study.measures[0]])
+                    same = {"row": row, "copy": path.parent.name, "corpus": corpus, "split": split}
+                    columns = {key: pa.array([value] * len(ids)).dictionary_encode() for key, value in same.items()}
+                    values = {name: pa.array([found[name][i] for i in ids], pa.float32()) for name in study.measures}
+                    parts.append(pa.table({**columns, "query_id": ids, **values}))
+    if not any((part["row"][0].as_py() == study.report.base) for part in parts):
+        raise Mistake(f"report.base: there is no run of '{study.report.base}' in {ranked}")
+    return pa.concat_tables(parts).unify_dictionaries(), clusters
+
+
+def _results(study, table: pa.Table, clusters: dict) -> list[dict]:
+    """One entry for each row, corpus, split and measure: mean over seeds, spread, and the change against the base."""
+    frame = table.to_pandas()
+    rows = []
+    for (corpus, split), part in frame.groupby(["corpus", "split"], sort=False, observed=True):
+        base = part[part["row"] == study.report.base].set_index("query_id")
+        for row in study.retrievers:
+            copies = part[part["row"] == row]
+            if copies.empty:
+                continue
+            for measure in study.measures:
+                by_seed = copies.groupby("copy", observed=True)[measure].mean()
+                mean = copies.groupby("query_id", sort=False, observed=True)[measure].mean()
+                entry = {"row": row, "corpus": corpus, "split": split, "measure": measure,
+                         "value": _round(by_seed.mean()), "seeds": len(by_seed),
+                         "spread": _round(by_seed.std(ddof=1)) if len(by_seed) > 1 else None,
+                         "by_copy": {copy: _round(value) for copy, value in by_seed.items()}}
+                if row != study.report.base and len(base):
+                    against = base[measure].loc[mean.index].to_numpy()
+                    groups = np.array([clusters[corpus, split][query] for query in mean.index])
+                    found = comparing.change(mean.to_numpy(), against, groups)
+                    entry |= {key: _round(value) for key, value in found.items()}
+                    entry["base"] = _round(against.mean())
+                rows.append(entry)
+    return rows
+
+
+def _metrics(report, rows: dict, results: list[dict]) -> dict:
+    """{row: {measure, change against base in per cent}} on the primary split and on the one out of domain."""
+    found: dict[str, dict[str, float]] = {row: {} for row in rows}
+    for place, prefix in ((report.primary, ""), (report.outside, "ood ")):
+        for entry in results:
+            if place and (entry["corpus"], entry["split"], entry["measure"]) == (
+                    place.corpus, place.split, place.measure):
+                figures = found[entry["row"]]
+                figures[f"{prefix}{place.measure}"] = round(entry["value"], 4)
+                figures[f"{prefix}vs base %"] = round(per_cent(entry), 2)
+    return {row: figures for row, figures in found.items() if figures}
+
+
+def per_cent(entry: dict, key: str = "difference") -> float:
+    """A figure of a results entry in per cent of the base's value; 0 for the base itself."""
+    return 100 * entry[key] / entry["base"] if entry.get("base") else 0.0
+
+
+def _round(value):
+    return round(float(value), 6) if isinstance(value, float) else value
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""Measures of a run by ir_measures, query by query, with graded judgments and one tie rule: the run's own order."""
+import pyarrow as pa
+
+
+def per_query(run: pa.Table, qrels: pa.Table, measures: list[str], rel: int) -> dict[str, dict[str, float]]:
+    """measure -> query_id -> value, for every judged query; a query that the run leaves out gets 0.
+
+    `rel` is the lowest grade that counts as relevant in measures that need one (not nDCG), unless a measure names its
+    own. The providers break ties of score in opposite orders, so they are handed scores made from ranks.
+    """
+    import ir_measures
+    named = {_with_threshold(ir_measures.parse_measure(name), rel): name for name in measures}
+    judged: dict[str, dict[str, int]] = {}
+    for query, passage, grade in zip(*(qrels[name].to_pylist() for name in ("query_id", "doc_id", "grade"))):
+        judged.setdefault(query, {})[passage] = grade
+    found = {name: dict.fromkeys(judged, 0.0) for name in measures}
+    for metric in ir_measures.iter_calc(list(named), judged, _ranked(run, judged)):
+        if metric.query_id in judged:
+            found[named[metric.measure]][metric.query_id] = metric.value
+    return found
+
+
+def _with_threshold(measure, rel: int):
+    return measure(rel=rel) if "rel" in measure.SUPPORTED_PARAMS and "rel" not in measure.params else measure
+
+
+def _ranked(run: pa.Table, judged: dict) -> dict[str, dict[str, float]]:
+    """query -> passage -> a score that falls by one with each rank."""
+    ranked: dict[str, dict[str, float]] = {}
+    for query, passage in zip(run["query_id"].to_pylist(), run["doc_id"].to_pylist()):
+        if query in judged:
+            line = ranked.setdefault(query, {})
+            line[passage] = -float(len(line))
+    return ranked
