@@ -61,7 +61,7 @@ def _per_query(study, ranked: Path, corpora: Path) -> tuple[pa.Table, dict]:
                     ids = list(found[study.measures[0]])
                     same = {"row": row, "copy": path.parent.name, "corpus": corpus, "split": split}
                     columns = {key: pa.array([value] * len(ids)).dictionary_encode() for key, value in same.items()}
-                    values = {name: pa.array([found[name][i] for i in ids], pa.float32()) for name in study.measures}
+                    values = {name: pa.array([found[name][i] for i in ids], pa.float64()) for name in study.measures}
                     parts.append(pa.table({**columns, "query_id": ids, **values}))
     if not any((part["row"][0].as_py() == study.report.base) for part in parts):
         raise Mistake(f"report.base: there is no run of '{study.report.base}' in {ranked}")

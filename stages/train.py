@@ -36,7 +36,7 @@ def main(row: str, start: Path, triplets: Path, out: Path, log: Path) -> None:
             made = []
             for seed in study.seeds:
                 lesson = triplets / f"seed-{seed}.parquet"
-                key = _key(start, lesson, names.tune, tune, fit, seed, study.curve)
+                key = _key(start, lesson, names.tune, tune, fit, seed, study.curve.every)
                 work = stack.enter_context(scratch.workspace("train", key))
                 if not (work / "finished.json").exists():
                     click.echo(f"{row}: seed {seed}")
@@ -66,8 +66,7 @@ def _train(row: str, seed: int, start: Path, lesson: Path, tune, fit, study, wor
     click.echo(f"{row}: {trainable:,} of {total:,} parameters are trained ({100 * trainable / total:.3f} %)")
     before = tuning.snapshot(model)
     data = Dataset(losses.columns(pq.read_table(lesson), fit.loss))
-    watch = watching.callback(watching.read_sample(lesson.parent / "watch"), study.curve.every,
-                              study.index.batch_tokens)
+    watch = watching.callback(watching.read_sample(lesson.parent / "watch"), study.curve.every)
     trainer = SentenceTransformerTrainer(model=model, args=_arguments(tune, fit, seed, study.curve.every, work),
                                          train_dataset=data, loss=losses.build(model, fit.loss), callbacks=[watch])
     resumed = _last_checkpoint(work)
@@ -96,7 +95,7 @@ def _arguments(tune, fit, seed: int, every: int, work: Path):
         learning_rate=tune.lr, weight_decay=fit.weight_decay, max_grad_norm=fit.clip, warmup_steps=fit.warmup,
         lr_scheduler_type="linear", optim="adamw_torch", seed=seed, data_seed=seed, batch_sampler=sampler,
         bf16=fit.precision == "bfloat16", fp16=fit.precision == "float16", save_strategy="steps", save_steps=every,
-        save_total_limit=1, logging_strategy="steps", logging_steps=1, report_to="none", dataloader_num_workers=0)
+        save_total_limit=1, logging_strategy="steps", logging_steps=1, report_to="none", dataloader_pin_memory=False)
 
 
 def _save(row: str, seed: int, model, start: Path, lesson: Path, tune, fit, folder: Path) -> None:
@@ -118,12 +117,12 @@ def _save(row: str, seed: int, model, start: Path, lesson: Path, tune, fit, fold
         row, seed, tune.model_dump(), fit.model_dump(), starts.shape(start), fingerprint.of_file(lesson)))
 
 
-def _key(start: Path, lesson: Path, kind: str, tune, fit, seed: int, curve) -> str:
+def _key(start: Path, lesson: Path, kind: str, tune, fit, seed: int, every: int) -> str:
     """What a half-trained copy belongs to: its inputs, its recipe, the code and the libraries that train it."""
     code = [fingerprint.of_file(Path(module.__file__)) for module in (losses, tuning, watching)]
     versions = [metadata.version(name) for name in ("torch", "transformers", "sentence-transformers", "peft")]
     return fingerprint.of_values(fingerprint.of_folder(start), fingerprint.of_file(lesson), kind, tune.model_dump(),
-                                 fit.model_dump(), seed, curve.model_dump(), code, versions)
+                                 fit.model_dump(), seed, every, code, versions)
 
 
 def _last_checkpoint(work: Path) -> str | None:

@@ -45,3 +45,9 @@ def latencies(**models) -> dict[str, float]:
             model.encode(queries, batch_size=64, show_progress_bar=False)
             rounds[name].append(clock.seconds() / len(queries) * 1000)
     return {f"{name}_ms": statistics.median(seconds[1:]) for name, seconds in rounds.items()}
+
+
+def recorded() -> list[dict]:
+    """All figures on disk, each with the stage and the name it was recorded under."""
+    return [{"stage": path.parent.name, "name": path.stem, **json.loads(path.read_text())}
+            for path in sorted(ROOT.glob("*/*.json"))]

@@ -9,6 +9,8 @@ import numpy as np
 def load_encoder(folder: Path, tokens: int | None = None):
     """A SentenceTransformer from a folder, on the GPU where there is one, its texts cut at `tokens` if given."""
     from sentence_transformers import SentenceTransformer
+    from transformers.utils import logging
+    logging.disable_progress_bar()
     model = SentenceTransformer(str(folder), local_files_only=True)
     if tokens:
         model.max_seq_length = tokens

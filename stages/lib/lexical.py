@@ -21,7 +21,10 @@ def top_k(texts: list[str], folder: Path, depth: int) -> tuple[np.ndarray, np.nd
     scores = np.zeros((len(texts), depth), dtype=np.float32)
     rows = np.full((len(texts), depth), -1, dtype=np.int64)
     for at, tokens in enumerate(queries):
-        found = index.get_scores([token for token in tokens if token in index.vocab_dict])
+        known = [token for token in tokens if token in index.vocab_dict]
+        if not known:
+            continue
+        found = index.get_scores(known)
         best = np.argsort(-found, kind="stable")[:depth]
         best = best[found[best] > 0]
         scores[at, :len(best)], rows[at, :len(best)] = found[best], best

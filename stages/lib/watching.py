@@ -4,6 +4,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
+BATCH_TOKENS = 2048
+
 
 def read_sample(folder: Path) -> dict | None:
     """{"queries": texts, "passages": texts, "relevant": boolean (queries, passages)}; None where nothing is watched."""
@@ -25,7 +27,7 @@ def mean_reciprocal_rank(scores: np.ndarray, relevant: np.ndarray, depth: int = 
     return float(np.mean(np.where(ranked.any(axis=1), 1 / (first + 1), 0)))
 
 
-def callback(sample: dict | None, every: int, batch_tokens: int):
+def callback(sample: dict | None, every: int):
     """A trainer callback that appends {"step", "RR@10"} to the trainer's own history, which its checkpoints keep."""
     from transformers import TrainerCallback
 
@@ -45,8 +47,8 @@ def callback(sample: dict | None, every: int, batch_tokens: int):
                 return
             training = model.training
             model.eval()
-            queries = encoding.encode(model, sample["queries"], batch_tokens)
-            passages = encoding.encode(model, sample["passages"], batch_tokens)
+            queries = encoding.encode(model, sample["queries"], BATCH_TOKENS)
+            passages = encoding.encode(model, sample["passages"], BATCH_TOKENS)
             model.train(training)
             found = mean_reciprocal_rank(queries @ passages.T, sample["relevant"])
             state.log_history.append({"step": state.global_step, "RR@10": round(found, 6)})

@@ -1,0 +1,57 @@
+"""Report: the study's tables, in Markdown."""
+import json
+from pathlib import Path
+
+import click
+
+from stages.lib import costs, params, tables
+from stages.lib.mistakes import Mistake
+from stages.lib.publish import publish
+
+folder = click.Path(exists=True, file_okay=False, path_type=Path)
+file = click.Path(exists=True, dir_okay=False, path_type=Path)
+output = click.Path(path_type=Path)
+
+
+@click.command()
+@click.option("--results", type=file, required=True, help="means, changes and intervals, JSON")
+@click.option("--training", type=folder, required=True, help="training logs, one a row")
+@click.option("--projection", type=file, required=True, help="figures of the shared projection, JSON")
+@click.option("--corpora", type=folder, required=True, help="the corpora, with their cards")
+@click.option("--out", type=output, required=True, help="the whole report")
+@click.option("--table", type=output, required=True, help="its first table, which the README repeats")
+def main(results: Path, training: Path, projection: Path, corpora: Path, out: Path, table: Path) -> None:
+    """Write the report: what fell and by how much, every measure, training, the space, the collections.
+
+    The costs of the stages (seconds, rates, memory: different in every run) go to costs.md beside it, which is no
+    output of any stage.
+    """
+    study = params.load()
+    entries = json.loads(results.read_text())
+    logs = {row: _log(training, row) for row in study.retrievers}
+    cards = {corpus: json.loads((corpora / corpus / "card.json").read_text()) for corpus in study.corpora}
+    first = tables.degradation(entries, study.report, study.retrievers, study.seeds)
+    with publish(table) as draft:
+        draft.write_text(first)
+    with publish(out) as draft:
+        draft.write_text("\n".join([
+            "# Report\n", *[f"> **Warning:** {warning}.\n" for warning in study.warnings()], first,
+            "![Change against the base](figures/degradation.png)\n", "## Every measure\n",
+            tables.measures(entries, study.corpora, study.retrievers, study.measures), "## Training\n",
+            tables.training(logs, study.retrievers), "![Loss and validation](figures/curves.png)\n",
+            "## The space\n", tables.space(json.loads(projection.read_text())),
+            "![One projection of all rows](figures/umap.png)\n", "## Collections\n", tables.collections(cards)]))
+    with publish(out.with_name("costs.md")) as draft:
+        draft.write_text("# Costs\n\nWhat the stages cost when they last ran, on the machine named; no stage depends "
+                         "on these figures.\n\n" + tables.costs(costs.recorded()))
+
+
+def _log(training: Path, row: str) -> dict:
+    path = training / f"{row}.json"
+    if not path.is_file():
+        raise Mistake(f"{path}: the training log of row '{row}' is missing; run dvc repro")
+    return json.loads(path.read_text())
+
+
+if __name__ == "__main__":
+    main()

