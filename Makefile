@@ -8,9 +8,9 @@ reproduce: .venv/ready
 test: .venv/ready
 	PATH="$(CURDIR)/.venv/bin:$$PATH" python -m pytest
 
-# Put the study's table into the README.
+# Put the study's table into the README and the data card.
 readme: .venv/ready
-	.venv/bin/python -m tests.readme
+	.venv/bin/python -m tests.test_readme
 
 .venv/ready: requirements.lock
 	$(PYTHON) -m venv .venv

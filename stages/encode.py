@@ -64,7 +64,7 @@ def _encode_copy(name: str, copy: Path, collection: Path, home: Path, index) -> 
 def _encode_file(model, path: Path, target: Path, index, label: str) -> int:
     """Encode the texts of one parquet file; returns how many there are."""
     from tqdm import tqdm
-    file = pq.ParquetFile(path)
+    file = pq.ParquetFile(path, memory_map=True)
     rows = file.metadata.num_rows
     shards = (batch["text"].to_pylist() for batch in file.iter_batches(index.block, columns=["text"]))
     with tqdm(total=rows, desc=label, unit="text", mininterval=2) as bar:

@@ -1,6 +1,5 @@
 """Evaluate: every row's runs against the judgments, and against the base."""
 import json
-import shutil
 from pathlib import Path
 
 import click
@@ -8,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages.lib import comparing, measuring, params, runs
+from stages.lib import comparing, leftovers, measuring, params, runs
 from stages.lib.mistakes import Mistake
 from stages.lib.publish import publish
 
@@ -27,10 +26,11 @@ def main(ranked: Path, corpora: Path, queries: Path, results: Path, metrics: Pat
     """Measure every run with graded judgments and say by how much each row differs from the base.
 
     A row's value is the mean over its seeds; the change is judged query by query, with an interval over clusters of
-    queries. Runs of rows that params.yaml no longer has are removed.
+    queries. What params.yaml no longer names is removed.
     """
     study = params.load()
-    _forget(ranked, study.retrievers)
+    for line in [*leftovers.remove(corpora, study.corpora), *leftovers.remove(ranked, study.retrievers, study.corpora)]:
+        click.echo(line)
     table, clusters = _per_query(study, ranked, corpora)
     rows = _results(study, table, clusters)
     with publish(queries) as draft:
@@ -39,12 +39,6 @@ def main(ranked: Path, corpora: Path, queries: Path, results: Path, metrics: Pat
         draft.write_text(json.dumps(rows, indent=1) + "\n")
     with publish(metrics) as draft:
         draft.write_text(json.dumps(_metrics(study.report, study.retrievers, rows), indent=2) + "\n")
-
-
-def _forget(ranked: Path, rows: dict) -> None:
-    for stray in sorted(path for path in ranked.iterdir() if path.name not in rows):
-        click.echo(f"{stray}: params.yaml has no such row any more; its runs are removed")
-        shutil.rmtree(stray)
 
 
 def _per_query(study, ranked: Path, corpora: Path) -> tuple[pa.Table, dict]:
@@ -104,13 +98,8 @@ def _metrics(report, rows: dict, results: list[dict]) -> dict:
                     place.corpus, place.split, place.measure):
                 figures = found[entry["row"]]
                 figures[f"{prefix}{place.measure}"] = round(entry["value"], 4)
-                figures[f"{prefix}vs base %"] = round(per_cent(entry), 2)
+                figures[f"{prefix}vs base %"] = round(comparing.per_cent(entry, entry.get("difference", 0)), 2)
     return {row: figures for row, figures in found.items() if figures}
-
-
-def per_cent(entry: dict, key: str = "difference") -> float:
-    """A figure of a results entry in per cent of the base's value; 0 for the base itself."""
-    return 100 * entry[key] / entry["base"] if entry.get("base") else 0.0
 
 
 def _round(value):

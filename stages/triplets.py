@@ -101,7 +101,7 @@ def _texts(docs: Path, *wanted: pa.ChunkedArray) -> dict[str, str]:
     """doc_id -> text of the wanted passages, read in batches so that the corpus is never in memory."""
     ids = pa.array(sorted(set().union(*(column.to_pylist() for column in wanted))), pa.string())
     found = {}
-    for batch in pq.ParquetFile(docs).iter_batches(100_000):
+    for batch in pq.ParquetFile(docs, memory_map=True).iter_batches(100_000):
         hit = batch.filter(pc.is_in(batch["doc_id"], value_set=ids))
         found.update(zip(hit["doc_id"].to_pylist(), hit["text"].to_pylist()))
     return found

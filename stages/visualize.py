@@ -6,7 +6,7 @@ import click
 import numpy as np
 import pyarrow.parquet as pq
 
-from stages.lib import params, pictures, projection
+from stages.lib import leftovers, params, pictures, projection
 from stages.lib.mistakes import Mistake
 from stages.lib.publish import publish
 
@@ -31,6 +31,8 @@ def main(indexes: Path, corpora: Path, training: Path, results: Path, out: Path,
     """
     study = params.load()
     rows, base = list(study.retrievers), study.report.base
+    for line in [*leftovers.remove(indexes, rows, study.corpora), *leftovers.remove(training, rows)]:
+        click.echo(line)
     entries = _results(results, rows)
     logs = _logs(training, rows)
     copies = _copies(indexes, rows, study.umap.corpus)

@@ -13,7 +13,7 @@ from stages.lib.docstrings import collect, harvest, read, summary_and_narrative
 from stages.lib.mistakes import Mistake
 from stages.lib.near_duplicates import representatives, shingles
 
-IN_DOMAIN = ("networkx", "numpy", "scikit-learn", "scipy"), (("train", 35), ("dev", 10), ("test", 55))
+IN_DOMAIN = ("networkx", "numpy", "scikit-learn", "scipy"), (("train", 40), ("dev", 10), ("test", 50))
 OUT_OF_DOMAIN = ("fonttools", "matplotlib", "pillow"), (("test", 100),)
 
 
@@ -104,7 +104,7 @@ def test_a_planted_near_duplicate_is_merged_and_its_query_dropped(tmp_path):
         ("q:fake.first.rows", "fake.first.rows", 1), ("q:fake.third.again", "fake.first.rows", 1)]]
 
 
-def test_a_passage_that_holds_its_query_teaches_and_judges_nothing(tmp_path):
+def test_a_passage_that_holds_its_query_is_left_out(tmp_path):
     doc = f"Skip the blank rows.\n\n    To skip the blank rows is the rule. {NARRATIVE}"
     source = harvested(tmp_path, {"leak.py": f'def skip():\n    """{doc}\n    """\n'}, {"test": 100})
     assert (source.docs, source.queries, source.dropped["passage holds its query"]) == ([], {}, 1)
@@ -139,9 +139,9 @@ def test_near_duplicates_are_what_the_definition_says():
 
 @pytest.mark.parametrize("packages, shares, origin, expected", [
     (*IN_DOMAIN, {"networkx": "3.6.1", "numpy": "2.4.6", "scikit-learn": "1.9.1", "scipy": "1.17.1"},
-     "49ea8bd63960e7faf434d5cafbedb64680728cca60cacc67e091c98b8011a2ae"),
+     "f865d3ab1ed8e9b1195ca37ae62aa471b854643ef1d64ffec68b80cabb3a3168"),
     (*OUT_OF_DOMAIN, {"fonttools": "4.68.0", "matplotlib": "3.11.2", "pillow": "13.0.0"},
-     "bc3aa8a125c1531c180ef0d8a859324c391ab35bce39db1fcf857e2c6bdbc9f3"),
+     "4228d8a00fa6b3664afaf18c47174292c2ff82c4b7187f1c6ef60353195ee766"),
 ])
 def test_the_default_corpora_are_the_ones_reported(packages, shares, origin, expected):
     source = corpus(packages, shares)

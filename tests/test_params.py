@@ -83,7 +83,7 @@ def test_files_that_we_ship_are_right_and_survive_dvc(path, tmp_path):
     """DVC rewrites the file on -S: nothing is folded, no anchor is there to undo a change, comments stay."""
     params.load(ROOT / path)
     text = (ROOT / path).read_text()
-    assert not any(len(line) > 80 and not line.lstrip().startswith("#") for line in text.splitlines())
+    assert not any(len(line) > 80 and len(line.split()) > 1 for line in text.splitlines() if "#" not in line)
     from dvc.utils.serialize import modify_yaml
     file = tmp_path / "params.yaml"
     file.write_text(text)

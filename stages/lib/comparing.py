@@ -23,3 +23,8 @@ def change(variant: np.ndarray, base: np.ndarray, clusters: np.ndarray, resample
                       n_resamples=resamples, method="percentile", rng=np.random.default_rng(0), batch=100)
     return {**found, "low": float(drawn.confidence_interval.low), "high": float(drawn.confidence_interval.high),
             "detectable": float(2.8 * drawn.standard_error)}
+
+
+def per_cent(entry: dict, value: float) -> float:
+    """A figure of a results entry in per cent of the base's value; 0 for the base itself and where that is 0."""
+    return 100 * value / entry["base"] if entry.get("base") else 0.0

@@ -158,7 +158,7 @@ class Fit(Strict):
     normalize: bool
     batch: Positive
     epochs: Positive
-    warmup: Annotated[float, Field(ge=0, lt=1)]
+    warmup: Annotated[float, Field(ge=0)]
     weight_decay: Annotated[float, Field(ge=0)]
     clip: Annotated[float, Field(gt=0)]
     precision: Literal["float32", "bfloat16", "float16"] = "float32"

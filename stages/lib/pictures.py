@@ -1,8 +1,10 @@
-"""The three pictures of the study, as matplotlib figures 9 inches wide: plain data in, the same bytes out every time."""
+"""The three pictures of the study, as matplotlib figures 9 inches wide: plain data in, always the same bytes out."""
 from functools import wraps
 from pathlib import Path
 
 import numpy as np
+
+from stages.lib.comparing import per_cent
 
 DPI = 150
 STYLE = {"font.size": 9, "axes.titlesize": 9, "axes.labelsize": 9, "legend.fontsize": 8.5, "legend.frameon": False,
@@ -75,11 +77,6 @@ def degradation(rows: list[str], places: dict[str, dict[str, dict]]):
                            label="one seed"))
     figure.legend(handles=keys, loc="outside lower center", ncols=len(keys), handlelength=1.2, columnspacing=1.4)
     return figure
-
-
-def per_cent(entry: dict, value: float) -> float:
-    """A difference in the measure's unit, in per cent of the base's value."""
-    return 100 * value / entry["base"]
 
 
 def _heading(title: str, entries: dict[str, dict]) -> str:
@@ -208,8 +205,8 @@ def projection(points: dict[str, np.ndarray], titles: dict[str, str], look: dict
         half = len(place) // 2
         axes.add_collection(LineCollection(np.stack([place[:half], place[half:]], axis=1), colors="0.45",
                                            linewidths=0.35, alpha=0.5, zorder=1))
-        for part, colour in ((place[half:], PASSAGE), (place[:half], QUERY)):
-            axes.scatter(*part.T, s=4.5, color=colour, linewidths=0, alpha=0.85, zorder=2)
+        mixed = np.stack([place[:half], place[half:]], axis=1).reshape(-1, 2)  # in turn: no group hides the other
+        axes.scatter(*mixed.T, s=4.5, c=[QUERY, PASSAGE] * half, linewidths=0, alpha=0.85, zorder=2)
         axes.set(xlim=(centre[0] - reach, centre[0] + reach), ylim=(centre[1] - reach, centre[1] + reach),
                  xticks=[], yticks=[], aspect="equal")
         axes.set_title(titles[row], fontsize=8.5, loc="left", linespacing=1.35)

@@ -45,8 +45,9 @@ def project(vectors: dict[str, np.ndarray], n_neighbors: int, min_dist: float, m
     """
     from umap import UMAP
     stacked = np.vstack(list(vectors.values())).astype(np.float32)
-    points = UMAP(n_neighbors=min(n_neighbors * len(vectors), len(stacked) - 1), min_dist=min_dist, metric=metric, random_state=seed,
-                  n_jobs=1).fit_transform(stacked)
+    plane = UMAP(n_neighbors=min(n_neighbors * len(vectors), len(stacked) - 1), min_dist=min_dist, metric=metric,
+                 random_state=seed, n_jobs=1)
+    points = plane.fit_transform(stacked)
     ends = np.cumsum([len(part) for part in vectors.values()])[:-1]
     return dict(zip(vectors, np.split(points, ends)))
 

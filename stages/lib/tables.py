@@ -1,4 +1,5 @@
 """The report's tables as Markdown, from results that are already computed."""
+from stages.lib.comparing import per_cent
 
 
 def degradation(entries: list[dict], report, rows: dict, seeds: list[int]) -> str:
@@ -97,7 +98,7 @@ def _against_base(entry: dict | None, is_base: bool) -> list[str]:
         return ["–"] * 4
     if is_base:
         return [_value(entry), "", "", ""]
-    low, difference, high = (100 * entry[key] / entry["base"] for key in ("low", "difference", "high"))
+    low, difference, high = (per_cent(entry, entry[key]) for key in ("low", "difference", "high"))
     return [_value(entry), f"{difference:+.1f} %", f"{low:+.1f} to {high:+.1f}",
             f"{entry['better']} / {entry['worse']} / {entry['equal']}"]
 
@@ -118,7 +119,7 @@ def _detectable(entries: list[dict], report) -> str:
     """The smallest change that the splits could have shown, over the trained rows."""
     told = []
     for place in (report.primary, report.outside):
-        found = [100 * entry["detectable"] / entry["base"] for entry in entries if entry.get("detectable") and
+        found = [per_cent(entry, entry["detectable"]) for entry in entries if entry.get("detectable") and
                  place and (entry["corpus"], entry["split"], entry["measure"]) ==
                  (place.corpus, place.split, place.measure) and "untrained" not in entry["by_copy"]]
         if found:

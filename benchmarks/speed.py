@@ -1,0 +1,110 @@
+"""Ratios against the libraries' own ways: the same work, in turn, in one process, on one machine.
+
+    python -m benchmarks.speed encode    # SentenceTransformer.encode at its defaults
+    python -m benchmarks.speed search    # faiss IndexFlatIP and sentence_transformers.util.semantic_search
+    python -m benchmarks.speed memory    # a million short passages encoded and searched in a bounded space
+
+Run `dvc repro` first: the texts are those of the default collection.
+"""
+import resource
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import click
+import numpy as np
+import pyarrow.parquet as pq
+
+from stages.lib import encoding, ranking
+
+ROUNDS = 3
+
+
+@click.group()
+def main() -> None:
+    """Speed and memory beside the libraries' own ways, as ratios of one run."""
+
+
+@main.command()
+@click.option("--passages", default=1500, show_default=True)
+@click.option("--tokens", default=128, show_default=True)
+def encode(passages: int, tokens: int) -> None:
+    """Token-sorted batches against SentenceTransformer.encode at its defaults, full precision."""
+    texts = pq.read_table("data/corpora/pydocs/docs.parquet")["text"].to_pylist()[:passages]
+    model = encoding.load_encoder(Path("data/checkpoints/minilm"), tokens)
+    ours, theirs = _in_turn(lambda: encoding.encode(model, texts, 2048),
+                            lambda: model.encode(texts, normalize_embeddings=True, show_progress_bar=False))
+    gap = np.abs(encoding.encode(model, texts, 2048) - model.encode(texts, normalize_embeddings=True)).max()
+    _say("encode", len(texts), "passages", ours, {"SentenceTransformer.encode": theirs})
+    click.echo(f"largest difference of a coordinate: {gap:.1e}")
+
+
+@main.command()
+@click.option("--passages", default=1_000_000, show_default=True)
+@click.option("--queries", default=1000, show_default=True)
+def search(passages: int, queries: int) -> None:
+    """Exact top 200 over a memory map against faiss's own index and the library's search."""
+    import faiss
+    from sentence_transformers.util import semantic_search
+    with tempfile.TemporaryDirectory() as home:
+        path = Path(home) / "docs.npy"
+        vectors = np.lib.format.open_memmap(path, "w+", np.float32, (passages, 384))
+        rng = np.random.default_rng(0)
+        for start in range(0, passages, 100_000):
+            part = rng.standard_normal((min(100_000, passages - start), 384), dtype=np.float32)
+            vectors[start:start + len(part)] = part / np.linalg.norm(part, axis=1, keepdims=True)
+        vectors.flush()
+        vectors = np.load(path, mmap_mode="r")
+        asked = np.array(vectors[rng.integers(passages, size=queries)]) + 0.05 * rng.standard_normal((queries, 384))
+        asked = (asked / np.linalg.norm(asked, axis=1, keepdims=True)).astype(np.float32)
+        index = faiss.IndexFlatIP(384)
+        index.add(np.asarray(vectors))
+        ours, flat, library = _in_turn(
+            lambda: ranking.top_k(asked, vectors, 200, 65536), lambda: index.search(asked, 200),
+            lambda: semantic_search(asked, np.asarray(vectors), top_k=200))
+    _say("search", queries, "queries", ours, {"faiss IndexFlatIP": flat, "util.semantic_search": library})
+
+
+@main.command()
+@click.option("--passages", default=1_000_000, show_default=True)
+@click.option("--limit-mb", default=4096, show_default=True)
+def memory(passages: int, limit_mb: int) -> None:
+    """Encode and search synthetic short passages, shard by shard, and print the peak of resident memory."""
+    rng = np.random.default_rng(0)
+    words = np.array([f"{kind}{number}" for kind in ("red", "boat", "north", "clock") for number in range(50)])
+    shards = ([" ".join(line) for line in words[rng.integers(200, size=(min(20_000, passages - start), 3))]]
+              for start in range(0, passages, 20_000))
+    model = encoding.load_encoder(Path("data/checkpoints/minilm"))
+    from tqdm import tqdm
+    with tempfile.TemporaryDirectory(dir=".") as home, tqdm(total=passages, mininterval=10) as bar:
+        target = Path(home) / "docs.npy"
+        encoding.encode_to_file(model, shards, passages, target, "float16", 8192, bar.update)
+        vectors = np.load(target, mmap_mode="r")
+        ranking.top_k(np.array(vectors[:1000], dtype=np.float32), vectors, 200, 65536)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    click.echo(f"{passages:,} passages encoded and searched: peak {peak:,.0f} MB resident, the map included")
+    raise SystemExit(peak > limit_mb)
+
+
+def _in_turn(*ways) -> list[list[float]]:
+    """Seconds of each way in each round, one after the other, after one round that does not count."""
+    seconds = [[] for _ in ways]
+    for _ in range(ROUNDS + 1):
+        for at, way in enumerate(ways):
+            start = time.perf_counter()
+            way()
+            seconds[at].append(time.perf_counter() - start)
+    return [rounds[1:] for rounds in seconds]
+
+
+def _say(what: str, count: int, unit: str, ours: list[float], others: dict[str, list[float]]) -> None:
+    click.echo(f"{what}: {count / statistics.median(ours):,.1f} {unit}/s")
+    for name, theirs in others.items():
+        ratios = [other / own for own, other in zip(ours, theirs)]
+        click.echo(f"  x {statistics.median(ratios):.2f} the speed of {name} "
+                   f"(rounds: {', '.join(f'{ratio:.2f}' for ratio in ratios)})")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,190 @@
+"""The whole study in small: a tiny model on a tiny collection, through DVC as a user runs it."""
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from ruamel.yaml import YAML
+
+from tests.conftest import ROOT, run
+
+TRAIN = ("python -m stages.train full-hard --start data/checkpoints/minilm --triplets data/triplets/hard "
+         "--out {out} --log {out}.json")
+
+
+def small_params(collection: Path, model: Path) -> dict:
+    blocks = YAML().load((ROOT / "params.yaml").read_text())
+    blocks["corpora"] = {"things": {"source": f"beir:{collection}", "train": "train", "validation": 4,
+                                    "judged": {"dev": {}, "test": {}}}}
+    blocks["checkpoints"]["minilm"] = {"shape": "symmetric", "source": f"folder:{model}", "tokens": 32}
+    for block in [*blocks["pools"].values(), *blocks["triplets"].values()]:
+        block["corpus"] = "things"
+    blocks["triplets"] = {name: {**blocks["triplets"][name], "size": min(48, blocks["triplets"][name]["size"])}
+                          for name in ("none", "random", "hard")}
+    blocks["triplets"]["none"]["from"] = "corpora/things"
+    blocks["triplets"]["hard"]["ranks"] = [11, 60]
+    for fit in ("printed", "coded", "inbatch", "contrastive"):
+        blocks["fits"][fit]["batch"] = 4
+    blocks["retrievers"] = {name: blocks["retrievers"][name] for name in ("bm25", "base", "full-hard", "lora-random")}
+    blocks["report"] = {"base": "base", "primary": {"corpus": "things", "split": "test", "measure": "RR@10"}}
+    blocks["curve"] = {"queries": 4, "passages": 30, "every": 2}
+    blocks["umap"] |= {"corpus": "things", "split": "test", "pairs": 8}
+    return blocks
+
+
+@pytest.fixture(scope="module")
+def study(tiny_collection, tiny_model, tmp_path_factory) -> Path:
+    """A clone of the project as it stands, with small params, run once."""
+    folder = tmp_path_factory.mktemp("clone")
+    listed = subprocess.check_output(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, text=True)
+    for name in listed.splitlines():
+        if not name.startswith(("tests/", "reports/", "papers/", "benchmarks/")) and name != "dvc.lock" and \
+                (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    with open(folder / "params.yaml", "w") as handle:
+        YAML().dump(small_params(tiny_collection, tiny_model), handle)
+    run("git init -q && git add -A && git -c user.name=t -c user.email=t@t commit -qm start", folder)
+    run("dvc repro", folder)
+    commit(folder)
+    return folder
+
+
+def commit(folder: Path) -> None:
+    run("git add -A && git -c user.name=t -c user.email=t@t commit -qm run --allow-empty", folder)
+
+
+def stages_run(output: str) -> set[str]:
+    return set(re.findall(r"Running stage '([^']+)'", output))
+
+
+def experiment(settings: str, folder: Path) -> set[str]:
+    """The stages that an experiment runs; the study is put back as it was."""
+    done = run(f"dvc exp run {settings}", folder)
+    run("git checkout -q . && git clean -fdq && dvc checkout -q", folder)
+    return stages_run(done.stdout)
+
+
+def rows(names: set[str]) -> set[str]:
+    return {name.partition("@")[2].removesuffix("-things") for name in names if "@" in name}
+
+
+def test_a_second_repro_does_nothing(study):
+    assert "up to date" in run("dvc repro", study).stdout
+    assert not run("git status --porcelain", study).stdout
+
+
+def test_only_what_a_change_touches_runs_again(study):
+    ran = experiment("-S lora.rank=2", study)
+    assert rows(ran) == {"lora-random"}
+    assert {"train@lora-random", "encode@lora-random-things", "search@lora-random-things", "evaluate"} <= ran
+    ran = experiment("-S 'triplets.hard.ranks=[31,60]'", study)
+    assert rows(ran) == {"hard", "full-hard"}
+    ran = experiment("-S 'measures=[RR@10,nDCG@10]'", study)
+    assert ran == {"check", "evaluate", "visualize", "report"}
+
+
+def test_a_row_is_added_in_one_place_and_leaves_when_it_is_dropped(study):
+    row = "-S '+retrievers.pairs={start: minilm, tune: lora, triplets: random, fit: contrastive}'"
+    done = run(f"dvc exp run {row}", study)
+    assert rows(stages_run(done.stdout)) == {"pairs"}
+    assert "pairs" in json.loads((study / "reports/metrics.json").read_text())
+    diff = run("dvc metrics diff", study).stdout
+    assert re.search(r"pairs\.RR@10\s", diff)
+    run("git checkout -q . && git clean -fdq && dvc checkout -q", study)
+    run("dvc repro", study)
+    assert not run("git status --porcelain", study).stdout
+
+
+@pytest.mark.parametrize("setting, told", [
+    ("lora.rnk=8", "rnk"),
+    ("lora.rank=-1", "params.yaml: lora.rank: input should be greater than 0, got -1"),
+    ("retrievers.full-hard.fit=pritned", "retrievers.full-hard.fit: no fit is called 'pritned'"),
+    ("'lora.modules=[qeury]'", "no linear layer of the model is called 'qeury'"),
+])
+def test_a_typo_stops_before_anything_runs(setting, told, study):
+    done = run(f"dvc exp run -S {setting}", study, check=False)
+    run("git checkout -q . && git clean -fdq", study)
+    said = done.stdout + done.stderr
+    assert done.returncode and told in said and "Traceback" not in said
+    assert stages_run(done.stdout) <= {"check"}
+
+
+def test_the_model_is_what_plain_sentence_transformers_loads(study):
+    """Encoded by the library at its defaults and judged by pytrec_eval, the saved model gives the committed values."""
+    import pytrec_eval
+    from sentence_transformers import SentenceTransformer
+    for row, copy in (("full-hard", "seed-13"), ("base", "untrained")):
+        model = SentenceTransformer(str(study / "data/models" / row / copy))
+        corpus = study / "data/corpora/things"
+        docs, topics = (pq.read_table(corpus / name).to_pydict() for name in ("docs.parquet", "topics/test.parquet"))
+        scores = model.similarity(model.encode(topics["text"]), model.encode(docs["text"])).numpy()
+        qrels: dict = {}
+        for query, doc, grade in zip(*pq.read_table(corpus / "qrels/test.parquet").to_pydict().values()):
+            qrels.setdefault(query, {})[doc] = grade
+        ranked = {query: {docs["doc_id"][at]: float(line[at]) for at in np.argsort(-line)[:100]}
+                  for query, line in zip(topics["query_id"], scores)}
+        theirs = pytrec_eval.RelevanceEvaluator(qrels, {"ndcg_cut.10"}).evaluate(ranked)
+        ours = pq.read_table(study / "reports/queries.parquet", filters=[("row", "=", row), ("split", "=", "test")])
+        ours = dict(zip(ours["query_id"].to_pylist(), ours["nDCG@10"].to_pylist()))
+        assert {query: values["ndcg_cut_10"] for query, values in theirs.items()} == pytest.approx(ours, abs=1e-6)
+
+
+def test_killed_training_goes_on_and_ends_with_the_same_bytes(study):
+    import os
+    arguments = [sys.executable, *TRAIN.format(out="data/again").split()[1:]]
+    process = subprocess.Popen(arguments, cwd=study, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.time() + 90
+    while not list(study.glob(".scratch/train/*/trainer/checkpoint-*/trainer_state.json")):
+        assert time.time() < deadline and process.poll() is None
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (study / "data/again").exists()
+    run(TRAIN.format(out="data/again"), study)
+    assert json.loads((study / "reports/costs/train/full-hard.seed-13.json").read_text())["resumed"]
+    assert files(study / "data/again") == files(study / "data/models/full-hard")
+    assert (study / "data/again.json").read_text() == (study / "reports/training/full-hard.json").read_text()
+    assert not list((study / ".scratch/train").iterdir())
+    run("rm -r data/again data/again.json && git checkout -q .", study)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_everything_again_gives_the_same_hashes(study):
+    before = (study / "dvc.lock").read_text()
+    run("dvc repro -f", study)
+    assert (study / "dvc.lock").read_text() == before
+    assert not run("git status --porcelain -- . ':!reports/costs*'", study).stdout
+    run("git checkout -q .", study)
+
+
+def test_a_clone_that_pulls_runs_nothing(study, tmp_path):
+    run(f"dvc remote add -d --local store {tmp_path / 'store'} && dvc push -q", study)
+    run(f"git clone -q {study} {tmp_path / 'clone'}", tmp_path)
+    clone = tmp_path / "clone"
+    run(f"dvc remote add -d --local store {tmp_path / 'store'}", clone)
+    assert "up to date" in run("dvc repro --allow-missing --dry", clone).stdout
+    run("dvc pull -q", clone)
+    assert "up to date" in run("dvc repro", clone).stdout
+
+
+def test_answers_that_a_user_reads(study):
+    assert "full-hard" in run("dvc metrics show", study).stdout
+    shown = run("dvc plots show --out shown", study).stdout
+    assert shown.strip().endswith("index.html")
+    report = (study / "reports/report.md").read_text()
+    assert "One seed (13)" in report and "full-hard" in report and "Traceback" not in report
+    for stage in ("check", "download", "checkpoint", "triplets", "train", "encode", "search", "evaluate", "visualize",
+                  "report"):
+        assert "Usage" in run(f"python -m stages.{stage} --help", study).stdout
+    shutil.rmtree(study / "shown")
