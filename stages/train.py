@@ -93,7 +93,7 @@ def _arguments(tune, fit, seed: int, every: int, work: Path):
     return SentenceTransformerTrainingArguments(
         output_dir=str(work / "trainer"), num_train_epochs=fit.epochs, per_device_train_batch_size=fit.batch,
         learning_rate=tune.lr, weight_decay=fit.weight_decay, max_grad_norm=fit.clip, warmup_steps=fit.warmup,
-        lr_scheduler_type="linear", optim="adamw_torch", seed=seed, data_seed=seed, batch_sampler=sampler,
+        lr_scheduler_type="linear", optim="adamw_torch_fused", seed=seed, data_seed=seed, batch_sampler=sampler,
         bf16=fit.precision == "bfloat16", fp16=fit.precision == "float16", save_strategy="steps", save_steps=every,
         save_total_limit=1, logging_strategy="steps", logging_steps=1, report_to="none", dataloader_pin_memory=False)
 
