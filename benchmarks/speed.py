@@ -31,7 +31,7 @@ def main() -> None:
 @click.option("--tokens", default=128, show_default=True)
 def encode(passages: int, tokens: int) -> None:
     """Token-sorted batches against SentenceTransformer.encode at its defaults, full precision."""
-    texts = pq.read_table("data/corpora/pydocs/docs.parquet")["text"].to_pylist()[:passages]
+    texts = pq.read_table("data/corpora/home/docs.parquet")["text"].to_pylist()[:passages]
     model = encoding.load_encoder(Path("data/checkpoints/minilm"), tokens)
     ours, theirs = _in_turn(lambda: encoding.encode(model, texts, 2048),
                             lambda: model.encode(texts, normalize_embeddings=True, show_progress_bar=False))

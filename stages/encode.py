@@ -1,5 +1,7 @@
 """Encode: one row's vectors of one corpus."""
 import json
+from contextlib import ExitStack
+from importlib import metadata
 from pathlib import Path
 
 import click
@@ -22,9 +24,9 @@ def main(row: str, corpus: str, model: Path, collection: Path, out: Path) -> Non
     for BM25 its inverted index; for a published run its rows. Work that was killed goes on where it stopped.
     """
     index = params.load().index
-    with publish(out) as draft:
+    with publish(out) as draft, ExitStack() as stack:
+        finished = []
         for copy in starts.replicates(model):
-            name = f"{row}.{corpus}.{copy.name}"
             home = draft / copy.name
             home.mkdir(parents=True)
             match starts.shape(copy):
@@ -37,28 +39,43 @@ def main(row: str, corpus: str, model: Path, collection: Path, out: Path) -> Non
                     else:
                         (home / "empty").touch()
                 case _:
-                    _encode_copy(name, copy, collection, home, index)
+                    work = stack.enter_context(scratch.workspace("encode", _key(copy, collection, index)))
+                    finished += _encode_copy(f"{row}.{corpus}.{copy.name}", copy, collection, work, home, index)
+        for made, target in finished:
+            replace(made, target)
 
 
-def _encode_copy(name: str, copy: Path, collection: Path, home: Path, index) -> None:
-    """Encode with one model in a workspace that survives a kill, then move the finished files into `home`."""
-    cap = json.loads((collection / "docs.json").read_text())["tokens"]
-    sources = [collection / "docs.parquet", *sorted((collection / "topics").glob("*.parquet"))]
-    key = fingerprint.of_values(fingerprint.of_folder(copy), [fingerprint.of_file(path) for path in sources],
-                                cap, index.model_dump())
+def _encode_copy(name: str, copy: Path, collection: Path, work: Path, home: Path, index) -> list[tuple[Path, Path]]:
+    """Encode with one model in a workspace that survives a kill; returns where each file lies and where it belongs."""
     clock = costs.Clock()
-    with scratch.workspace("encode", key) as work:
-        model = encoding.load_encoder(copy, cap)
-        figures = {"load_seconds": clock.lap()}
-        (work / "topics").mkdir(exist_ok=True)
-        (home / "topics").mkdir()
-        targets = [path.relative_to(collection).with_suffix(".npy") for path in sources]
-        for path, target in zip(sources, targets):
-            rows = _encode_file(model, path, work / target, index, f"{name} {target.stem}")
-            figures[f"{target.stem}_per_second"] = rows / clock.lap()
-        for target in targets:
-            replace(work / target, home / target)
+    model = encoding.load_encoder(copy, _tokens(collection))
+    figures = {"load_seconds": clock.lap()}
+    made = []
+    for path in _sources(collection):
+        target = path.relative_to(collection).with_suffix(".npy")
+        (work / target).parent.mkdir(exist_ok=True)
+        rows = _encode_file(model, path, work / target, index, f"{name} {target.stem}")
+        figures[f"{target.stem}_per_second"] = rows / clock.lap()
+        made.append((work / target, home / target))
     costs.record("encode", name, **figures)
+    return made
+
+
+def _sources(collection: Path) -> list[Path]:
+    return [collection / "docs.parquet", *sorted((collection / "topics").glob("*.parquet"))]
+
+
+def _tokens(collection: Path) -> int | None:
+    """The corpus's own cap on tokens, if its row has one."""
+    return json.loads((collection / "docs.json").read_text())["tokens"]
+
+
+def _key(copy: Path, collection: Path, index) -> str:
+    """What half-written vectors belong to: model, texts, settings, and the code and libraries that made them."""
+    texts = [fingerprint.of_file(path) for path in _sources(collection)]
+    made_by = [fingerprint.of_file(Path(encoding.__file__)),
+               *(metadata.version(name) for name in ("torch", "transformers", "sentence-transformers"))]
+    return fingerprint.of_values(fingerprint.of_folder(copy), texts, _tokens(collection), index.model_dump(), made_by)
 
 
 def _encode_file(model, path: Path, target: Path, index, label: str) -> int:

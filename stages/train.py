@@ -61,6 +61,7 @@ def _train(row: str, seed: int, start: Path, lesson: Path, tune, fit, study, wor
     if not fit.normalize:
         model = SentenceTransformer(modules=[part for part in model if not isinstance(part, Normalize)],
                                     device=str(model.device))
+    model.model_card_data.generate_widget_examples = False
     tuning.prepare(model, tune)
     trainable, total = tuning.count(model)
     click.echo(f"{row}: {trainable:,} of {total:,} parameters are trained ({100 * trainable / total:.3f} %)")
@@ -94,7 +95,7 @@ def _arguments(tune, fit, seed: int, every: int, work: Path):
         output_dir=str(work / "trainer"), num_train_epochs=fit.epochs, per_device_train_batch_size=fit.batch,
         learning_rate=tune.lr, weight_decay=fit.weight_decay, max_grad_norm=fit.clip, warmup_steps=fit.warmup,
         lr_scheduler_type="linear", optim="adamw_torch_fused", seed=seed, data_seed=seed, batch_sampler=sampler,
-        bf16=fit.precision == "bfloat16", fp16=fit.precision == "float16", save_strategy="steps", save_steps=every,
+        bf16=fit.precision == "bfloat16", fp16=fit.precision == "float16", save_strategy="steps", save_steps=2 * every,
         save_total_limit=1, logging_strategy="steps", logging_steps=1, report_to="none", dataloader_pin_memory=False)
 
 

@@ -2,6 +2,7 @@
 import gzip
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -65,6 +66,17 @@ def tiny_collection(tmp_path_factory) -> Path:
     for split, chosen in {"train": range(0, 24), "dev": range(24, 32), "test": range(32, 40)}.items():
         lines = ["query-id\tcorpus-id\tscore", *(f"q{at}\td{at}-{part}\t1" for at in chosen for part in range(3))]
         (folder / "qrels" / f"{split}.tsv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def copy_of_project(folder: Path) -> Path:
+    """The project as it stands in the working tree, without its results, as a git repository of its own."""
+    listed = subprocess.check_output(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, text=True)
+    for name in listed.splitlines():
+        if not name.startswith(("tests/", "reports/", "benchmarks/")) and name != "dvc.lock" and (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    run("git init -q && git add -A && git -c user.name=t -c user.email=t@t commit -qm start", folder)
     return folder
 
 

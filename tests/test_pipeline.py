@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from ruamel.yaml import YAML
 
-from tests.conftest import ROOT, run
+from tests.conftest import ROOT, copy_of_project, run
 
 TRAIN = ("python -m stages.train full-hard --start data/checkpoints/minilm --triplets data/triplets/hard "
          "--out {out} --log {out}.json")
@@ -42,16 +42,9 @@ def small_params(collection: Path, model: Path) -> dict:
 @pytest.fixture(scope="module")
 def study(tiny_collection, tiny_model, tmp_path_factory) -> Path:
     """A clone of the project as it stands, with small params, run once."""
-    folder = tmp_path_factory.mktemp("clone")
-    listed = subprocess.check_output(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, text=True)
-    for name in listed.splitlines():
-        if not name.startswith(("tests/", "reports/", "papers/", "benchmarks/")) and name != "dvc.lock" and \
-                (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
+    folder = copy_of_project(tmp_path_factory.mktemp("clone"))
     with open(folder / "params.yaml", "w") as handle:
         YAML().dump(small_params(tiny_collection, tiny_model), handle)
-    run("git init -q && git add -A && git -c user.name=t -c user.email=t@t commit -qm start", folder)
     run("dvc repro", folder)
     commit(folder)
     return folder

@@ -36,10 +36,10 @@ def record(stage: str, name: str, **figures) -> None:
 
 
 def latencies(**models) -> dict[str, float]:
-    """Milliseconds a query for each SentenceTransformer: the median of 9 rounds of 64 queries, taken in turn."""
+    """Milliseconds a query for each SentenceTransformer: the median of 7 rounds of 64 queries, taken in turn."""
     queries = [f"what does function number {number} of this library compute" for number in range(64)]
     rounds = {name: [] for name in models}
-    for _ in range(10):
+    for _ in range(8):
         for name, model in models.items():
             clock = Clock()
             model.encode(queries, batch_size=64, show_progress_bar=False)

@@ -51,8 +51,8 @@ class Corpus(Strict):
                 raise ValueError(f"train queries among the judged: '{self.train}' is train and judged.{split}")
         if self.validation and not self.train:
             raise ValueError("validation is cut from train: name a train split or set validation to 0")
-        if self.source.startswith("docstrings:") != bool(self.shares):
-            raise ValueError("shares (per cent of each split) belong to a docstrings source, and only to it")
+        if self.source.startswith("docstrings:") and not self.shares:
+            raise ValueError("a docstrings source needs shares, the per cent of each split")
         if self.shares and sum(self.shares.values()) != 100:
             raise ValueError("shares must add up to 100 per cent")
         return self

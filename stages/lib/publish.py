@@ -37,6 +37,7 @@ def replace(draft: Path, target: Path) -> None:
             with open(path, "rb+") as handle:
                 os.fsync(handle.fileno())
     _remove(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
     shutil.move(str(draft), str(target))
 
 

