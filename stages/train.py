@@ -9,6 +9,7 @@ import click
 import pyarrow.parquet as pq
 
 from stages.lib import cards, costs, encoding, fingerprint, losses, params, scratch, starts, tuning, watching
+from stages.lib.mistakes import Mistake
 from stages.lib.publish import publish, replace
 
 
@@ -54,7 +55,10 @@ def _train(row: str, seed: int, start: Path, lesson: Path, tune, fit, study, wor
     from datasets import Dataset
     from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer
     from sentence_transformers.sentence_transformer.modules import Normalize
+    from torch.cuda import is_available
     from transformers import set_seed
+    if fit.precision == "float16" and not is_available():
+        raise Mistake(f"retrievers.{row}: its fit asks for precision float16, which needs a GPU; say float32")
     clock = costs.Clock()
     set_seed(seed)
     model = encoding.load_encoder(start)

@@ -1,4 +1,9 @@
 """Exact search: equal to a full sort in float64, whatever the block, with ties in one declared order."""
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -65,3 +70,13 @@ def test_bm25_ranks_by_score_then_row_and_leaves_out_what_shares_no_term(depth, 
     scores, rows = lexical.top_k(["boats", "zebra", ""], tmp_path / "bm25", depth)
     assert rows[0][rows[0] >= 0].tolist() == [1, 3, 0][:depth]
     assert (rows[1:] == -1).all() and scores[0][0] > 0
+
+
+def test_the_index_of_bm25_is_the_same_bytes_in_every_process(tmp_path):
+    code = ("import sys; from pathlib import Path; from stages.lib import lexical; "
+            "lexical.build(['red boat of the king', 'boats and a green house', ''], Path(sys.argv[1]), 0.9, 0.4)")
+    for seed in ("1", "2"):
+        subprocess.run([sys.executable, "-c", code, str(tmp_path / seed)], check=True,
+                       env={**os.environ, "PYTHONHASHSEED": seed}, cwd=Path(__file__).parents[1])
+    one, other = ({path.name: path.read_bytes() for path in (tmp_path / seed).iterdir()} for seed in ("1", "2"))
+    assert one == other

@@ -8,7 +8,7 @@ def build(texts: list[str], folder: Path, k1: float, b: float) -> None:
     """Index passages (lower-cased, English stop words dropped, Snowball stems) into a folder that bm25s loads."""
     import bm25s
     index = bm25s.BM25(method="lucene", k1=k1, b=b)
-    index.index(bm25s.tokenize(texts, stopwords="en", stemmer=_stemmer(), show_progress=False), show_progress=False)
+    index.index(_numbered(_tokens(texts)), show_progress=False)
     index.save(str(folder))
 
 
@@ -16,11 +16,10 @@ def top_k(texts: list[str], folder: Path, depth: int) -> tuple[np.ndarray, np.nd
     """Scores and row numbers (queries, depth), best first, lower row first among equals; -1 where no term matches."""
     import bm25s
     index = bm25s.BM25.load(str(folder), mmap=True)
-    queries = bm25s.tokenize(texts, stopwords="en", stemmer=_stemmer(), return_ids=False, show_progress=False)
     depth = min(depth, index.scores["num_docs"])
     scores = np.zeros((len(texts), depth), dtype=np.float32)
     rows = np.full((len(texts), depth), -1, dtype=np.int64)
-    for at, tokens in enumerate(queries):
+    for at, tokens in enumerate(_tokens(texts)):
         known = [token for token in tokens if token in index.vocab_dict]
         if not known:
             continue
@@ -31,6 +30,15 @@ def top_k(texts: list[str], folder: Path, depth: int) -> tuple[np.ndarray, np.nd
     return scores, rows
 
 
-def _stemmer():
+def _tokens(texts: list[str]) -> list[list[str]]:
+    import bm25s
     import Stemmer
-    return Stemmer.Stemmer("english")
+    return bm25s.tokenize(texts, stopwords="en", stemmer=Stemmer.Stemmer("english"), return_ids=False,
+                          show_progress=False)
+
+
+def _numbered(tokens: list[list[str]]):
+    """Tokens as ids of a sorted vocabulary: bm25s numbers them in the order of a set, another in every process."""
+    from bm25s.tokenization import Tokenized
+    vocabulary = {token: number for number, token in enumerate(sorted(set().union(*tokens)))}
+    return Tokenized(ids=[[vocabulary[token] for token in line] for line in tokens], vocab=vocabulary)
