@@ -17,12 +17,10 @@ def main(out: Path) -> None:
     repeats. The file written is always the same: every stage depends on it and none runs again because of it.
     """
     study = params.load()
-    for measure in study.measures:
-        _check_measure(measure)
-    for name, corpus in study.corpora.items():
-        kind, _, place = corpus.source.partition(":")
-        if kind == "beir" and not Path(place).is_dir():
-            raise Mistake(f"corpora.{name}.source: there is no folder {place}")
+    _check_measures(study.measures)
+    for table, rows in (("corpora", study.corpora), ("checkpoints", study.checkpoints)):
+        for name, row in rows.items():
+            _check_place(f"{table}.{name}.source", row.source)
     for name, row in study.retrievers.items():
         if study.tunes[row.tune].kind == "lora":
             _check_modules(f"retrievers.{name}", study.checkpoints[row.start], study.tunes[row.tune])
@@ -32,12 +30,27 @@ def main(out: Path) -> None:
         draft.write_text("params.yaml was checked\n")
 
 
-def _check_measure(measure: str) -> None:
+def _check_measures(measures: list[str]) -> None:
     import ir_measures
-    try:
-        ir_measures.parse_measure(measure)
-    except (NameError, ValueError) as error:
-        raise Mistake(f"measures: '{measure}' is not a measure of ir_measures ({error})")
+    spelled = {}
+    for measure in measures:
+        try:
+            parsed = ir_measures.parse_measure(measure)
+        except (NameError, ValueError) as error:
+            raise Mistake(f"measures: '{measure}' is not a measure of ir_measures ({error})")
+        if parsed in spelled:
+            raise Mistake(f"measures: '{measure}' and '{spelled[parsed]}' are the same measure; keep one")
+        spelled[parsed] = measure
+
+
+def _check_place(where: str, source: str) -> None:
+    """A folder or file on this machine is there, and is not one of those that DVC writes and removes."""
+    kind, _, place = source.partition(":")
+    if kind in ("beir", "folder", "trec"):
+        if not Path(place).exists():
+            raise Mistake(f"{where}: there is no {'file' if kind == 'trec' else 'folder'} {place}")
+        if Path(place).resolve().is_relative_to(Path("data").resolve()):
+            raise Mistake(f"{where}: {place} lies in data/, which DVC fills and clears; keep yours outside of it")
 
 
 def _check_modules(where: str, checkpoint, tune) -> None:

@@ -88,6 +88,10 @@ def _checked(name: str, folder: Path, expected: str | None) -> str:
 
 def _cut_at(folder: Path, tokens: int) -> None:
     """Write the token cap into the model's own configuration, so that whoever loads it cuts where we cut."""
+    body = json.loads((folder / "config.json").read_text()) if (folder / "config.json").exists() else {}
+    longest = body.get("max_position_embeddings", tokens)
+    if tokens > longest:
+        raise Mistake(f"checkpoints: tokens {tokens} is more than the {longest} positions of these weights")
     config = folder / "sentence_bert_config.json"
     if (folder / "modules.json").exists() and config.exists():
         settings = json.loads(config.read_text()) | {"max_seq_length": tokens}

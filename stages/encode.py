@@ -8,7 +8,7 @@ import click
 import pyarrow.parquet as pq
 
 from stages.lib import costs, encoding, fingerprint, lexical, params, runs, scratch, starts
-from stages.lib.publish import publish, replace
+from stages.lib.publish import link, publish
 
 
 @click.command()
@@ -24,7 +24,7 @@ def main(row: str, corpus: str, model: Path, collection: Path, out: Path) -> Non
     for BM25 its inverted index; for a published run its rows. Work that was killed goes on where it stopped.
     """
     index = params.load().index
-    with publish(out) as draft, ExitStack() as stack:
+    with ExitStack() as stack, publish(out) as draft:
         finished = []
         for copy in starts.replicates(model):
             home = draft / copy.name
@@ -42,7 +42,7 @@ def main(row: str, corpus: str, model: Path, collection: Path, out: Path) -> Non
                     work = stack.enter_context(scratch.workspace("encode", _key(copy, collection, index)))
                     finished += _encode_copy(f"{row}.{corpus}.{copy.name}", copy, collection, work, home, index)
         for made, target in finished:
-            replace(made, target)
+            link(made, target)
 
 
 def _encode_copy(name: str, copy: Path, collection: Path, work: Path, home: Path, index) -> list[tuple[Path, Path]]:

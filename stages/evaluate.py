@@ -90,9 +90,10 @@ def _results(study, table: pa.Table, clusters: dict) -> list[dict]:
 
 
 def _metrics(report, rows: dict, results: list[dict]) -> dict:
-    """{row: {measure, change against base in per cent}} on the primary split and on the one out of domain."""
+    """{row: {measure, change against base in per cent}} on the primary split and on the one outside."""
     found: dict[str, dict[str, float]] = {row: {} for row in rows}
-    for place, prefix in ((report.primary, ""), (report.outside, "ood ")):
+    for place in (report.primary, report.outside):
+        prefix = "" if place == report.primary or not place else f"{place.corpus} {place.split} "
         for entry in results:
             if place and (entry["corpus"], entry["split"], entry["measure"]) == (
                     place.corpus, place.split, place.measure):

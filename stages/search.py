@@ -59,7 +59,7 @@ def _runs(index: Path, collection: Path, split: str, depth: int, block: int, lab
     """The run of one index over one split, some thousand queries at a time; none where a published run has none."""
     from tqdm import tqdm
     if (index / f"{split}.parquet").exists():
-        yield runs.read(index / f"{split}.parquet")
+        yield from runs.read(index / f"{split}.parquet")
     if not (index / "docs.npy").exists() and not (index / "bm25").exists():
         return
     doc_ids = pq.read_table(collection / "docs.parquet", columns=["doc_id"])["doc_id"].combine_chunks()

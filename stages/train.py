@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from stages.lib import cards, costs, encoding, fingerprint, losses, params, scratch, starts, tuning, watching
 from stages.lib.mistakes import Mistake
-from stages.lib.publish import publish, replace
+from stages.lib.publish import link, publish
 
 
 @click.command()
@@ -30,14 +30,14 @@ def main(row: str, start: Path, triplets: Path, out: Path, log: Path) -> None:
     names = study.retrievers[row]
     tune, fit = study.tunes[names.tune], study.fits[names.fit]
     history = []
-    with publish(out) as draft, ExitStack() as stack:
+    with ExitStack() as stack, publish(out) as draft:
         if fit is None:
             shutil.copytree(start, draft / "untrained")
         else:
             made = []
             for seed in study.seeds:
                 lesson = triplets / f"seed-{seed}.parquet"
-                key = _key(start, lesson, names.tune, tune, fit, seed, study.curve.every)
+                key = _key(row, start, lesson, tune, fit, seed, study.curve.every)
                 work = stack.enter_context(scratch.workspace("train", key))
                 if not (work / "finished.json").exists():
                     click.echo(f"{row}: seed {seed}")
@@ -45,7 +45,7 @@ def main(row: str, start: Path, triplets: Path, out: Path, log: Path) -> None:
                 made.append((seed, work))
             for seed, work in made:
                 history.append(json.loads((work / "finished.json").read_text()))
-                replace(work / "model", draft / f"seed-{seed}")
+                link(work / "model", draft / f"seed-{seed}")
         with publish(log) as text:
             text.write_text(json.dumps({"row": row, "copies": history}, indent=1) + "\n")
 
@@ -57,14 +57,13 @@ def _train(row: str, seed: int, start: Path, lesson: Path, tune, fit, study, wor
     from sentence_transformers.sentence_transformer.modules import Normalize
     from torch.cuda import is_available
     from transformers import set_seed
-    if fit.precision == "float16" and not is_available():
-        raise Mistake(f"retrievers.{row}: its fit asks for precision float16, which needs a GPU; say float32")
+    if fit.precision != "float32" and not is_available():
+        raise Mistake(f"retrievers.{row}: its fit asks for precision {fit.precision}, which needs a GPU; say float32")
     clock = costs.Clock()
     set_seed(seed)
     model = encoding.load_encoder(start)
-    if not fit.normalize:
-        model = SentenceTransformer(modules=[part for part in model if not isinstance(part, Normalize)],
-                                    device=str(model.device))
+    body = [part for part in model if not isinstance(part, Normalize)]
+    model = SentenceTransformer(modules=[*body, Normalize()] if fit.normalize else body, device=str(model.device))
     model.model_card_data.generate_widget_examples = False
     tuning.prepare(model, tune)
     trainable, total = tuning.count(model)
@@ -85,10 +84,11 @@ def _train(row: str, seed: int, start: Path, lesson: Path, tune, fit, study, wor
                  steps=trainer.state.max_steps, resumed=bool(resumed), trainable=trainable, total=total,
                  triplets_per_second=len(data) * fit.epochs / training)
     _save(row, seed, model, start, lesson, tune, fit, work / "model")
-    shutil.rmtree(work / "trainer")
     finished = {"seed": seed, "trainable": trainable, "total": total, "tensors": len(before), "changed": len(moved),
                 "steps": trainer.state.max_steps, "log": _tidy(trainer.state.log_history)}
-    (work / "finished.json").write_text(json.dumps(finished))
+    with publish(work / "finished.json") as draft:
+        draft.write_text(json.dumps(finished))
+    shutil.rmtree(work / "trainer")
 
 
 def _arguments(tune, fit, seed: int, every: int, work: Path):
@@ -122,12 +122,16 @@ def _save(row: str, seed: int, model, start: Path, lesson: Path, tune, fit, fold
         row, seed, tune.model_dump(), fit.model_dump(), starts.shape(start), fingerprint.of_file(lesson)))
 
 
-def _key(start: Path, lesson: Path, kind: str, tune, fit, seed: int, every: int) -> str:
+def _key(row: str, start: Path, lesson: Path, tune, fit, seed: int, every: int) -> str:
     """What a half-trained copy belongs to: its inputs, its recipe, the code and the libraries that train it."""
-    code = [fingerprint.of_file(Path(module.__file__)) for module in (losses, tuning, watching)]
-    versions = [metadata.version(name) for name in ("torch", "transformers", "sentence-transformers", "peft")]
-    return fingerprint.of_values(fingerprint.of_folder(start), fingerprint.of_file(lesson), kind, tune.model_dump(),
-                                 fit.model_dump(), seed, every, code, versions)
+    watch = lesson.parent / "watch"
+    code = [fingerprint.of_file(Path(path)) for path in (__file__, encoding.__file__, losses.__file__,
+                                                         tuning.__file__, watching.__file__)]
+    versions = [metadata.version(name) for name in ("torch", "transformers", "sentence-transformers", "peft",
+                                                    "accelerate", "datasets")]
+    return fingerprint.of_values(row, fingerprint.of_folder(start), fingerprint.of_file(lesson),
+                                 fingerprint.of_folder(watch), tune.model_dump(), fit.model_dump(), seed, every, code,
+                                 versions)
 
 
 def _last_checkpoint(work: Path) -> str | None:

@@ -24,7 +24,7 @@ def main(block: str, collection: Path, pool: Path, out: Path) -> None:
 
     Writes seed-<n>.parquet for each seed, with ids, texts and the rank each negative was drawn at, and
     watch/{queries,passages}.parquet, the same validation sample for every seed. A passage that is relevant to the
-    query, or to any judged query of the corpus unless the block says allow_judged, is never a negative.
+    query, or to any judged or validation query of the corpus unless the block says allow_judged, is never a negative.
     """
     study = params.load()
     row = study.triplets[block]
@@ -64,7 +64,8 @@ def _draw(row, collection: Path, pool: Path, forbidden: negatives.Forbidden, see
 def _forbidden(collection: Path, judged: list[str], allow_judged: bool) -> negatives.Forbidden:
     known = [pq.read_table(path) for path in sorted((collection / "qrels").glob("*.parquet"))]
     known = pa.concat_tables(table.filter(pc.greater_equal(table["grade"], 1)) for table in known)
-    looked_at = [pq.read_table(collection / "qrels" / f"{split}.parquet") for split in judged]
+    watched = [split for split in ["validation"] if (collection / "qrels" / f"{split}.parquet").exists()]
+    looked_at = [pq.read_table(collection / "qrels" / f"{split}.parquet") for split in [*judged, *watched]]
     relevant = pa.concat_tables(table.filter(pc.greater_equal(table["grade"], 1)) for table in looked_at)
     passages = pa.array([], pa.string()) if allow_judged else relevant["doc_id"].combine_chunks().unique()
     return negatives.Forbidden(known, passages)
@@ -73,10 +74,10 @@ def _forbidden(collection: Path, judged: list[str], allow_judged: bool) -> negat
 def _watch(collection: Path, queries: int, passages: int, out: Path) -> None:
     """The validation sample: some queries, what is relevant to them, and passages beside; chosen by hash, not seed."""
     topics = pq.read_table(collection / "topics" / "validation.parquet", columns=["query_id", "text"])
-    topics = _first_by_hash(topics, "query_id", queries)
     qrels = pq.read_table(collection / "qrels" / "validation.parquet")
-    qrels = qrels.filter(pc.and_(pc.greater_equal(qrels["grade"], 1),
-                                 pc.is_in(qrels["query_id"], value_set=topics["query_id"])))
+    qrels = qrels.filter(pc.greater_equal(qrels["grade"], 1))
+    topics = _first_by_hash(topics.filter(pc.is_in(topics["query_id"], value_set=qrels["query_id"])), "query_id", queries)
+    qrels = qrels.filter(pc.is_in(qrels["query_id"], value_set=topics["query_id"]))
     doc_ids = pq.read_table(collection / "docs.parquet", columns=["doc_id"])
     beside = doc_ids.filter(pc.invert(pc.is_in(doc_ids["doc_id"], value_set=qrels["doc_id"])))
     fill = max(0, passages - len(qrels["doc_id"].unique()))

@@ -18,12 +18,13 @@ def table(schema, rows) -> pa.Table:
 def test_by_hand():
     qrels = table(collection.QRELS, [("q1", "a", 1), ("q1", "b", 2), ("q1", "c", 0), ("q2", "a", 1), ("q3", "z", 0)])
     run = table(runs.RUN, [("q1", "c", .9), ("q1", "x", .8), ("q1", "b", .7), ("q1", "a", .6), ("q9", "a", .5)])
-    found = measuring.per_query(run, qrels, MEASURES, rel=1)
+    found = measuring.per_query([run], qrels, MEASURES, rel=1)
     assert found["RR@10"] == {"q1": pytest.approx(1 / 3), "q2": 0, "q3": 0}
     assert found["AP"]["q1"] == pytest.approx((1 / 3 + 2 / 4) / 2)
     assert found["Judged@10"]["q1"] == pytest.approx(3 / 4)
-    assert measuring.per_query(run, qrels, ["RR@10", "RR(rel=1)@10"], rel=2)["RR@10"]["q2"] == 0
-    strict = measuring.per_query(run, qrels, ["AP", "AP(rel=1)"], rel=2)
+    same = measuring.per_query([run.slice(0, 4), run.slice(4)], qrels, ["RR@10", "RR(rel=1)@10"], rel=1)
+    assert same["RR@10"] == same["RR(rel=1)@10"] == found["RR@10"]
+    strict = measuring.per_query([run], qrels, ["AP", "AP(rel=1)"], rel=2)
     assert strict["AP"]["q1"] == pytest.approx(1 / 3) and strict["AP(rel=1)"]["q1"] == pytest.approx(5 / 12)
 
 
@@ -32,7 +33,7 @@ def test_equal_scores_keep_the_order_of_the_run():
     qrels = table(collection.QRELS, [("q", "m", 1)])
     for order in (["a", "m", "z"], ["z", "m", "a"]):
         run = table(runs.RUN, [("q", doc, 0.5) for doc in order])
-        found = measuring.per_query(run, qrels, ["RR@10", "AP", "nDCG@10"], rel=1)
+        found = measuring.per_query([run], qrels, ["RR@10", "AP", "nDCG@10"], rel=1)
         assert found["RR@10"]["q"] == found["AP"]["q"] == 0.5
         assert found["nDCG@10"]["q"] == pytest.approx(0.6309, abs=1e-4)
 
@@ -43,7 +44,7 @@ def test_published_runs_get_their_published_figure(system, real_collections):
     folder = real_collections / "msmarco-mini"
     qrels = table(collection.QRELS, beir.read(folder, {"dl19": "dl19.official-full.trec"}).qrels["dl19"])
     run = runs.from_trec(folder / "runs" / f"dl19.{system}.top100.trec.gz")
-    values = measuring.per_query(run, qrels, ["nDCG@10"], rel=2)["nDCG@10"].values()
+    values = measuring.per_query([run], qrels, ["nDCG@10"], rel=2)["nDCG@10"].values()
     assert len(values) == 43
     assert sum(values) / 43 == pytest.approx(published[system], abs=5e-5)
 

@@ -7,7 +7,7 @@ def change(variant: np.ndarray, base: np.ndarray, clusters: np.ndarray, resample
 
     Queries that share a cluster are resampled together: scipy's percentile bootstrap of sum(differences) / sum(sizes)
     over clusters, seeded. detectable is 2.8 standard errors, what a two-sided 5 % test finds 4 times in 5 (Cohen
-    1988). In the measure's own unit; NaN where there are fewer than two clusters.
+    1988). In the measure's own unit; no width and None where there are fewer than two clusters.
     """
     from scipy.stats import bootstrap
     difference = np.asarray(variant, dtype=np.float64) - np.asarray(base, dtype=np.float64)

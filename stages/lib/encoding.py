@@ -54,7 +54,7 @@ def encode_to_file(model, shards: Iterable[list[str]], total: int, target: Path,
     A shard is flushed to disk before the count beside it admits it, so that only whole shards are ever skipped.
     """
     part, journal = target.with_suffix(".part"), target.with_suffix(".count")
-    done = int(journal.read_text()) if journal.exists() else 0
+    done = int(journal.read_text()) if journal.exists() and part.exists() else 0
     if target.exists():
         return tick(total)
     if done:

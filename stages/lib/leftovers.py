@@ -12,9 +12,9 @@ def remove(folder: Path, *kept: Collection[str]) -> list[str]:
     """
     told = []
     for path in sorted(folder.iterdir()):
-        if path.name not in kept[0] and path.stem not in kept[0]:
+        if (path.stem if path.is_file() else path.name) not in kept[0]:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-            told.append(f"{path}: params.yaml has no '{path.stem}' any more; removed")
+            told.append(f"{path}: params.yaml has no '{path.name}' any more; removed")
         elif kept[1:]:
             told += remove(path, *kept[1:])
     return told

@@ -24,8 +24,9 @@ def top_k(texts: list[str], folder: Path, depth: int) -> tuple[np.ndarray, np.nd
         if not known:
             continue
         found = index.get_scores(known)
-        best = np.argsort(-found, kind="stable")[:depth]
-        best = best[found[best] > 0]
+        least = max(np.partition(found, -depth)[-depth], np.finfo(np.float32).tiny)
+        best = np.flatnonzero(found >= least)
+        best = best[np.argsort(-found[best], kind="stable")][:depth]
         scores[at, :len(best)], rows[at, :len(best)] = found[best], best
     return scores, rows
 

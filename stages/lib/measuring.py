@@ -1,22 +1,28 @@
 """Measures of a run by ir_measures, query by query, with graded judgments and one tie rule: the run's own order."""
+from collections.abc import Iterable
+
 import pyarrow as pa
 
 
-def per_query(run: pa.Table, qrels: pa.Table, measures: list[str], rel: int) -> dict[str, dict[str, float]]:
+def per_query(parts: Iterable[pa.Table], qrels: pa.Table, measures: list[str], rel: int) -> dict[str, dict[str, float]]:
     """measure -> query_id -> value, for every judged query; a query that the run leaves out gets 0.
 
-    `rel` is the lowest grade that counts as relevant in measures that need one (not nDCG), unless a measure names its
+    The run comes in parts that each hold whole queries. `rel` is the lowest grade that counts as relevant in measures that need one (not nDCG), unless a measure names its
     own. The providers break ties of score in opposite orders, so they are handed scores made from ranks.
     """
     import ir_measures
-    named = {_with_threshold(ir_measures.parse_measure(name), rel): name for name in measures}
+    named: dict = {}
+    for name in measures:
+        named.setdefault(_with_threshold(ir_measures.parse_measure(name), rel), []).append(name)
     judged: dict[str, dict[str, int]] = {}
     for query, passage, grade in zip(*(qrels[name].to_pylist() for name in ("query_id", "doc_id", "grade"))):
         judged.setdefault(query, {})[passage] = grade
     found = {name: dict.fromkeys(judged, 0.0) for name in measures}
-    for metric in ir_measures.iter_calc(list(named), judged, _ranked(run, judged)):
-        if metric.query_id in judged:
-            found[named[metric.measure]][metric.query_id] = metric.value
+    for part in parts:
+        ranked = _ranked(part, judged)
+        for metric in ir_measures.iter_calc(list(named), {query: judged[query] for query in ranked}, ranked):
+            for name in named[metric.measure]:
+                found[name][metric.query_id] = metric.value
     return found
 
 

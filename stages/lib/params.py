@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from stages.lib.mistakes import Mistake
 
 Positive = Annotated[int, Field(gt=0)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 
 
 class Strict(BaseModel):
@@ -256,7 +256,10 @@ def load(path: Path = Path("params.yaml")) -> Study:
     if not path.is_file():
         raise Mistake(f"{path}: there is no such file here; run from the repository's root")
     try:
-        return parse(YAML(typ="safe").load(path.read_text()))
+        blocks = YAML(typ="safe").load(path.read_text())
+        if not isinstance(blocks, dict):
+            raise Mistake(f"{path}: holds no blocks; restore it with git checkout {path}")
+        return parse(blocks)
     except YAMLError as error:
         raise Mistake(f"{path}: not valid YAML: {' '.join(str(error).split())}")
     except ValidationError as error:

@@ -37,8 +37,21 @@ def replace(draft: Path, target: Path) -> None:
             with open(path, "rb+") as handle:
                 os.fsync(handle.fileno())
     _remove(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
     shutil.move(str(draft), str(target))
+
+
+def link(source: Path, target: Path) -> None:
+    """Put a finished file or folder at a second place without moving it; copied where a hard link cannot be."""
+    def once(one, other):
+        try:
+            os.link(one, other)
+        except OSError:
+            shutil.copy(one, other)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, target, copy_function=once)
+    else:
+        once(source, target)
 
 
 def _remove(path: Path) -> None:

@@ -3,6 +3,7 @@ import numpy as np
 
 SLACK = 16
 EPSILON = 1e-5
+CANDIDATES = 16_000_000
 
 
 def top_k(queries: np.ndarray, vectors: np.ndarray, depth: int, block: int) -> tuple[np.ndarray, np.ndarray]:
@@ -13,19 +14,21 @@ def top_k(queries: np.ndarray, vectors: np.ndarray, depth: int, block: int) -> t
 
     A matrix product's last bits depend on the shape of its blocks, so faiss only proposes: `depth` + SLACK candidates
     a block, whose scores are then computed one by one in float64 and rounded once. A query whose last place could
-    still be taken by a row that faiss cut off within EPSILON is searched again with more candidates.
+    still be taken by a row that faiss cut off within EPSILON is searched again with more candidates, as many queries at a time as CANDIDATES allows.
     """
     depth = min(depth, len(vectors))
     scores = np.empty((len(queries), depth), dtype=np.float32)
     rows = np.empty((len(queries), depth), dtype=np.int64)
     pending, wanted = np.arange(len(queries)), depth + SLACK
     while len(pending):
-        candidates, cut = _propose(queries[pending], vectors, min(wanted, len(vectors)), block)
-        unsure = []
-        for at, query in enumerate(pending):
-            scores[query], rows[query] = _order(queries[query], vectors, candidates[at], depth)
-            if cut[at] > scores[query, -1] - EPSILON:
-                unsure.append(query)
+        unsure, together = [], max(1, CANDIDATES // wanted)
+        for start in range(0, len(pending), together):
+            asked = pending[start:start + together]
+            candidates, cut = _propose(queries[asked], vectors, min(wanted, len(vectors)), block)
+            for at, query in enumerate(asked):
+                scores[query], rows[query] = _order(queries[query], vectors, candidates[at], depth)
+                if cut[at] > scores[query, -1] - EPSILON:
+                    unsure.append(query)
         pending, wanted = np.array(unsure, dtype=np.int64), wanted * 8
     return scores, rows
 

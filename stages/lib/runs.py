@@ -1,6 +1,6 @@
 """A run: for each query its passages best first, as parquet; read from and written to TREC files."""
 import gzip
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
@@ -29,13 +29,15 @@ def write(parts: Iterable[pa.Table], path: Path) -> int:
         return 0
     with pq.ParquetWriter(path, RUN, compression="zstd") as writer:
         for part in chain([first], parts):
-            writer.write_table(part)
+            writer.write_table(part, row_group_size=max(1, len(part)))
             queries += len(part["query_id"].unique())
     return queries
 
 
-def read(path: Path) -> pa.Table:
-    return pq.read_table(path, memory_map=True)
+def read(path: Path) -> Iterator[pa.Table]:
+    """The parts that a run was written in; a query is whole in one of them."""
+    file = pq.ParquetFile(path, memory_map=True)
+    return (file.read_row_group(group) for group in range(file.num_row_groups))
 
 
 def from_trec(path: Path) -> pa.Table:

@@ -45,8 +45,8 @@ def training(logs: dict[str, dict], rows: dict) -> str:
             watched = [entry["RR@10"] for entry in copy["log"] if "RR@10" in entry]
             lines.append([row, copy["seed"], copy["steps"], f"{copy['trainable']:,}",
                           f"{100 * copy['trainable'] / copy['total']:.3f}", f"{copy['changed']} of {copy['tensors']}",
-                          f"{losses[0]:.3f}", f"{losses[-1]:.3f}", *(f"{value:.3f}" for value in
-                          (watched[0], max(watched), watched[-1]) if watched)])
+                          f"{losses[0]:.3f}", f"{losses[-1]:.3f}", *([f"{value:.3f}" for value in
+                          (watched[0], max(watched), watched[-1])] if watched else ["–"] * 3)])
     heads = ["row", "seed", "steps", "weights trained", "% of all", "tensors changed", "first loss", "last loss",
              "validation RR@10 before", "best", "after"]
     return markdown(heads, lines) + "\nValidation is a small fixed sample: it shows when a fall begins, not its size.\n"
@@ -54,6 +54,8 @@ def training(logs: dict[str, dict], rows: dict) -> str:
 
 def space(projection: dict) -> str:
     """The figures that stand beside the projection."""
+    if not projection["rows"]:
+        return "No row has vectors.\n"
     heads = list(next(iter(projection["rows"].values())))
     lines = [[row, *(figures[head] for head in heads)] for row, figures in projection["rows"].items()]
     return markdown(["row", *(head.replace("_", " ") for head in heads)], lines)

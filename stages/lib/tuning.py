@@ -60,6 +60,8 @@ def changed(model, before: dict) -> list[str]:
     import torch
     moved = [name for name, parameter in model.named_parameters()
              if not torch.equal(parameter.detach().cpu(), before[name])]
+    if not all(torch.isfinite(parameter).all() for parameter in model.parameters()):
+        raise Mistake("training diverged: some weights are not numbers any more; lower the rate (lr)")
     frozen = [name for name, parameter in model.named_parameters() if not parameter.requires_grad]
     if set(moved) & set(frozen):
         raise Mistake(f"training moved weights that were frozen: {', '.join(sorted(set(moved) & set(frozen))[:3])}")
