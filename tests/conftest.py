@@ -76,7 +76,8 @@ def copy_of_project(folder: Path) -> Path:
         if not name.startswith(("tests/", "reports/", "benchmarks/")) and name != "dvc.lock" and (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
-    run("git init -q && git add -A && git -c user.name=t -c user.email=t@t commit -qm start", folder)
+    run("git init -q && git config user.name t && git config user.email t@example.org", folder)
+    run("git add -A && git commit -qm start", folder)
     return folder
 
 

@@ -51,7 +51,7 @@ def study(tiny_collection, tiny_model, tmp_path_factory) -> Path:
 
 
 def commit(folder: Path) -> None:
-    run("git add -A && git -c user.name=t -c user.email=t@t commit -qm run --allow-empty", folder)
+    run("git add -A && git commit -qm run --allow-empty", folder)
 
 
 def stages_run(output: str) -> set[str]:
@@ -100,6 +100,8 @@ def test_a_row_is_added_in_one_place_and_leaves_when_it_is_dropped(study):
     ("lora.rnk=8", "rnk"),
     ("lora.rank=-1", "params.yaml: lora.rank: input should be greater than 0, got -1"),
     ("retrievers.full-hard.fit=pritned", "retrievers.full-hard.fit: no fit is called 'pritned'"),
+    ("'measures=[RR@10,MRR@10]'", "measures: 'MRR@10' and 'RR@10' are the same measure; keep one"),
+    ("corpora.things.source=beir:nowhere", "corpora.things.source: there is no folder nowhere"),
     ("'lora.modules=[qeury]'", "no linear layer of the model is called 'qeury'"),
 ])
 def test_a_typo_stops_before_anything_runs(setting, told, study):

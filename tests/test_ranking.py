@@ -80,3 +80,11 @@ def test_the_index_of_bm25_is_the_same_bytes_in_every_process(tmp_path):
                        env={**os.environ, "PYTHONHASHSEED": seed}, cwd=Path(__file__).parents[1])
     one, other = ({path.name: path.read_bytes() for path in (tmp_path / seed).iterdir()} for seed in ("1", "2"))
     assert one == other
+
+
+def test_a_collapsed_collection_is_searched_in_bounded_parts(monkeypatch):
+    """All vectors equal: every query is unsure until all rows are candidates, a few queries at a time."""
+    monkeypatch.setattr(ranking, "CANDIDATES", 3000)
+    vectors = np.ones((2000, 4), dtype=np.float32) / 2
+    scores, rows = ranking.top_k(vectors[:7], vectors, 5, 300)
+    assert (rows == np.arange(5)).all() and (scores == 1).all()
