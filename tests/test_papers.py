@@ -33,7 +33,7 @@ class Dataset:
         raise AttributeError(part)
 
     def docs_iter(self):
-        for at in range(60):
+        for at in range(600):
             yield row(doc_id=str(at), text=" ".join(WORDS[(at * step) % 17] for step in range(1, 12)) + f" {{at}}.")
 
     def queries_iter(self):
@@ -44,11 +44,11 @@ class Dataset:
 
     def qrels_iter(self):
         for query in self.queries_iter():
-            yield row(query_id=query.query_id, doc_id=str(int(query.query_id) % 60), relevance=2)
+            yield row(query_id=query.query_id, doc_id=str(int(query.query_id) % 600), relevance=2)
 
     def docpairs_iter(self):
         for query in range(520):
-            yield row(query_id=str(query), doc_id_a=str(query % 60), doc_id_b=str((query * 7 + 30) % 60))
+            yield row(query_id=str(query), doc_id_a=str(query % 600), doc_id_b=str((query * 7 + 30) % 600))
 
 
 def snapshot_download(repository, revision=None, allow_patterns=None, **kwargs):

@@ -87,12 +87,10 @@ def from_pool(chosen: pa.Table, pool: Path, ranks: tuple[int, int], one_rank: bo
 
 
 def released(docpairs: Path, size: int, forbidden: Forbidden, seed: int) -> pa.Table:
-    """`size` of the triples that a collection itself releases, seeded, those with a forbidden negative left out."""
+    """At most `size` of the triples that a collection itself releases, seeded, without those of a forbidden negative."""
     triples = pq.read_table(docpairs, memory_map=True)
-    rng = np.random.default_rng([seed, 0])
-    triples = triples.take(pa.array(rng.permutation(len(triples))[:size]))
-    allowed = pa.array(~forbidden.mask(triples["query_id"], triples["negative_id"]))
-    triples = triples.filter(allowed)
+    allowed = np.flatnonzero(~forbidden.mask(triples["query_id"], triples["negative_id"]))
+    triples = triples.take(pa.array(np.random.default_rng([seed, 0]).permutation(allowed)[:size]))
     return _drawn(triples.select(PAIRS.names), triples["negative_id"], np.zeros(len(triples)))
 
 
