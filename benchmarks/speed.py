@@ -16,7 +16,7 @@ import click
 import numpy as np
 import pyarrow.parquet as pq
 
-from stages.lib import encoding, ranking
+from stages.lib import encoding, ranking, scratch
 
 ROUNDS = 3
 
@@ -72,12 +72,13 @@ def search(passages: int, queries: int) -> None:
 def memory(passages: int, limit_mb: int) -> None:
     """Encode and search synthetic short passages, shard by shard, and print the peak of resident memory."""
     rng = np.random.default_rng(0)
-    words = np.array([f"{kind}{number}" for kind in ("red", "boat", "north", "clock") for number in range(50)])
-    shards = ([" ".join(line) for line in words[rng.integers(200, size=(min(20_000, passages - start), 3))]]
+    words = np.array("red boat north clock river house market wall king garden horse bridge".split())
+    shards = ([" ".join(line) for line in words[rng.integers(12, size=(min(20_000, passages - start), 3))]]
               for start in range(0, passages, 20_000))
     model = encoding.load_encoder(Path("data/checkpoints/minilm"))
     from tqdm import tqdm
-    with tempfile.TemporaryDirectory(dir=".") as home, tqdm(total=passages, mininterval=10) as bar:
+    scratch.ROOT.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=scratch.ROOT) as home, tqdm(total=passages, mininterval=10) as bar:
         target = Path(home) / "docs.npy"
         encoding.encode_to_file(model, shards, passages, target, "float16", 8192, bar.update)
         vectors = np.load(target, mmap_mode="r")
