@@ -9,7 +9,6 @@ import pytest
 from stages.lib import beir, collection
 from stages.lib.mistakes import Mistake
 
-SHARED = Path(__file__).parents[2] / "shared" / "collections"
 SPLITS = {"train": "train", "dev": "dev"}
 
 
@@ -133,20 +132,16 @@ def test_no_folder(folder):
     ("scifact", 5183, {"train": 807, "test": 300}, {"train queries that are also judged": 2}),
     ("medquad", 15775, {"train": 11291, "dev": 1608, "test": 1414}, {}),
 ])
-def test_real_folders(tmp_path, name, documents, queries, dropped):
-    if not (SHARED / name).is_dir():
-        pytest.skip(f"../shared/collections/{name} is not on this machine")
-    source = beir.read(SHARED / name, {split: split for split in queries})
+def test_real_folders(tmp_path, real_collections, name, documents, queries, dropped):
+    source = beir.read(real_collections / name, {split: split for split in queries})
     card = collection.write(source, tmp_path / name, train="train", judged=[split for split in queries if
                             split != "train"], validation=0, limits={}, tokens=None)
     assert card["documents"] == documents and card["dropped"] == dropped
     assert {split: sizes["queries"] for split, sizes in card["splits"].items()} == queries
 
 
-def test_official_judgments_keep_what_the_corpus_lacks(tmp_path):
-    if not (SHARED / "msmarco-mini").is_dir():
-        pytest.skip("../shared/collections/msmarco-mini is not on this machine")
-    source = beir.read(SHARED / "msmarco-mini", {"dl19": "dl19.official-full.trec"})
+def test_official_judgments_keep_what_the_corpus_lacks(tmp_path, real_collections):
+    source = beir.read(real_collections / "msmarco-mini", {"dl19": "dl19.official-full.trec"})
     card = collection.write(source, tmp_path / "out", train=None, judged=["dl19"], validation=0, limits={}, tokens=None)
     assert card["splits"]["dl19"]["judgments"] == 9260
     assert card["noted"]["dl19: judgments of absent passages"] == 9260 - 3853
