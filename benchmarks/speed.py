@@ -80,7 +80,7 @@ def memory(passages: int, limit_mb: int) -> None:
     scratch.ROOT.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=scratch.ROOT) as home, tqdm(total=passages, mininterval=10) as bar:
         target = Path(home) / "docs.npy"
-        encoding.encode_to_file(model, shards, passages, target, "float16", 8192, bar.update)
+        encoding.encode_to_file(model, shards, passages, target, "float16", 8192, "float32", bar.update)
         vectors = np.load(target, mmap_mode="r")
         ranking.top_k(np.array(vectors[:1000], dtype=np.float32), vectors, 200, 65536)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -85,7 +85,8 @@ def _encode_file(model, path: Path, target: Path, index, label: str) -> int:
     rows = file.metadata.num_rows
     shards = (batch["text"].to_pylist() for batch in file.iter_batches(index.block, columns=["text"]))
     with tqdm(total=rows, desc=label, unit="text", mininterval=2) as bar:
-        encoding.encode_to_file(model, shards, rows, target, index.dtype, index.batch_tokens, bar.update)
+        encoding.encode_to_file(model, shards, rows, target, index.dtype, index.batch_tokens, index.precision,
+                                bar.update)
     return rows
 
 

@@ -37,7 +37,7 @@ def main(row: str, start: Path, triplets: Path, out: Path, log: Path) -> None:
             made = []
             for seed in study.seeds:
                 lesson = triplets / f"seed-{seed}.parquet"
-                key = _key(row, start, lesson, tune, fit, seed, study.curve.every)
+                key = _key(row, start, lesson, tune, fit, seed, study.curve)
                 work = stack.enter_context(scratch.workspace("train", key))
                 if not (work / "finished.json").exists():
                     click.echo(f"{row}: seed {seed}")
@@ -55,13 +55,13 @@ def _train(row: str, seed: int, start: Path, lesson: Path, tune, fit, study, wor
     from datasets import Dataset
     from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer
     from sentence_transformers.sentence_transformer.modules import Normalize
-    from torch.cuda import is_available
     from transformers import set_seed
-    if fit.precision != "float32" and not is_available():
-        raise Mistake(f"retrievers.{row}: its fit asks for precision {fit.precision}, which needs a GPU; say float32")
     clock = costs.Clock()
     set_seed(seed)
     model = encoding.load_encoder(start)
+    on_cpu = model.device.type == "cpu"
+    if fit.precision == "float16" and on_cpu:
+        raise Mistake(f"retrievers.{row}: its fit asks for precision float16, which needs a GPU; say bfloat16 or float32")
     body = [part for part in model if not isinstance(part, Normalize)]
     model = SentenceTransformer(modules=[*body, Normalize()] if fit.normalize else body, device=str(model.device))
     model.model_card_data.generate_widget_examples = False
@@ -70,8 +70,8 @@ def _train(row: str, seed: int, start: Path, lesson: Path, tune, fit, study, wor
     click.echo(f"{row}: {trainable:,} of {total:,} parameters are trained ({100 * trainable / total:.3f} %)")
     before = tuning.snapshot(model)
     data = Dataset(losses.columns(pq.read_table(lesson), fit.loss))
-    watch = watching.callback(watching.read_sample(lesson.parent / "watch"), study.curve.every)
-    trainer = SentenceTransformerTrainer(model=model, args=_arguments(tune, fit, seed, study.curve.every, work),
+    watch = watching.callback(watching.read_sample(lesson.parent / "watch"), study.curve, fit.precision)
+    trainer = SentenceTransformerTrainer(model=model, args=_arguments(tune, fit, seed, study.curve.every, work, on_cpu),
                                          train_dataset=data, loss=losses.build(model, fit.loss), callbacks=[watch])
     resumed = _last_checkpoint(work)
     loading = clock.lap()
@@ -91,7 +91,7 @@ def _train(row: str, seed: int, start: Path, lesson: Path, tune, fit, study, wor
     shutil.rmtree(work / "trainer")
 
 
-def _arguments(tune, fit, seed: int, every: int, work: Path):
+def _arguments(tune, fit, seed: int, every: int, work: Path, on_cpu: bool):
     from sentence_transformers import SentenceTransformerTrainingArguments
     from sentence_transformers.base.sampler import BatchSamplers
     sampler = BatchSamplers.NO_DUPLICATES if fit.loss.kind == "inbatch" else BatchSamplers.BATCH_SAMPLER
@@ -99,7 +99,7 @@ def _arguments(tune, fit, seed: int, every: int, work: Path):
         output_dir=str(work / "trainer"), num_train_epochs=fit.epochs, per_device_train_batch_size=fit.batch,
         learning_rate=tune.lr, weight_decay=fit.weight_decay, max_grad_norm=fit.clip, warmup_steps=fit.warmup,
         lr_scheduler_type="linear", optim="adamw_torch_fused", seed=seed, data_seed=seed, batch_sampler=sampler,
-        bf16=fit.precision == "bfloat16", fp16=fit.precision == "float16", save_strategy="steps", save_steps=2 * every,
+        use_cpu=on_cpu, bf16=fit.precision == "bfloat16", fp16=fit.precision == "float16", save_strategy="steps", save_steps=2 * every,
         save_total_limit=1, logging_strategy="steps", logging_steps=1, report_to="none", dataloader_pin_memory=False)
 
 
@@ -122,7 +122,7 @@ def _save(row: str, seed: int, model, start: Path, lesson: Path, tune, fit, fold
         row, seed, tune.model_dump(), fit.model_dump(), starts.shape(start), fingerprint.of_file(lesson)))
 
 
-def _key(row: str, start: Path, lesson: Path, tune, fit, seed: int, every: int) -> str:
+def _key(row: str, start: Path, lesson: Path, tune, fit, seed: int, curve) -> str:
     """What a half-trained copy belongs to: its inputs, its recipe, the code and the libraries that train it."""
     watch = lesson.parent / "watch"
     code = [fingerprint.of_file(Path(path)) for path in (__file__, encoding.__file__, losses.__file__,
@@ -130,7 +130,7 @@ def _key(row: str, start: Path, lesson: Path, tune, fit, seed: int, every: int) 
     versions = [metadata.version(name) for name in ("torch", "transformers", "sentence-transformers", "peft",
                                                     "accelerate", "datasets")]
     return fingerprint.of_values(row, fingerprint.of_folder(start), fingerprint.of_file(lesson),
-                                 fingerprint.of_folder(watch), tune.model_dump(), fit.model_dump(), seed, every, code,
+                                 fingerprint.of_folder(watch), tune.model_dump(), fit.model_dump(), seed, curve.model_dump(), code,
                                  versions)
 
 

@@ -37,29 +37,29 @@ def test_a_killed_run_keeps_its_whole_shards_and_ends_with_the_same_bytes(tiny_m
                 raise KeyboardInterrupt
             yield shard
 
-    arguments = len(TEXTS), tmp_path / "whole.npy", "float32", 64, ticking
+    arguments = len(TEXTS), tmp_path / "whole.npy", "float32", 64, "float32", ticking
     encoding.encode_to_file(model, iter(shards), *arguments)
     with pytest.raises(KeyboardInterrupt):
-        encoding.encode_to_file(model, killed_at(2), len(TEXTS), tmp_path / "cut.npy", "float32", 64, ticking)
+        encoding.encode_to_file(model, killed_at(2), len(TEXTS), tmp_path / "cut.npy", "float32", 64, "float32", ticking)
     assert not (tmp_path / "cut.npy").exists() and (tmp_path / "cut.count").read_text() == "8"
     encoded.clear()
     skipping = encoding.encode
     try:
         encoding.encode = lambda model, texts, *rest: (_ for _ in ()).throw(AssertionError) \
             if texts in shards[:2] else skipping(model, texts, *rest)
-        encoding.encode_to_file(model, iter(shards), len(TEXTS), tmp_path / "cut.npy", "float32", 64, ticking)
+        encoding.encode_to_file(model, iter(shards), len(TEXTS), tmp_path / "cut.npy", "float32", 64, "float32", ticking)
     finally:
         encoding.encode = skipping
     assert sum(encoded) == len(TEXTS)
     assert (tmp_path / "cut.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes()
     (tmp_path / "cut.npy").unlink()  # a count without its vectors, as a kill between two renames leaves it
-    encoding.encode_to_file(model, iter(shards), len(TEXTS), tmp_path / "cut.npy", "float32", 64, ticking)
+    encoding.encode_to_file(model, iter(shards), len(TEXTS), tmp_path / "cut.npy", "float32", 64, "float32", ticking)
     assert (tmp_path / "cut.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes()
 
 
 def test_a_shard_may_be_half_precision(tiny_model, tmp_path):
     model = encoding.load_encoder(tiny_model)
-    encoding.encode_to_file(model, [TEXTS], len(TEXTS), tmp_path / "half.npy", "float16", 64, lambda n: None)
+    encoding.encode_to_file(model, [TEXTS], len(TEXTS), tmp_path / "half.npy", "float16", 64, "float32", lambda n: None)
     half = np.load(tmp_path / "half.npy")
     assert half.dtype == np.float16
     assert np.abs(half - encoding.encode(model, TEXTS, 64)).max() < 1e-3

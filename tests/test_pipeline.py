@@ -34,7 +34,7 @@ def small_params(collection: Path, model: Path) -> dict:
         blocks["fits"][fit]["batch"] = 4
     blocks["retrievers"] = {name: blocks["retrievers"][name] for name in ("bm25", "base", "full-hard", "lora-random")}
     blocks["report"] = {"base": "base", "primary": {"corpus": "things", "split": "test", "measure": "RR@10"}}
-    blocks["curve"] = {"queries": 4, "passages": 30, "every": 2}
+    blocks["curve"] = {"queries": 4, "passages": 30, "every": 2, "early": []}
     blocks["umap"] |= {"corpus": "things", "split": "test", "pairs": 8}
     return blocks
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from stages.lib.mistakes import Mistake
+
 
 def load_encoder(folder: Path, tokens: int | None = None):
     """A SentenceTransformer from a folder, on the GPU where there is one, its texts cut at `tokens` if given."""
@@ -17,17 +19,19 @@ def load_encoder(folder: Path, tokens: int | None = None):
     return model.eval()
 
 
-def encode(model, texts: list[str], batch_tokens: int, tick: Callable[[int], None] = lambda n: None) -> np.ndarray:
+def encode(model, texts: list[str], batch_tokens: int, precision: str = "float32",
+           tick: Callable[[int], None] = lambda n: None) -> np.ndarray:
     """Unit vectors of the texts as float32 of shape (len(texts), dimension).
 
-    Batches hold texts of like token length, at most `batch_tokens` tokens with padding. `tick` is told how many texts
-    each batch finished.
+    Batches hold texts of like token length, at most `batch_tokens` tokens with padding. Below `precision` float32
+    the layers compute in it (autocast) and the vectors are normalised in float32. `tick` is told how many texts each
+    batch finished.
     """
     import torch
     features = model.tokenizer([text.strip() for text in texts], truncation=True, max_length=model.max_seq_length)
     lengths = np.fromiter((len(ids) for ids in features["input_ids"]), dtype=np.int64, count=len(texts))
     vectors = np.empty((len(texts), model.get_embedding_dimension()), dtype=np.float32)
-    with torch.inference_mode():
+    with torch.inference_mode(), autocast(model, precision):
         for rows in batches(lengths, batch_tokens):
             padded = model.tokenizer.pad({key: [values[row] for row in rows] for key, values in features.items()},
                                          return_tensors="pt").to(model.device)
@@ -35,6 +39,14 @@ def encode(model, texts: list[str], batch_tokens: int, tick: Callable[[int], Non
             vectors[rows] = found.cpu().numpy()
             tick(len(rows))
     return vectors
+
+
+def autocast(model, precision: str):
+    """The context in which a model computes in `precision`; raises Mistake for float16 without a GPU."""
+    import torch
+    if precision == "float16" and model.device.type == "cpu":
+        raise Mistake("precision float16 needs a GPU; say bfloat16 or float32")
+    return torch.autocast(model.device.type, getattr(torch, precision), enabled=precision != "float32")
 
 
 def batches(lengths: np.ndarray, batch_tokens: int) -> Iterator[np.ndarray]:
@@ -48,7 +60,7 @@ def batches(lengths: np.ndarray, batch_tokens: int) -> Iterator[np.ndarray]:
 
 
 def encode_to_file(model, shards: Iterable[list[str]], total: int, target: Path, dtype: str, batch_tokens: int,
-                   tick: Callable[[int], None]) -> None:
+                   precision: str, tick: Callable[[int], None]) -> None:
     """Write the vectors of all shards to `target` (.npy, shape (total, dimension)), keeping what a killed run wrote.
 
     A shard is flushed to disk before the count beside it admits it, so that only whole shards are ever skipped.
@@ -67,7 +79,7 @@ def encode_to_file(model, shards: Iterable[list[str]], total: int, target: Path,
         if stop <= done:
             tick(len(texts))
         else:
-            vectors[start:stop] = encode(model, texts, batch_tokens, tick)
+            vectors[start:stop] = encode(model, texts, batch_tokens, precision, tick)
             vectors.flush()
             _write_durably(journal, str(stop))
         start = stop

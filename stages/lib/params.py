@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from stages.lib.mistakes import Mistake
 
 Positive = Annotated[int, Field(gt=0)]
+Precision = Literal["float32", "bfloat16", "float16"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 
 
@@ -161,7 +162,7 @@ class Fit(Strict):
     warmup: Annotated[float, Field(ge=0)]
     weight_decay: Annotated[float, Field(ge=0)]
     clip: Annotated[float, Field(gt=0)]
-    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    precision: Precision = "float32"
 
     @property
     def diameter(self) -> float | None:
@@ -177,6 +178,7 @@ class Retriever(Strict):
 
 
 class Index(Strict):
+    precision: Precision
     dtype: Literal["float32", "float16"]
     batch_tokens: Positive
     block: Positive
@@ -203,6 +205,7 @@ class Curve(Strict):
     queries: Positive
     passages: Positive
     every: Positive
+    early: list[Positive]
 
 
 class Umap(Strict):

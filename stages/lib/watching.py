@@ -27,7 +27,7 @@ def mean_reciprocal_rank(scores: np.ndarray, relevant: np.ndarray, depth: int = 
     return float(np.mean(np.where(ranked.any(axis=1), 1 / (first + 1), 0)))
 
 
-def callback(sample: dict | None, every: int):
+def callback(sample: dict | None, curve, precision: str):
     """A trainer callback that appends {"step", "RR@10"} to the trainer's own history, which its checkpoints keep."""
     from transformers import TrainerCallback
 
@@ -39,7 +39,7 @@ def callback(sample: dict | None, every: int):
                 self.look(state, model)
 
         def on_step_end(self, args, state, control, model=None, **kwargs):
-            if state.global_step % every == 0 or state.global_step == state.max_steps:
+            if state.global_step % curve.every == 0 or state.global_step in {*curve.early, state.max_steps}:
                 self.look(state, model)
 
         def look(self, state, model):
@@ -47,8 +47,8 @@ def callback(sample: dict | None, every: int):
                 return
             training = model.training
             model.eval()
-            queries = encoding.encode(model, sample["queries"], BATCH_TOKENS)
-            passages = encoding.encode(model, sample["passages"], BATCH_TOKENS)
+            queries = encoding.encode(model, sample["queries"], BATCH_TOKENS, precision)
+            passages = encoding.encode(model, sample["passages"], BATCH_TOKENS, precision)
             model.train(training)
             found = mean_reciprocal_rank(queries @ passages.T, sample["relevant"])
             state.log_history.append({"step": state.global_step, "RR@10": round(found, 6)})

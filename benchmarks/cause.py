@@ -1,0 +1,208 @@
+"""The cause study: every part of papers/cause run through the study's own stages, each in a clone of its own.
+
+`python -m benchmarks.cause run` runs all parts, a thread or more each, and goes on where it was stopped: DVC keeps what
+is finished. What it found is committed under reports/cause, where `dvc repro cause` judges it.
+"""
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
+from pathlib import Path
+
+import click
+
+PARTS = ("home", "home-lora", "msmarco", "medquad")
+WORK = Path(".scratch/cause")
+FOUND = Path("reports/cause")
+
+
+@click.group()
+def main() -> None:
+    """Why did fine-tuning fall? Controlled contrasts, as rows of the study's own grammar."""
+
+
+@main.command()
+@click.argument("part", type=click.Choice(PARTS))
+def params(part: str) -> None:
+    """Print PART's params.yaml: papers/cause/common.yaml with the part's own blocks."""
+    click.echo(_params(part), nl=False)
+
+
+@main.command()
+@click.argument("parts", nargs=-1, type=click.Choice(PARTS))
+@click.option("--jobs", default=2, show_default=True, help="parts that run at once; the cores are shared among them")
+@click.option("--collections", type=click.Path(exists=True, file_okay=False, path_type=Path),
+              help="folder with msmarco-mini and medquad; without it those parts are left out")
+@click.option("--seeds", help="other seeds, such as 1,2,3; they are kept in a folder of their own")
+def run(parts: tuple[str, ...], jobs: int, collections: Path | None, seeds: str | None) -> None:
+    """Run PARTS (all by default) from the committed code and write what they found to reports/cause."""
+    chosen = [part for part in parts or PARTS if collections or part.startswith("home")]
+    with ThreadPoolExecutor(jobs) as pool:
+        failed = [part for part, ok in zip(chosen, pool.map(lambda part: _run(part, jobs, collections, seeds), chosen))
+                  if not ok]
+    if failed:
+        raise SystemExit(f"{', '.join(failed)}: stopped; see {WORK}/<part>.log, then run the same command again")
+
+
+@main.command()
+@click.argument("part", type=click.Choice(PARTS))
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+def collect(part: str, folder: Path, out: Path) -> None:
+    """Read what a run of PART left in FOLDER and write OUT/<part>.parquet (per query) and OUT/<part>.json."""
+    from stages.lib.params import load
+    from stages.lib.publish import publish
+    study = load(folder / "params.yaml")
+    with publish(out / f"{part}.parquet") as draft:
+        _per_query(folder, study, draft)
+    commit = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=folder, text=True).strip()
+    versions = {name: metadata.version(name) for name in ("torch", "sentence-transformers", "transformers", "peft")}
+    with publish(out / f"{part}.json") as draft:
+        draft.write_text(json.dumps({"part": part, "commit": commit, "machine": platform.machine(),
+                                     "threads": os.environ.get("OMP_NUM_THREADS"), "versions": versions,
+                                     "cells": _cells(folder, study)}, indent=1) + "\n")
+
+
+def _params(part: str, seeds: str | None = None) -> str:
+    """The text of a part's params.yaml; a block of the part takes the place of the common one."""
+    import io
+
+    from ruamel.yaml import YAML
+    yaml = YAML()
+    blocks = yaml.load(Path("papers/cause/common.yaml").read_text())
+    for name, block in yaml.load(Path(f"papers/cause/{part}.yaml").read_text()).items():
+        blocks[name] = block
+    if seeds:
+        blocks["seeds"] = [int(seed) for seed in seeds.split(",")]
+    text = io.StringIO()
+    yaml.dump(blocks, text)
+    return text.getvalue()
+
+
+def _run(part: str, jobs: int, collections: Path | None, seeds: str | None) -> bool:
+    """One part in its own clone, so that parts do not wait for each other's DVC lock; True when it ended well."""
+    name = part if not seeds else f"{part}.{seeds.replace(',', '-')}"
+    folder = WORK / name
+    if not folder.exists():
+        WORK.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["git", "clone", "-q", ".", folder], check=True)
+        subprocess.run("git rm -rq --cached dvc.lock reports && rm -rf dvc.lock reports", shell=True, cwd=folder, check=True)
+        subprocess.run(["dvc", "config", "--local", "cache.type", "reflink,hardlink,copy"], cwd=folder, check=True)
+        if collections:
+            (folder / "collections").symlink_to(collections.resolve())
+    (folder / "params.yaml").write_text(_params(part, seeds))
+    threads = str(max(1, os.cpu_count() // jobs))
+    environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "DVC_NO_ANALYTICS": "1"}
+    start = time.time()
+    click.echo(f"{name}: begins; tail -f {folder}.log")
+    with open(f"{folder}.log", "a") as log:
+        done = subprocess.run(["dvc", "repro", "evaluate"], cwd=folder, env=environment, stdout=log, stderr=log)
+        if done.returncode == 0:
+            out = FOUND if not seeds else FOUND / seeds.replace(",", "-")
+            done = subprocess.run([sys.executable, "-m", "benchmarks.cause", "collect", part, folder, out],
+                                  env=environment, stdout=log, stderr=log)
+    click.echo(f"{name}: {'done' if done.returncode == 0 else 'stopped'} after {(time.time() - start) / 60:.0f} min")
+    return done.returncode == 0
+
+
+def _per_query(folder: Path, study, draft: Path) -> None:
+    """Per-query values with their clusters; the rows that learned raw vectors once more under `<row>/euclidean`."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    table = pq.read_table(folder / "reports/queries.parquet")
+    table = pa.concat_tables([table.cast(_plain(table.schema)), *_by_distance(folder, study)])
+    clusters = {}
+    for split in study.corpora["home"].judged:
+        topics = pq.read_table(folder / f"data/corpora/home/topics/{split}.parquet").to_pydict()
+        clusters |= {(split, query): cluster for query, cluster in zip(topics["query_id"], topics["cluster"])}
+    pairs = zip(table["split"].to_pylist(), table["query_id"].to_pylist())
+    table = table.append_column("cluster", pa.array([clusters[pair] for pair in pairs]))
+    pq.write_table(table.drop_columns(["corpus"]), draft, compression="zstd", compression_level=19)
+
+
+def _plain(schema):
+    import pyarrow as pa
+    return pa.schema([(field.name, pa.string() if pa.types.is_dictionary(field.type) else field.type)
+                      for field in schema])
+
+
+def _by_distance(folder: Path, study) -> list:
+    """The raw models ranked by Euclidean distance of their raw vectors, the quantity that their loss saw."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from stages.lib import encoding, measuring, runs
+    chosen = [row for row, names in study.retrievers.items()
+              if names.triplets != "none" and not study.fits[names.fit].normalize and row in ("raw5", "raw02")]
+    docs = pq.read_table(folder / "data/corpora/home/docs.parquet", columns=["doc_id", "text"])
+    found = []
+    for row in [study.report.base, *chosen] if chosen else []:
+        for copy in sorted(path for path in (folder / "data/models" / row).iterdir() if path.is_dir()):
+            model = encoding.load_encoder(copy)
+            passages = _raw(model, docs["text"].to_pylist())
+            for split, rules in study.corpora["home"].judged.items():
+                topics = pq.read_table(folder / f"data/corpora/home/topics/{split}.parquet").to_pydict()
+                queries = _raw(model, topics["text"])
+                scores = 2 * queries @ passages.T - (passages ** 2).sum(1)
+                top = np.argsort(-scores, axis=1, kind="stable")[:, :study.search.depth]
+                run = runs.table(topics["query_id"], docs["doc_id"].combine_chunks(),
+                                 np.take_along_axis(scores, top, axis=1), top)
+                qrels = pq.read_table(folder / f"data/corpora/home/qrels/{split}.parquet")
+                values = measuring.per_query([run], qrels, study.measures, rules.rel)
+                ids = list(values[study.measures[0]])
+                same = {"row": f"{row}/euclidean", "copy": copy.name, "corpus": "home", "split": split}
+                found.append(pa.table({**{key: [value] * len(ids) for key, value in same.items()}, "query_id": ids,
+                                       **{name: [values[name][i] for i in ids] for name in study.measures}}))
+    return found
+
+
+def _raw(model, texts: list[str]):
+    """Vectors before any normalisation, float32 (texts, dimension), in the order given."""
+    import numpy as np
+    import torch
+    order = sorted(range(len(texts)), key=lambda at: -len(texts[at]))
+    vectors = np.empty((len(texts), model.get_embedding_dimension()), dtype=np.float32)
+    with torch.inference_mode():
+        for start in range(0, len(order), 32):
+            rows = order[start:start + 32]
+            features = model.tokenizer([texts[row] for row in rows], padding=True, truncation=True,
+                                       max_length=model.max_seq_length, return_tensors="pt")
+            vectors[rows] = model[1](model[0](dict(features)))["sentence_embedding"].float().numpy()
+    return vectors
+
+
+def _cells(folder: Path, study) -> dict:
+    """Row -> its names and settings, and for each copy its log, its triplets' sha256 and its drift from its start.
+
+    drift is the mean cosine of a passage's vector to the same passage's under the untouched start.
+    """
+    import numpy as np
+    from stages.lib import fingerprint
+    starts = {names.start: row for row, names in study.retrievers.items() if names.triplets == "none"}
+    cells = {}
+    for row, names in study.retrievers.items():
+        if study.checkpoints[names.start].shape != "symmetric":
+            continue
+        tune, fit = study.tunes[names.tune], study.fits[names.fit]
+        cell = {**names.model_dump(), "base": starts[names.start], "copies": {}}
+        if fit:
+            before = np.load(folder / f"data/indexes/{starts[names.start]}/home/untrained/docs.npy", mmap_mode="r")
+            cell |= {"tune": tune.model_dump(), "loss": fit.loss.model_dump(), "normalize": fit.normalize,
+                     "batch": fit.batch}
+            for copy in json.loads((folder / f"reports/training/{row}.json").read_text())["copies"]:
+                name = f"seed-{copy['seed']}"
+                after = np.load(folder / f"data/indexes/{row}/home/{name}/docs.npy", mmap_mode="r")
+                lesson = folder / f"data/triplets/{names.triplets}/{name}.parquet"
+                cell["copies"][name] = {"steps": copy["steps"], "log": copy["log"], "trainable": copy["trainable"],
+                                        "triplets": fingerprint.of_file(lesson),
+                                        "cosine_to_base": round(float((before * after).sum(1).mean()), 6)}
+        cells[row] = cell
+    return cells
+
+
+if __name__ == "__main__":
+    main()
