@@ -3,7 +3,6 @@ import json
 from pathlib import Path
 
 import click
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -11,7 +10,6 @@ from stages.lib import comparing, leftovers, measuring, params, runs
 from stages.lib.mistakes import Mistake
 from stages.lib.publish import publish
 
-KEYS = ["row", "copy", "corpus", "split", "query_id"]
 folder = click.Path(exists=True, file_okay=False, path_type=Path)
 output = click.Path(path_type=Path)
 
@@ -26,13 +24,15 @@ def main(ranked: Path, corpora: Path, queries: Path, results: Path, metrics: Pat
     """Measure every run with graded judgments and say by how much each row differs from the base.
 
     A row's value is the mean over its seeds; the change is judged query by query, with an interval over clusters of
-    queries. What params.yaml no longer names is removed.
+    queries, and on the primary and the outside measure with a verdict. The per-query table holds all that later
+    comparisons need: clusters, and the rank of the first relevant passage (0 where the run has none). What params.yaml
+    no longer names is removed.
     """
     study = params.load()
     for line in [*leftovers.remove(corpora, study.corpora), *leftovers.remove(ranked, study.retrievers, study.corpora)]:
         click.echo(line)
-    table, clusters = _per_query(study, ranked, corpora)
-    rows = _results(study, table, clusters)
+    table = _per_query(study, ranked, corpora)
+    rows = _results(study, table)
     with publish(queries) as draft:
         pq.write_table(table, draft, compression="zstd", compression_level=19)
     with publish(results) as draft:
@@ -41,28 +41,31 @@ def main(ranked: Path, corpora: Path, queries: Path, results: Path, metrics: Pat
         draft.write_text(json.dumps(_metrics(study.report, study.retrievers, rows), indent=2) + "\n")
 
 
-def _per_query(study, ranked: Path, corpora: Path) -> tuple[pa.Table, dict]:
-    """All per-query values as one table, and query -> cluster for each (corpus, split)."""
-    parts, clusters = [], {}
+def _per_query(study, ranked: Path, corpora: Path) -> pa.Table:
+    """All per-query values as one table: row, copy, corpus, split, query_id, cluster, rank, and the measures."""
+    parts = []
     for corpus, collection in study.corpora.items():
         for split, rules in collection.judged.items():
             topics = pq.read_table(corpora / corpus / "topics" / f"{split}.parquet").to_pydict()
-            clusters[corpus, split] = dict(zip(topics["query_id"], topics["cluster"]))
+            clusters = dict(zip(topics["query_id"], topics["cluster"]))
             qrels = pq.read_table(corpora / corpus / "qrels" / f"{split}.parquet")
             for row in study.retrievers:
                 for path in sorted((ranked / row / corpus).glob(f"*/{split}.parquet")):
-                    found = measuring.per_query(runs.read(path), qrels, study.measures, rules.rel)
+                    found = measuring.per_query(runs.read(path), qrels, [*study.measures, "RR"], rules.rel)
                     ids = list(found[study.measures[0]])
                     same = {"row": row, "copy": path.parent.name, "corpus": corpus, "split": split}
                     columns = {key: pa.array([value] * len(ids)).dictionary_encode() for key, value in same.items()}
                     values = {name: pa.array([found[name][i] for i in ids], pa.float64()) for name in study.measures}
-                    parts.append(pa.table({**columns, "query_id": ids, **values}))
+                    places = {"cluster": pa.array([clusters[i] for i in ids]).dictionary_encode(),
+                              "rank": pa.array([round(1 / found["RR"][i]) if found["RR"][i] else 0 for i in ids],
+                                               pa.int32())}
+                    parts.append(pa.table({**columns, "query_id": ids, **places, **values}))
     if not any((part["row"][0].as_py() == study.report.base) for part in parts):
         raise Mistake(f"report.base: there is no run of '{study.report.base}' in {ranked}")
-    return pa.concat_tables(parts).unify_dictionaries(), clusters
+    return pa.concat_tables(parts).unify_dictionaries()
 
 
-def _results(study, table: pa.Table, clusters: dict) -> list[dict]:
+def _results(study, table: pa.Table) -> list[dict]:
     """One entry for each row, corpus, split and measure: mean over seeds, spread, and the change against the base."""
     frame = table.to_pandas()
     rows = []
@@ -74,19 +77,28 @@ def _results(study, table: pa.Table, clusters: dict) -> list[dict]:
                 continue
             for measure in study.measures:
                 by_seed = copies.groupby("copy", observed=True)[measure].mean()
-                mean = copies.groupby("query_id", sort=False, observed=True)[measure].mean()
                 entry = {"row": row, "corpus": corpus, "split": split, "measure": measure,
                          "value": _round(by_seed.mean()), "seeds": len(by_seed),
                          "spread": _round(by_seed.std(ddof=1)) if len(by_seed) > 1 else None,
                          "by_copy": {copy: _round(value) for copy, value in by_seed.items()}}
                 if row != study.report.base and len(base):
-                    against = base[measure].loc[mean.index].to_numpy()
-                    groups = np.array([clusters[corpus, split][query] for query in mean.index])
-                    found = comparing.change(mean.to_numpy(), against, groups)
+                    values = copies.pivot(index="copy", columns="query_id", values=measure)[base.index].to_numpy()
+                    found = comparing.change(values, base[measure].to_numpy(), base["cluster"].to_numpy(),
+                                             study.report.alpha, study.report.resamples)
                     entry |= {key: _round(value) for key, value in found.items()}
-                    entry["base"] = _round(against.mean())
+                    entry["base"] = _round(base[measure].mean())
                 rows.append(entry)
+    for place in (study.report.primary, study.report.outside):
+        _judge([entry for entry in rows if place and "p" in entry and (entry["corpus"], entry["split"], entry["measure"])
+                == (place.corpus, place.split, place.measure)], study.report)
     return rows
+
+
+def _judge(family: list[dict], report) -> None:
+    """Give each entry of one family its corrected p and its verdict."""
+    for entry, p in zip(family, comparing.holm([entry["p"] for entry in family])):
+        entry["p_family"] = _round(p)
+        entry["verdict"] = comparing.verdict(entry, p, report.alpha, report.margin / 100 * entry["base"])
 
 
 def _metrics(report, rows: dict, results: list[dict]) -> dict:

@@ -34,6 +34,7 @@ class Corpus(Strict):
     shares: dict[Name, Positive] | None = None
     docpairs: str | None = None
     docpairs_limit: Positive | None = None
+    publish: bool = False
 
     @field_validator("source")
     @classmethod
@@ -199,6 +200,21 @@ class Report(Strict):
     base: str
     primary: Primary
     outside: Primary | None = None
+    alpha: Annotated[float, Field(gt=0, lt=0.5)]
+    margin: Annotated[float, Field(gt=0)]
+    resamples: Annotated[int, Field(ge=1000)]
+    shown: Positive
+
+
+class Gate(Strict):
+    tolerance: Annotated[float, Field(ge=0)]
+
+
+class Diagnose(Strict):
+    passages: Annotated[int, Field(ge=20)]
+    neighbours: Positive
+    norms: Positive
+    seed: int
 
 
 class Curve(Strict):
@@ -231,6 +247,8 @@ class Study(Strict):
     search: Search
     measures: Annotated[list[str], Field(min_length=1)]
     report: Report
+    gate: Gate
+    diagnose: Diagnose
     curve: Curve
     umap: Umap
 
