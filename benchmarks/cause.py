@@ -67,14 +67,14 @@ def collect(part: str, folder: Path, out: Path) -> None:
                                      "cells": _cells(folder, study)}, indent=1) + "\n")
 
 
-def _params(part: str, seeds: str | None = None) -> str:
+def _params(part: str, seeds: str | None = None, root: Path = Path()) -> str:
     """The text of a part's params.yaml; a block of the part takes the place of the common one."""
     import io
 
     from ruamel.yaml import YAML
     yaml = YAML()
-    blocks = yaml.load(Path("papers/cause/common.yaml").read_text())
-    for name, block in yaml.load(Path(f"papers/cause/{part}.yaml").read_text()).items():
+    blocks = yaml.load((root / "papers/cause/common.yaml").read_text())
+    for name, block in yaml.load((root / f"papers/cause/{part}.yaml").read_text()).items():
         blocks[name] = block
     if seeds:
         blocks["seeds"] = [int(seed) for seed in seeds.split(",")]
@@ -84,7 +84,10 @@ def _params(part: str, seeds: str | None = None) -> str:
 
 
 def _run(part: str, jobs: int, collections: Path | None, seeds: str | None) -> bool:
-    """One part in its own clone, so that parts do not wait for each other's DVC lock; True when it ended well."""
+    """One part in its own clone of the commit, so that parts do not wait for each other's DVC lock; True if it ended well.
+
+    A clone that is there already goes on with the commit that it was made from.
+    """
     name = part if not seeds else f"{part}.{seeds.replace(',', '-')}"
     folder = WORK / name
     if not folder.exists():
@@ -94,7 +97,7 @@ def _run(part: str, jobs: int, collections: Path | None, seeds: str | None) -> b
         subprocess.run(["dvc", "config", "--local", "cache.type", "reflink,hardlink,copy"], cwd=folder, check=True)
         if collections:
             (folder / "collections").symlink_to(collections.resolve())
-    (folder / "params.yaml").write_text(_params(part, seeds))
+    (folder / "params.yaml").write_text(_params(part, seeds, folder))
     threads = str(max(1, os.cpu_count() // jobs))
     environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "DVC_NO_ANALYTICS": "1"}
     start = time.time()
@@ -178,9 +181,10 @@ def _raw(model, texts: list[str]):
 def _cells(folder: Path, study) -> dict:
     """Row -> its names and settings, and for each copy its log, its triplets' sha256 and its drift from its start.
 
-    drift is the mean cosine of a passage's vector to the same passage's under the untouched start.
+    cosine_to_base is the mean cosine of a passage's vector to the same passage's under the untouched start.
     """
     import numpy as np
+
     from stages.lib import fingerprint
     starts = {names.start: row for row, names in study.retrievers.items() if names.triplets == "none"}
     cells = {}
@@ -199,9 +203,29 @@ def _cells(folder: Path, study) -> dict:
                 lesson = folder / f"data/triplets/{names.triplets}/{name}.parquet"
                 cell["copies"][name] = {"steps": copy["steps"], "log": copy["log"], "trainable": copy["trainable"],
                                         "triplets": fingerprint.of_file(lesson),
-                                        "cosine_to_base": round(float((before * after).sum(1).mean()), 6)}
+                                        "cosine_to_base": round(float((before * after).sum(1).mean()), 6),
+                                        "geometry": _geometry(folder, study, row, name, before, after)}
         cells[row] = cell
     return cells
+
+
+def _geometry(folder: Path, study, row: str, copy: str, before, after) -> dict:
+    """The space of one copy on one sample of passages, and on the judged pairs of the primary split."""
+    import numpy as np
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    from stages.lib import geometry
+    home, spot, settings = folder / "data/corpora/home", study.report.primary, study.diagnose
+    docs = pq.read_table(home / "docs.parquet", columns=["doc_id"])["doc_id"]
+    topics = pq.read_table(home / f"topics/{spot.split}.parquet", columns=["query_id"])["query_id"]
+    qrels = pq.read_table(home / f"qrels/{spot.split}.parquet", filters=[("grade", ">=", 1)])
+    asked, answers = (pc.index_in(qrels[name], value_set=ids.combine_chunks()).to_numpy()
+                      for name, ids in (("query_id", topics), ("doc_id", docs)))
+    sample = np.random.default_rng(settings.seed).choice(len(docs), min(settings.passages, len(docs)), replace=False)
+    queries = np.load(folder / f"data/indexes/{row}/home/{copy}/topics/{spot.split}.npy")
+    found = geometry.figures(after[sample], before[sample], queries[asked], after[answers], settings.neighbours)
+    return {name: round(value, 6) for name, value in found.items()}
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
     python -m benchmarks.speed encode    # SentenceTransformer.encode at its defaults
     python -m benchmarks.speed search    # faiss IndexFlatIP and sentence_transformers.util.semantic_search
     python -m benchmarks.speed memory    # a million short passages encoded and searched in a bounded space
+    python -m benchmarks.speed tests     # interval and randomisation test of a study of the papers' size
 
 Run `dvc repro` first: the texts are those of the default collection.
 """
@@ -16,7 +17,7 @@ import click
 import numpy as np
 import pyarrow.parquet as pq
 
-from stages.lib import encoding, ranking, scratch
+from stages.lib import comparing, encoding, ranking, scratch
 
 ROUNDS = 3
 
@@ -86,6 +87,24 @@ def memory(passages: int, limit_mb: int) -> None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     click.echo(f"{passages:,} passages encoded and searched: peak {peak:,.0f} MB resident, the map included")
     raise SystemExit(peak > limit_mb)
+
+
+@main.command()
+@click.option("--queries", default=7000, show_default=True)
+@click.option("--variants", default=12, show_default=True)
+@click.option("--limit-seconds", default=60, show_default=True)
+def tests(queries: int, variants: int, limit_seconds: int) -> None:
+    """Compare variants with a base, each query its own cluster, 10,000 resamples each; fails beyond the limit."""
+    rng = np.random.default_rng(0)
+    base = rng.choice([1, 1 / 2, 1 / 3, 1 / 10, 0], queries)
+    moved = [np.where(rng.random(queries) < 0.3, rng.choice([1, 1 / 2, 1 / 3, 1 / 10, 0], queries), base)
+             for _ in range(variants)]
+    start = time.perf_counter()
+    for variant in moved:
+        comparing.change(variant, base, np.arange(queries), 0.05, 10_000)
+    seconds = time.perf_counter() - start
+    click.echo(f"{variants} variants on {queries:,} queries, 10,000 resamples each: {seconds:.0f} s")
+    raise SystemExit(seconds > limit_seconds)
 
 
 def _in_turn(*ways) -> list[list[float]]:

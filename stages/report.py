@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from stages.lib import costs, params, tables
+from stages.lib import answering, auditing, costs, params, tables
 from stages.lib.mistakes import Mistake
 from stages.lib.publish import publish
 
@@ -17,11 +17,14 @@ output = click.Path(path_type=Path)
 @click.option("--results", type=file, required=True, help="means, changes and intervals, JSON")
 @click.option("--training", type=folder, required=True, help="training logs, one a row")
 @click.option("--projection", type=file, required=True, help="figures of the shared projection, JSON")
+@click.option("--negatives", type=file, required=True, help="the audit of the triplets, JSON")
+@click.option("--diagnosis", type=file, required=True, help="spaces, ties and half precision, JSON")
 @click.option("--corpora", type=folder, required=True, help="the corpora, with their cards")
 @click.option("--out", type=output, required=True, help="the whole report")
-@click.option("--table", type=output, required=True, help="its first table, which the README repeats")
-def main(results: Path, training: Path, projection: Path, corpora: Path, out: Path, table: Path) -> None:
-    """Write the report: what fell and by how much, every measure, training, the space, the collections.
+@click.option("--table", type=output, required=True, help="its answer and first table, which the README repeats")
+def main(results: Path, training: Path, projection: Path, negatives: Path, diagnosis: Path, corpora: Path, out: Path,
+         table: Path) -> None:
+    """Write the report: the answer, what fell and by how much, every measure, training, negatives, space, collections.
 
     The costs of the stages (seconds, rates, memory: different in every run) go to costs.md beside it, which is no
     output of any stage.
@@ -30,17 +33,24 @@ def main(results: Path, training: Path, projection: Path, corpora: Path, out: Pa
     entries = json.loads(results.read_text())
     logs = {row: _log(training, row) for row in study.retrievers}
     cards = {corpus: json.loads((corpora / corpus / "card.json").read_text()) for corpus in study.corpora}
-    first = tables.degradation(entries, study.report, study.retrievers, study.seeds)
+    found = json.loads(diagnosis.read_text())
+    first = "\n".join([answering.sentences(entries, study, logs),
+                       tables.degradation(entries, study.report, study.retrievers, study.seeds)])
     with publish(table) as draft:
         draft.write_text(first)
     with publish(out) as draft:
         draft.write_text("\n".join([
             "# Report\n", *[f"> **Warning:** {warning}.\n" for warning in study.warnings()], first,
-            "![Change against the base](figures/degradation.png)\n", "## Every measure\n",
+            "![Change against the base](figures/degradation.png)\n",
+            "The queries behind it: [differences.md](differences.md). Why models fall: [cause.md](cause.md).\n",
+            "## Every measure\n",
             tables.measures(entries, study.corpora, study.retrievers, study.measures), "## Training\n",
             tables.training(logs, study.retrievers), "![Loss and validation](figures/curves.png)\n",
-            "## The space\n", tables.space(json.loads(projection.read_text())),
-            "![One projection of all rows](figures/umap.png)\n", "## Collections\n", tables.collections(cards)]))
+            "## Negatives\n", tables.markdown(*auditing.table(json.loads(negatives.read_text()))),
+            "![Ranks and score gaps of the negatives](negatives.png)\n",
+            "## The space\n", tables.diagnosis(found), tables.space(json.loads(projection.read_text())),
+            "![One projection of all rows](figures/umap.png)\n",
+            "## Ties and half precision\n", tables.hygiene(found), "## Collections\n", tables.collections(cards)]))
     with publish(out.with_name("costs.md")) as draft:
         draft.write_text("# Costs\n\nWhat the stages cost when they last ran, on the machine named; no stage depends "
                          "on these figures.\n\n" + tables.costs(costs.recorded()))

@@ -72,8 +72,10 @@ def tiny_collection(tmp_path_factory) -> Path:
 def copy_of_project(folder: Path) -> Path:
     """The project as it stands in the working tree, without its results, as a git repository of its own."""
     listed = subprocess.check_output(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, text=True)
+    results = ("tests/", "reports/", "benchmarks/")
     for name in listed.splitlines():
-        if not name.startswith(("tests/", "reports/", "benchmarks/")) and name != "dvc.lock" and (ROOT / name).is_file():
+        kept = name.startswith("reports/cause/") or not name.startswith(results)
+        if kept and name != "dvc.lock" and (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
     run("git init -q && git config user.name t && git config user.email t@example.org", folder)

@@ -7,18 +7,19 @@ from stages.lib import pictures
 
 def entry(difference: float, low: float, high: float, **more) -> dict:
     return {"base": 0.5, "difference": difference, "low": low, "high": high, "detectable": 0.02, "queries": 1200,
-            "seeds": 1, "by_copy": {"untrained": 0.5 + difference}, **more}
+            "seeds": 1, "by_copy": {"untrained": 0.5 + difference}, "verdict": "cannot tell", **more}
 
 
 def words(figure) -> list[str]:
     return [text.get_text() for axes in figure.axes for text in axes.texts]
 
 
-def test_a_bar_is_coloured_only_where_its_interval_excludes_zero():
+def test_a_bar_has_the_colour_of_its_verdict():
     from matplotlib.colors import to_hex
     rows = ["up", "down", "unclear", "one-cluster", "published"]
-    home = {"up": entry(0.05, 0.01, 0.09), "down": entry(-0.1, -0.15, -0.05), "unclear": entry(-0.01, -0.03, 0.01),
-            "one-cluster": entry(-0.2, -0.2, -0.2, detectable=None), "published": entry(-0.02, -0.03, -0.01)}
+    home = {"up": entry(0.05, 0.01, 0.09, verdict="better"), "down": entry(-0.1, -0.15, -0.05, verdict="worse"),
+            "unclear": entry(-0.01, -0.03, 0.01), "one-cluster": entry(-0.2, -0.2, -0.2, detectable=None),
+            "published": entry(-0.02, -0.03, -0.01, verdict="worse")}
     away = {row: home[row] for row in rows[:4]}
     figure = pictures.degradation(rows, {"here test, RR@10": home, "there test, RR@10": away})
     drawn = [[(round(bar.get_width(), 6), to_hex(bar.get_facecolor())) for bar in axes.patches if bar.get_y() != 0]

@@ -33,7 +33,8 @@ def small_params(collection: Path, model: Path) -> dict:
     for fit in ("printed", "coded", "inbatch", "contrastive"):
         blocks["fits"][fit]["batch"] = 4
     blocks["retrievers"] = {name: blocks["retrievers"][name] for name in ("bm25", "base", "full-hard", "lora-random")}
-    blocks["report"] = {"base": "base", "primary": {"corpus": "things", "split": "test", "measure": "RR@10"}}
+    primary = {"corpus": "things", "split": "test", "measure": "RR@10"}
+    blocks["report"] = {**blocks["report"], "base": "base", "primary": primary, "outside": None}
     blocks["curve"] = {"queries": 4, "passages": 30, "every": 2, "early": []}
     blocks["umap"] |= {"corpus": "things", "split": "test", "pairs": 8}
     return blocks
@@ -180,6 +181,6 @@ def test_answers_that_a_user_reads(study):
     report = (study / "reports/report.md").read_text()
     assert "One seed (13)" in report and "full-hard" in report and "Traceback" not in report
     for stage in ("check", "download", "checkpoint", "triplets", "train", "encode", "search", "evaluate", "visualize",
-                  "report"):
+                  "audit", "diagnose", "differences", "cause", "compare", "gate", "report"):
         assert "Usage" in run(f"python -m stages.{stage} --help", study).stdout
     shutil.rmtree(study / "shown")

@@ -1,4 +1,5 @@
 """The README's table is the report's, and what it names exists. `python -m tests.test_readme` refreshes the table."""
+import json
 import re
 from pathlib import Path
 
@@ -8,13 +9,30 @@ DETECTABLE = re.compile(r"(<!-- detectable -->\n?).*?(\n## )", re.DOTALL)
 
 
 def refreshed(text: str) -> str:
-    table = (ROOT / "reports/table.md").read_text()
+    table = (ROOT / "reports/table.md").read_text() + cost()
     return BLOCK.sub(lambda match: match.group(1) + table + match.group(2), text)
 
 
+def cost() -> str:
+    """What the row that the answer names took to train, as the stage recorded it; nothing where it names none."""
+    named = re.match(r"\*\*.*?`([\w-]+)`", (ROOT / "reports/table.md").read_text())
+    recorded = sorted((ROOT / "reports/costs/train").glob(f"{named[1]}.*.json")) if named else []
+    if not recorded:
+        return ""
+    figures = json.loads(recorded[0].read_text())
+    return (f"\nTraining `{named[1]}` took {figures['train_seconds']:.0f} s a seed and {figures['peak_rss_mb']:,} MB on "
+            f"{figures['machine']}.\n")
+
+
 def detectable() -> str:
-    """The report's sentence about the smallest change that the test could have shown."""
-    return re.search(r"Smallest change .*", (ROOT / "reports/table.md").read_text()).group(0)
+    """A sentence about the smallest change that each judged place could have shown, from the results."""
+    entries = [entry for entry in json.loads((ROOT / "reports/results.json").read_text()) if entry.get("verdict")]
+    places: dict[str, list[float]] = {}
+    for entry in entries:
+        if entry["detectable"] and "untrained" not in entry["by_copy"]:
+            places.setdefault(f"{entry['corpus']} {entry['split']}", []).append(100 * entry["detectable"] / entry["base"])
+    told = ", ".join(f"{min(found):.1f} to {max(found):.1f} % on {place}" for place, found in places.items())
+    return f"Smallest change that a 5 % test would find 4 times in 5: {told}."
 
 
 def card(text: str) -> str:

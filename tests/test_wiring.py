@@ -55,7 +55,7 @@ def test_code_deps_are_the_import_closure(name):
 def test_paths_in_the_command_are_deps_and_outs(name):
     stage = declared(name)
     said = {re.sub(r"\$\{item\.(row|retriever)\}", "ROW", token) for token in stage["cmd"].split()
-            if token.startswith(("data/", "reports/"))}
+            if token.startswith(("data/", "reports/", "papers/"))}
     listed = paths(stage["deps"]) | paths(stage.get("outs", [])) | paths(stage.get("metrics", [])) | \
         paths(stage.get("plots", []))
     listed = {re.sub(r"\$\{item\.(row|retriever)\}", "ROW", path) for path in listed if not path.startswith("stages/")}

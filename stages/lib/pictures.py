@@ -17,19 +17,19 @@ ROWS = ["#332288", "#CC6677", "#117733", "#88CCEE", "#882255", "#999933", "#44AA
 DASHES = ["-", (0, (4, 1.5)), (0, (1, 1.2))]
 
 
-def _styled(draw):
+def styled(draw):
     """Draw in one style, whatever matplotlibrc the machine has."""
     @wraps(draw)
-    def styled(*args, **kwargs):
+    def in_style(*args, **kwargs):
         import matplotlib
         with matplotlib.rc_context():
             matplotlib.rcdefaults()
             matplotlib.rcParams.update(STYLE)
             return draw(*args, **kwargs)
-    return styled
+    return in_style
 
 
-@_styled
+@styled
 def save(figure, path: Path) -> None:
     """Write a figure as PNG; neither the library's version nor a date is in it."""
     figure.savefig(path, format="png", dpi=DPI, metadata={"Software": None}, facecolor="white")
@@ -41,12 +41,12 @@ def looks(rows: list[str]) -> dict[str, dict]:
             for place, row in enumerate(rows)}
 
 
-@_styled
+@styled
 def degradation(rows: list[str], places: dict[str, dict[str, dict]]):
     """Each row's change against the base in per cent of the base's value, one panel a place on one scale.
 
-    places maps a panel's title to row -> entry of results.json (difference, low, high, base, detectable, queries,
-    seeds, by_copy); a row without an entry is said to have none.
+    places maps a panel's title to row -> entry of results.json (difference, low, high, base, detectable, verdict,
+    queries, seeds, by_copy); a row without an entry is said to have none.
     """
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
@@ -69,8 +69,8 @@ def degradation(rows: list[str], places: dict[str, dict[str, dict]]):
     panels[0].set_yticks(range(len(rows)), rows)
     panels[0].set_ylim(len(rows) - 0.4, -0.6)
     keys = [Patch(color=BETTER, label="better"), Patch(color=WORSE, label="worse"),
-            Patch(color=UNCLEAR, label="interval includes 0"),
-            Line2D([], [], color="0.15", linewidth=1.2, label="95 % interval"),
+            Patch(color=UNCLEAR, label="cannot tell, or\nno difference"),
+            Line2D([], [], color="0.15", linewidth=1.2, label="interval"),
             Patch(color="0.92", label="below the median\ndetectable change")]
     if several:
         keys.append(Line2D([], [], color="0.15", marker="o", markersize=3, markerfacecolor="white", linestyle="",
@@ -100,7 +100,7 @@ def _band(axes, entries: dict[str, dict]) -> None:
 def _bar(axes, at: int, entry: dict) -> None:
     change, low, high = (per_cent(entry, entry[key]) for key in ("difference", "low", "high"))
     judged = entry["detectable"] is not None
-    colour = UNCLEAR if not judged or low <= 0 <= high else BETTER if change > 0 else WORSE
+    colour = {"worse": WORSE, "better": BETTER}.get(entry["verdict"], UNCLEAR)
     axes.barh(at, change, height=0.62, color=colour, zorder=2)
     words = f"{change:+.1f}"
     if judged:
@@ -114,7 +114,7 @@ def _bar(axes, at: int, entry: dict) -> None:
               fontsize=8.5, color="0.35" if colour == UNCLEAR else colour)
 
 
-@_styled
+@styled
 def curves(logs: dict[str, list[list[dict]]], look: dict[str, dict]):
     """Training loss and validation RR@10 by step; logs maps a row to its copies' logs, as in reports/training.
 
@@ -185,7 +185,7 @@ def _lines(axes, copies: list[dict[int, float]], look: dict, marker: str) -> Non
               markersize=3.5, **look)
 
 
-@_styled
+@styled
 def projection(points: dict[str, np.ndarray], titles: dict[str, str], look: dict[str, dict], line: str):
     """One panel a row, all with the same limits: n queries, their n passages, and a line from each to its own."""
     from matplotlib.collections import LineCollection

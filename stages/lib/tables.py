@@ -3,23 +3,28 @@ from stages.lib.comparing import per_cent
 
 
 def degradation(entries: list[dict], report, rows: dict, seeds: list[int]) -> str:
-    """The first table: each row's primary measure, its change against the base with an interval, in and out of domain.
+    """The first table: each row's primary measure, its change against the base and its verdict, in and out of domain.
 
-    Change and interval are in per cent of the base's value; better / worse / equal count queries.
+    Change, interval and what could have been detected are in per cent of the base's value; better / worse / equal count
+    queries.
     """
     places = [place for place in (report.primary, report.outside) if place]
-    heads = ["row", "start", "tune", "triplets", "fit"]
+    heads = ["row", "start, tune, triplets, fit"]
     for place in places:
-        heads += [f"{place.measure} {place.corpus} {place.split}", "change", "95 % interval", "better / worse / equal"]
+        heads += [f"{place.measure} {place.corpus} {place.split}", "change % (interval)", "detectable %",
+                  "better / worse / equal", "verdict"]
     lines = []
     for row, names in rows.items():
-        line = [f"**{row}**", names.start, names.tune, names.triplets, names.fit]
+        line = [f"**{row}**", ", ".join([names.start, names.tune, names.triplets, names.fit])]
         for place in places:
             line += _against_base(_find(entries, row, place.corpus, place.split, place.measure), row == report.base)
         lines.append(line)
-    note = (f"{_seeds(seeds)} Change is in per cent of `{report.base}`; the interval is a bootstrap over clusters of "
-            f"queries, which says how far the queries could be chance, not how far the seed could.")
-    return f"{markdown(heads, lines)}\n{note} {_detectable(entries, report)}\n"
+    over = ("clusters of queries: how far the queries could be chance, not how far the seed could" if len(seeds) == 1
+            else "clusters of queries and over seeds")
+    return (f"{markdown(heads, lines)}\n{_seeds(seeds)} Change is in per cent of `{report.base}`, with a "
+            f"{100 * (1 - report.alpha):g} % interval over {over}. Detectable is the smallest change that the test would "
+            f"find 4 times in 5. Worse and better: a randomisation test, its p corrected (Holm) over the rows of a "
+            f"column, below {report.alpha:g}; no difference: surely less than {report.margin:g} %.\n")
 
 
 def measures(entries: list[dict], corpora: dict, rows: dict, names: list[str]) -> str:
@@ -61,6 +66,26 @@ def space(projection: dict) -> str:
     return markdown(["row", *(head.replace("_", " ") for head in heads)], lines)
 
 
+def diagnosis(found: dict) -> str:
+    """The figures of every row's space, and their rank correlation with the change over trained rows."""
+    if not found["geometry"]:
+        return "No row has vectors.\n"
+    figures = list(found["correlation"])
+    lines = [[row, *(_figure(space.get(name)) for name in figures)] for row, space in found["geometry"].items()]
+    lines += [["*ρ with the change*", *(_figure(found["correlation"][name]["rho"]) for name in figures)],
+              ["*p*", *(_figure(found["correlation"][name]["p"]) for name in figures)]]
+    count = max(entry["n"] for entry in found["correlation"].values())
+    return (markdown(["row", *(name.replace("_", " ") for name in figures)], lines) +
+            f"\nSpearman's ρ over n = {count} trained rows; with so many figures tried, one small p says little.\n")
+
+
+def hygiene(found: dict) -> str:
+    """What the order of equal scores and half precision could change, row by row."""
+    names = list(dict.fromkeys(name for row in found["hygiene"].values() for name in row))
+    lines = [[row, *(_figure(figures.get(name)) for name in names)] for row, figures in found["hygiene"].items()]
+    return markdown(["row", *(name.replace("_", " ") for name in names)], lines)
+
+
 def collections(cards: dict[str, dict]) -> str:
     """Sizes of each corpus and what was left out of it."""
     lines, told = [], []
@@ -85,7 +110,7 @@ def costs(figures: list[dict]) -> str:
 
 def markdown(heads: list[str], lines: list[list]) -> str:
     """A Markdown table; numbers are right-aligned by their column's last entry."""
-    right = [lines and not str(lines[-1][at]).strip("*")[:1].isalpha() for at in range(len(heads))]
+    right = [lines and not str(lines[-1][at]).strip("*`")[:1].isalpha() for at in range(len(heads))]
     rule = ["---:" if flag else "---" for flag in right]
     return "".join("| " + " | ".join(str(cell) for cell in line) + " |\n" for line in [heads, rule, *lines])
 
@@ -97,12 +122,19 @@ def _find(entries: list[dict], row: str, corpus: str, split: str, measure: str) 
 
 def _against_base(entry: dict | None, is_base: bool) -> list[str]:
     if entry is None:
-        return ["–"] * 4
+        return ["–"] * 5
     if is_base:
-        return [_value(entry), "", "", ""]
+        return [_value(entry), "", "", "", ""]
     low, difference, high = (per_cent(entry, entry[key]) for key in ("low", "difference", "high"))
-    return [_value(entry), f"{difference:+.1f} %", f"{low:+.1f} to {high:+.1f}",
-            f"{entry['better']} / {entry['worse']} / {entry['equal']}"]
+    detectable = "–" if entry["detectable"] is None else f"{per_cent(entry, entry['detectable']):.1f}"
+    return [_value(entry), f"{difference:+.1f} ({low:+.1f} to {high:+.1f})", detectable,
+            f"{entry['better']} / {entry['worse']} / {entry['equal']}", entry["verdict"]]
+
+
+def _figure(value) -> str:
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if float(value).is_integer() and abs(value) > 1 else f"{value:.4g}"
 
 
 def _value(entry: dict | None) -> str:
@@ -115,15 +147,3 @@ def _seeds(seeds: list[int]) -> str:
     if len(seeds) == 1:
         return f"One seed ({seeds[0]}): another could move a trained row by some points either way."
     return f"Trained rows: mean ± standard deviation over {len(seeds)} seeds ({', '.join(map(str, seeds))})."
-
-
-def _detectable(entries: list[dict], report) -> str:
-    """The smallest change that the splits could have shown, over the trained rows."""
-    told = []
-    for place in (report.primary, report.outside):
-        found = [per_cent(entry, entry["detectable"]) for entry in entries if entry.get("detectable") and
-                 place and (entry["corpus"], entry["split"], entry["measure"]) ==
-                 (place.corpus, place.split, place.measure) and "untrained" not in entry["by_copy"]]
-        if found:
-            told.append(f"{min(found):.1f} to {max(found):.1f} % on {place.corpus} {place.split}")
-    return f"Smallest change that a 5 % test would find 4 times in 5: {', '.join(told)}." if told else ""

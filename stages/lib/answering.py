@@ -1,0 +1,81 @@
+"""The study's answer, from the verdicts of its rows: fine-tune (which row), do not, or cannot tell."""
+from stages.lib.comparing import per_cent
+
+
+def answer(entries: list[dict], report, rows: dict, trained: list[str]) -> dict:
+    """{"advice": "fine-tune" | "do not" | "cannot tell", "row", "why"} from results entries.
+
+    Fine-tune: some trained row is better on the primary measure, and of these one is chosen that is not worse
+    outside, where there is one; the highest lower end of the interval decides. Do not: every trained row is worse, or
+    differs by less than the margin. Cannot tell: anything else.
+    """
+    inside, outside = (_verdicts(entries, place) for place in (report.primary, report.outside))
+    judged = {row: inside[row] for row in trained if row in inside}
+    better = [row for row in judged if judged[row]["verdict"] == "better"]
+    harmless = [row for row in better if outside.get(row, {}).get("verdict") != "worse"]
+    if better:
+        row = max(harmless or better, key=lambda name: judged[name]["low"])
+        return {"advice": "fine-tune", "row": row, "inside": judged[row], "outside": outside.get(row)}
+    if judged and all(entry["verdict"] in ("worse", "no difference") for entry in judged.values()):
+        return {"advice": "do not", "row": None}
+    nearest = max(judged, key=lambda name: judged[name]["difference"], default=None)
+    return {"advice": "cannot tell", "row": nearest, "inside": judged.get(nearest), "outside": outside.get(nearest)}
+
+
+def sentences(entries: list[dict], study, logs: dict[str, dict]) -> str:
+    """The answer as the Markdown that opens the report and the README: advice, intervals, cost, and its limits."""
+    report = study.report
+    trained = [row for row, log in logs.items() if log["copies"]]
+    found = answer(entries, report, study.retrievers, trained)
+    place = report.primary
+    judged = [entry for row, entry in _verdicts(entries, place).items() if row in trained]
+    if not judged:
+        return f"**No answer yet:** no trained row has been measured on {place.corpus} {place.split}.\n"
+    counts = ", ".join(f"{sum(entry['verdict'] == verdict for entry in judged)} {verdict}" for verdict in
+                       ("better", "worse", "no difference", "cannot tell"))
+    queries, clusters = judged[0]["queries"], judged[0]["clusters"]
+    lines = [{"fine-tune": f"**Fine-tune: `{found['row']}`.** {_told(found['inside'], place)}",
+              "do not": "**Do not fine-tune** in any of the ways tried: each is worse, or no better than the margin of "
+                        f"{report.margin:g} %.",
+              "cannot tell": f"**Cannot tell with {queries:,} queries.** The nearest to a gain is `{found['row']}`: "
+                             f"{_told(found.get('inside'), place)}"}[found["advice"]]]
+    if report.outside and found.get("outside"):
+        lines.append(f"Outside what taught it: {_told(found['outside'], report.outside)}")
+        if found["advice"] == "fine-tune" and found["outside"]["verdict"] == "worse":
+            lines.append("**It is worse there:** use it for this collection only.")
+    elif found["advice"] == "fine-tune" and not report.outside:
+        lines.append("Nothing was measured outside what taught it: give `report.outside` a second corpus.")
+    if found["row"]:
+        lines.append(_cost(found["row"], study, logs))
+    lines.append(f"Of {len(judged)} trained rows on {place.measure} of {place.corpus} {place.split} ({queries:,} queries "
+                 f"in {clusters:,} clusters): {counts}. {_limits(study, judged)}")
+    return "\n\n".join(lines) + "\n"
+
+
+def _verdicts(entries: list[dict], place) -> dict[str, dict]:
+    """Row -> its entry at a place, for those that have a verdict."""
+    return {entry["row"]: entry for entry in entries if place and "verdict" in entry and
+            (entry["corpus"], entry["split"], entry["measure"]) == (place.corpus, place.split, place.measure)}
+
+
+def _told(entry: dict, place) -> str:
+    low, difference, high = (per_cent(entry, entry[key]) for key in ("low", "difference", "high"))
+    return (f"{place.measure} {entry['base']:.4f} becomes {entry['base'] + entry['difference']:.4f} on {place.corpus} "
+            f"{place.split}, {difference:+.1f} % (95 % interval {low:+.1f} to {high:+.1f}, {entry['verdict']}).")
+
+
+def _cost(row: str, study, logs: dict[str, dict]) -> str:
+    copy, names = logs[row]["copies"][0], study.retrievers[row]
+    fit = study.fits[names.fit]
+    return (f"Its cost: {copy['steps']:,} steps of {fit.batch} triplets with {copy['trainable']:,} weights trained "
+            f"({100 * copy['trainable'] / copy['total']:.2f} % of the model), and encoding the collection again; "
+            f"searching costs what it did.")
+
+
+def _limits(study, judged: list[dict]) -> str:
+    if len(study.seeds) == 1:
+        scope = (f"One seed ({study.seeds[0]}): this judges these checkpoints; another seed may move a row by some points,"
+                 f" so before you trust a recipe run it with `-S 'seeds=[1,2,3]'`.")
+    else:
+        scope = f"{len(study.seeds)} seeds: the intervals count both queries and seeds, so they judge the recipes."
+    return f"{scope} A row that was chosen because it came out best will look a little better than it is."

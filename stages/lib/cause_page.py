@@ -1,0 +1,145 @@
+"""The cause study's page and picture: what the runs support, what stays open, and every row."""
+from pathlib import Path
+
+from stages.lib.tables import markdown
+
+SCOPE = """What no run here can settle: these are {steps} steps of {batch} triplets on small collections, texts cut at \
+{tokens} tokens, one base model. The paper trained thousands of steps of 512 to 1,024 triplets and searched 8.8 million \
+passages; its own figures are not judged by these. Vectors and training are computed in bfloat16, for the base as for \
+the rest. On the default collection every negative is some other training query's positive, because passages that a \
+judged query asks for never teach; so "drawn at random" means drawn from those.
+"""
+
+
+def page(found: dict[str, dict], report, picture: str) -> str:
+    """The whole page in Markdown, from the answered questions and the rows of each collection."""
+    ran = {name: collection for name, collection in found.items() if collection["runs"]}
+    first = next(iter(ran.values()))
+    cell = next(cell for cell in first["runs"]["cells"].values() if cell["copies"])
+    copy = next(iter(cell["copies"].values()))
+    level = f"{100 * (1 - report.alpha):g} %"
+    parts = ["# Why did the models fall?\n", f"""Controlled runs: within a seed, rows that are compared saw the same \
+triplets in the same order and differ in what the question names. Changes are in per cent of the base's value, with \
+{level} intervals over seeds and clusters of queries together; a question's pairs are corrected as one family. "No \
+difference" means surely less than {report.margin:g} %. The questions were written before the runs ended: \
+[questions.yaml](../papers/cause/questions.yaml). Made by `python -m benchmarks.cause run`.
+""", f"![Changes, drift and validation]({picture})\n", "## What the runs support\n"]
+    for collection in ran.values():
+        parts += [f"### {_heading(collection)}\n", *(_answer(question) for question in collection["questions"]), ""]
+    parts += ["## What stays open\n", *(_open(collection) for collection in found.values()),
+              SCOPE.format(steps=copy["steps"], batch=cell["batch"], tokens=64), "## Every row\n"]
+    for collection in ran.values():
+        parts += [f"### {_heading(collection)}\n", _rows(collection), _geometry(collection), _sources(collection)]
+    return "\n".join(parts)
+
+
+def _heading(collection: dict) -> str:
+    return f"{collection['title']}: {collection['measure']} on {collection['split']}"
+
+
+def _answer(question: dict) -> str:
+    pairs = "\n".join(f"  - {pair['says']}: {_change(pair)}" for pair in question["pairs"])
+    return f"- **{question['ask']}** {question['answer']}.\n{pairs}"
+
+
+def _change(pair: dict) -> str:
+    return (f"{pair['difference %']:+.1f} % ({pair['low %']:+.1f} to {pair['high %']:+.1f}; "
+            f"p {pair['p_family']:.2g}), {pair['verdict']}")
+
+
+def _open(collection: dict) -> str:
+    """The questions of one collection that its runs leave open, with what they could have shown."""
+    if not collection["runs"]:
+        return f"- {collection['title']}: not run.\n"
+    lines = []
+    for question in collection["questions"]:
+        unsure = [pair for pair in question["pairs"] if pair["verdict"] == "cannot tell"]
+        if question["answer"] == "Not run":
+            lines.append(f"- {question['ask']} Not run.")
+        elif unsure:
+            told = "; ".join(f"{pair['says']}: a change below {pair['detectable %']:.1f} % would mostly go unseen"
+                             for pair in unsure)
+            lines.append(f"- {question['ask']} ({told})")
+    return f"{collection['title']}, {collection['split']}:\n\n" + "\n".join(lines or ["- nothing"]) + "\n"
+
+
+def _rows(collection: dict) -> str:
+    steps = sorted({step for row in collection["rows"] for step in row["watched"]})
+    heads = ["row", "change %", "interval", "detectable", "verdict", "drift", "last loss",
+             *(f"validation at {step}" for step in steps)]
+    lines = [[f"`{row['row']}`", f"{row['difference %']:+.1f}", f"{row['low %']:+.1f} to {row['high %']:+.1f}",
+              "–" if row["detectable %"] is None else f"{row['detectable %']:.1f}", row["verdict"],
+              f"{sum(row['drift']) / len(row['drift']):.3f}", f"{sum(row['loss']) / len(row['loss']):.3f}",
+              *(f"{row['watched'].get(step, float('nan')):.3f}" for step in steps)] for row in collection["rows"]]
+    base = collection["rows"][0]
+    return markdown(heads, lines) + (
+        f"\nThe base has {base['base']:.4f} over {base['queries']:,} queries in {base['clusters']:,} clusters; "
+        f"{base['copies']} seeds a row. Drift is 1 - mean cosine of a passage's vector to its own under the base. "
+        f"Validation is RR@10 of a small fixed sample.\n")
+
+
+def _geometry(collection: dict) -> str:
+    """Whether the shape of the space goes with the change, over all rows."""
+    told = collection["geometry"]
+    lines = [[name.replace("_", " "), *("–" if found[key] is None else f"{found[key]:.2g}" for key in ("rho", "p")),
+              found["n"]] for name, found in told.items()]
+    return ("Does the shape of the space go with the change? Spearman's ρ over the rows; rows that share a loss are not "
+            "independent, and a correlation is no cause.\n\n" + markdown(["figure", "ρ", "p", "n"], lines))
+
+
+def _sources(collection: dict) -> str:
+    return "\n".join(f"Part `{told['part']}`: commit {told['commit'][:12]}, {told['threads']} thread(s), torch "
+                     f"{told['versions']['torch']}, sentence-transformers {told['versions']['sentence-transformers']}."
+                     for told in collection["runs"]["sources"]) + "\n"
+
+
+def draw(found: dict[str, dict], sweeps: dict[str, list[str]], path: Path) -> None:
+    """Three panels of the first collection: change by loss, change against drift, validation while training."""
+    from stages.lib import pictures
+    collection = next(collection for collection in found.values() if collection["runs"])
+    pictures.save(_figure(collection, sweeps), path)
+
+
+def _figure(collection: dict, sweeps: dict[str, list[str]]):
+    from stages.lib import pictures
+    return pictures.styled(_panels)(collection["rows"], sweeps)
+
+
+def _panels(rows: list[dict], sweeps: dict[str, list[str]]):
+    from matplotlib.figure import Figure
+
+    from stages.lib import pictures
+    by_name = {row["row"]: row for row in rows}
+    losses = [row for row in rows if "_" not in row["row"]]
+    looks = pictures.looks([row["row"] for row in losses])
+    figure = Figure(figsize=(9, 7.6), layout="constrained")
+    grid = figure.add_gridspec(2, 2, height_ratios=[1, 1.1])
+    bars, watched, drifts = figure.add_subplot(grid[0, 0]), figure.add_subplot(grid[0, 1]), figure.add_subplot(grid[1, :])
+    for at, row in enumerate(losses):
+        color = {"worse": pictures.WORSE, "better": pictures.BETTER}.get(row["verdict"], pictures.UNCLEAR)
+        bars.errorbar(row["difference %"], at, xerr=[[row["difference %"] - row["low %"]],
+                      [row["high %"] - row["difference %"]]], fmt="o", color=color, capsize=2)
+        watched.plot(list(row["watched"]), list(row["watched"].values()), label=row["row"], **looks[row["row"]])
+    bars.set_yticks(range(len(losses)), [row["row"] for row in losses])
+    bars.invert_yaxis()
+    bars.axvline(0, color="0.2", linewidth=0.8)
+    bars.set_xlabel("change against the base, %")
+    bars.set_title("One rate, one draw of hard negatives", loc="left")
+    watched.set_xscale("symlog", linthresh=8)
+    watched.set_xticks([0, 8, 32, 128], ["0", "8", "32", "128"])
+    watched.set_xlabel("steps")
+    watched.set_title("Validation RR@10 (small sample)", loc="left")
+    watched.legend(fontsize=7)
+    for (name, members), look in zip(sweeps.items(), pictures.looks(list(sweeps)).values()):
+        known = [by_name[row] for row in members if row in by_name]
+        places = [sum(row["drift"]) / len(row["drift"]) for row in known]
+        drifts.errorbar(places, [row["difference %"] for row in known],
+                        yerr=[[row["difference %"] - row["low %"] for row in known],
+                              [row["high %"] - row["difference %"] for row in known]], marker="o", capsize=2,
+                        label=name, **look)
+    drifts.axhline(0, color="0.2", linewidth=0.8)
+    drifts.set_xlabel("drift: 1 - mean cosine of a passage to itself under the base")
+    drifts.set_ylabel("change against the base, %")
+    drifts.set_title("Four rates a sweep, from the lowest (left) to the highest", loc="left")
+    drifts.legend()
+    return figure
