@@ -104,9 +104,15 @@ def test_twelve_queries_cannot_tell_the_same_drop(repository):
     assert done.stdout.splitlines()[0].endswith("of full-hard the queries cannot tell.")
 
 
-def test_rows_are_judged_as_one_family(repository):
-    """Six clusters that all lose have p = 2 / 2^6: enough for one row alone, not for one of three."""
-    write(repository, worsened(planted(), "full-hard", 0.02, 10))
+def test_rows_that_changed_are_judged_as_one_family(repository):
+    """Six clusters that all lose have p = 2 / 2^6: enough for one row that changed alone, not for one of three."""
+    alone = worsened(planted(), "full-hard", 0.02, 10)
+    write(repository, alone)
+    assert judged().exit_code == 1
+    together = alone
+    for row in ROWS:
+        together = worsened(together, row, 0.02, 10)
+    write(repository, together)
     done = judged()
     told = line_of(done.stdout, "full-hard")
     assert done.exit_code == 0 and 0.05 < float(told[4]) < 0.15 and told[-2:] == ["0 / 12 / 588", "cannot tell"]
