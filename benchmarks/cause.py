@@ -34,13 +34,17 @@ def params(part: str) -> None:
 
 @main.command()
 @click.argument("parts", nargs=-1, type=click.Choice(PARTS))
-@click.option("--jobs", default=2, show_default=True, help="parts that run at once; the cores are shared among them")
+@click.option("--jobs", default=2, show_default=True, type=click.IntRange(min=1), help="parts that run at once; the cores are shared among them")
 @click.option("--collections", type=click.Path(exists=True, file_okay=False, path_type=Path),
               help="folder with msmarco-mini and medquad; without it those parts are left out")
-@click.option("--seeds", help="other seeds, such as 1,2,3; they are kept in a folder of their own")
+@click.option("--seeds", help="other seeds, such as 1,2,3; what they find goes to reports/cause-1-2-3")
 def run(parts: tuple[str, ...], jobs: int, collections: Path | None, seeds: str | None) -> None:
     """Run PARTS (all by default) from the committed code and write what they found to reports/cause."""
+    if seeds and not all(seed.isdecimal() for seed in seeds.split(",")):
+        raise SystemExit(f"--seeds {seeds}: give whole numbers with commas between them, such as 1,2,3")
     chosen = [part for part in parts or PARTS if collections or part.startswith("home")]
+    for part in set(parts or PARTS) - set(chosen):
+        click.echo(f"{part}: left out; it needs --collections, a folder with {part}'s texts")
     with ThreadPoolExecutor(jobs) as pool:
         failed = [part for part, ok in zip(chosen, pool.map(lambda part: _run(part, jobs, collections, seeds), chosen))
                   if not ok]
@@ -54,9 +58,11 @@ def run(parts: tuple[str, ...], jobs: int, collections: Path | None, seeds: str 
 @click.argument("out", type=click.Path(path_type=Path))
 def collect(part: str, folder: Path, out: Path) -> None:
     """Read what a run of PART left in FOLDER and write OUT/<part>.parquet (per query) and OUT/<part>.json."""
-    from stages.lib.params import load
+    from ruamel.yaml import YAML
+
+    from stages.lib.params import parse
     from stages.lib.publish import publish
-    study = load(folder / "params.yaml")
+    study = parse(YAML(typ="safe").load(_params(part)))
     with publish(out / f"{part}.parquet") as draft:
         _per_query(folder, study, draft)
     commit = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=folder, text=True).strip()
@@ -105,7 +111,7 @@ def _run(part: str, jobs: int, collections: Path | None, seeds: str | None) -> b
     with open(f"{folder}.log", "a") as log:
         done = subprocess.run(["dvc", "repro", "evaluate"], cwd=folder, env=environment, stdout=log, stderr=log)
         if done.returncode == 0:
-            out = FOUND if not seeds else FOUND / seeds.replace(",", "-")
+            out = FOUND if not seeds else FOUND.with_name(f"{FOUND.name}-{seeds.replace(',', '-')}")
             done = subprocess.run([sys.executable, "-m", "benchmarks.cause", "collect", part, folder, out],
                                   env=environment, stdout=log, stderr=log)
     click.echo(f"{name}: {'done' if done.returncode == 0 else 'stopped'} after {(time.time() - start) / 60:.0f} min")
@@ -117,6 +123,7 @@ def _per_query(folder: Path, study, draft: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
     table = pq.read_table(folder / "reports/queries.parquet")
+    table = table.select(["row", "copy", "corpus", "split", "query_id", *study.measures])
     table = pa.concat_tables([table.cast(_plain(table.schema)), *_by_distance(folder, study)])
     clusters = {}
     for split in study.corpora["home"].judged:
@@ -146,10 +153,10 @@ def _by_distance(folder: Path, study) -> list:
     for row in [study.report.base, *chosen] if chosen else []:
         for copy in sorted(path for path in (folder / "data/models" / row).iterdir() if path.is_dir()):
             model = encoding.load_encoder(copy)
-            passages = _raw(model, docs["text"].to_pylist())
+            passages = _raw(model, docs["text"].to_pylist(), study.index.precision)
             for split, rules in study.corpora["home"].judged.items():
                 topics = pq.read_table(folder / f"data/corpora/home/topics/{split}.parquet").to_pydict()
-                queries = _raw(model, topics["text"])
+                queries = _raw(model, topics["text"], study.index.precision)
                 scores = 2 * queries @ passages.T - (passages ** 2).sum(1)
                 top = np.argsort(-scores, axis=1, kind="stable")[:, :study.search.depth]
                 run = runs.table(topics["query_id"], docs["doc_id"].combine_chunks(),
@@ -163,13 +170,15 @@ def _by_distance(folder: Path, study) -> list:
     return found
 
 
-def _raw(model, texts: list[str]):
+def _raw(model, texts: list[str], precision: str):
     """Vectors before any normalisation, float32 (texts, dimension), in the order given."""
     import numpy as np
     import torch
+
+    from stages.lib import encoding
     order = sorted(range(len(texts)), key=lambda at: -len(texts[at]))
     vectors = np.empty((len(texts), model.get_embedding_dimension()), dtype=np.float32)
-    with torch.inference_mode():
+    with torch.inference_mode(), encoding.autocast(model, precision):
         for start in range(0, len(order), 32):
             rows = order[start:start + 32]
             features = model.tokenizer([texts[row] for row in rows], padding=True, truncation=True,

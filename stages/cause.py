@@ -31,7 +31,8 @@ def main(questions: Path, runs: Path, page: Path, verdicts: Path, picture: Path)
         read = contrasts.read(runs, collection["parts"])
         found[name] = {"title": collection["title"], "measure": measure, "split": collection["split"], "runs": read,
                        "rows": _rows(read, collection["split"], measure, report) if read else [],
-                       "geometry": _geometry(read, collection["split"], measure) if read else {},
+                       "geometry": _geometry(read, collection["split"], measure) if read and
+                       collection.get("geometry", True) else {},
                        "questions": _answered(read, collection, asked, measure, report)}
     if not any(collection["runs"] for collection in found.values()):
         raise Mistake(f"{runs}: no part of the cause study has been run; python -m benchmarks.cause run")
@@ -53,7 +54,7 @@ def _rows(runs: dict, split: str, measure: str, report) -> list[dict]:
         base = runs["values"][cell["base"], split, measure]
         pair = {"says": row, "row": runs["values"][row, split, measure], "against": base}
         lines.append({"row": row, **contrasts.compare(pair, runs["clusters"][split], base.mean(), report),
-                      "base": round(float(base.mean()), 6), "drift": [round(float(d), 4) for d in contrasts.drift(cell)],
+                      "drift": [round(float(d), 4) for d in contrasts.drift(cell)],
                       "watched": _watched(cell), "loss": [copy["log"][-1].get("loss", _last(copy["log"], "loss"))
                                                           for copy in cell["copies"].values()]})
     return _judged(lines, report)
@@ -89,11 +90,12 @@ def _last(log: list[dict], key: str) -> float:
 def _answered(runs: dict | None, collection: dict, asked: dict, measure: str, report) -> list[dict]:
     answered = []
     for question in collection["questions"]:
+        named = [pair for entry in question["pairs"] if runs for pair in
+                 contrasts.pairs(runs, entry, asked["sweeps"], collection, measure, asked["drifts"])]
         found = [contrasts.compare(pair, runs["clusters"][collection["split"]],
                                    runs["values"]["base", collection["split"], measure].mean(), report)
-                 for named in question["pairs"] if runs
-                 for pair in contrasts.pairs(runs, named, asked["sweeps"], collection, measure, asked["drifts"])]
-        found = _judged(found, report)
+                 for pair in named if "row" in pair]
+        found = [*_judged(found, report), *(pair for pair in named if "row" not in pair)]
         answered.append({"ask": question["ask"], "expect": question["expect"], "pairs": found,
                          "answer": contrasts.judge(question, found)})
     return answered
@@ -103,8 +105,7 @@ def _judged(found: list[dict], report) -> list[dict]:
     """Each with its p corrected within these, and its verdict; rounded, so that equal runs give equal bytes."""
     from stages.lib.comparing import holm, verdict
     for pair, p in zip(found, holm([pair["p"] for pair in found])):
-        scale = pair["difference %"] / pair["difference"] if pair["difference"] else 100.0
-        pair |= {"p_family": p, "verdict": verdict(pair, p, report.alpha, report.margin / scale)}
+        pair |= {"p_family": p, "verdict": verdict(pair, p, report.alpha, report.margin / 100 * pair["base"])}
     return [{key: round(value, 6) if isinstance(value, float) else value for key, value in pair.items()}
             for pair in found]
 

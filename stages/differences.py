@@ -25,7 +25,8 @@ def main(queries: Path, corpora: Path, page: Path, texts: Path) -> None:
     study = params.load()
     place = study.report.primary
     table = pq.read_table(queries, filters=[("corpus", "=", place.corpus), ("split", "=", place.split)])
-    listed = {row: _listed(table, row, study.report) for row in study.retrievers if row != study.report.base}
+    listed = {row: _listed(table, row, study.report) for row in study.retrievers
+              if row != study.report.base and _copies(table, row)}
     wanted = sorted({query for lines in listed.values() for query, *_ in lines})
     shown = _texts(corpora / place.corpus, place.split, wanted, study.corpora[place.corpus].judged[place.split].rel)
     open_to_all = study.corpora[place.corpus].publish
@@ -38,8 +39,6 @@ def _listed(table, row: str, report) -> list[tuple]:
     """(query_id, rank under the base, ranks under the row's copies, change) for the most gained, then the most lost."""
     base, *copies = (_of_copy(table, name, copy) for name, copy in
                      [(report.base, None), *((row, copy) for copy in _copies(table, row))])
-    if not copies:
-        return []
     change = np.mean([copy[report.primary.measure] for copy in copies], axis=0) - base[report.primary.measure]
     gained, lost = differences.most(change, report.shown)
     return [(base["query_id"][at], base["rank"][at], [copy["rank"][at] for copy in copies], change[at])

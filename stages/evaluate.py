@@ -60,8 +60,11 @@ def _per_query(study, ranked: Path, corpora: Path) -> pa.Table:
                               "rank": pa.array([round(1 / found["RR"][i]) if found["RR"][i] else 0 for i in ids],
                                                pa.int32())}
                     parts.append(pa.table({**columns, "query_id": ids, **places, **values}))
-    if not any((part["row"][0].as_py() == study.report.base) for part in parts):
-        raise Mistake(f"report.base: there is no run of '{study.report.base}' in {ranked}")
+    primary = study.report.primary
+    if not any([part[key][0].as_py() for key in ("row", "corpus", "split")] ==
+               [study.report.base, primary.corpus, primary.split] for part in parts):
+        raise Mistake(f"report.base: there is no run of '{study.report.base}' on {primary.corpus} {primary.split} in "
+                      f"{ranked}; name a row that was run there")
     return pa.concat_tables(parts).unify_dictionaries()
 
 

@@ -57,13 +57,14 @@ def test_equal_drift_is_read_between_the_rates(tmp_path):
     for pair, drift in zip(found, (0.188, 0.225, 0.263)):
         assert (pair["row"] - pair["against"]).mean() == pytest.approx(-0.05 + 0.2 * (drift - 0.1) / 0.2, abs=0.01)
     write(tmp_path, {"a": (0, 0.1), "b": (0, 0.2), "c": (0, 0.3), "d": (0, 0.4)})
-    assert ask(tmp_path, "large at drift", "small at drift") == []
+    assert ask(tmp_path, "large at drift", "small at drift") == [{"says": "x", "verdict": "no drift in common"}]
 
 
 def test_what_was_not_run_is_not_answered(tmp_path):
     write(tmp_path, {"a": (0, 0.1)})
-    assert contrasts.read(tmp_path, ["home", "elsewhere"]) is None
-    assert ask(tmp_path, "z", "a") == [] == ask(tmp_path, "large at drift", "small at drift")
+    assert contrasts.read(tmp_path, ["elsewhere"]) is None
+    assert ask(tmp_path, "z", "a") == [{"says": "x", "verdict": "not run"}] == \
+        ask(tmp_path, "large at drift", "small at drift")
     assert contrasts.judge({"expect": "worse"}, []) == "Not run"
 
 
@@ -76,7 +77,8 @@ def test_parts_that_disagree_about_a_row_are_refused(tmp_path):
 
 @pytest.mark.parametrize("expect, verdicts, answer", [
     ("worse", ["worse", "worse"], "Yes"), ("worse", ["worse", "cannot tell"], "In 1 of 2"),
-    ("worse", ["better", "no difference"], "No"), ("worse", ["no difference", "cannot tell"], "Not shown"),
+    ("worse", ["worse", "no drift in common"], "In 1 of 2"), ("worse", ["no difference", "not run"], "Not shown"),
+    ("worse", ["not run", "not run"], "Not run"), ("worse", ["better", "no difference"], "No"), ("worse", ["no difference", "cannot tell"], "Not shown"),
     ("differ", ["worse", "better"], "Yes"), ("better", ["worse"], "No")])
 def test_answers_are_what_the_verdicts_amount_to(expect, verdicts, answer):
     assert contrasts.judge({"expect": expect}, [{"verdict": verdict} for verdict in verdicts]) == answer

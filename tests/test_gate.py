@@ -164,7 +164,7 @@ def test_seeds_are_judged_together(repository):
     done = judged()
     assert done.exit_code == 1 and "- `q0`: 1 / 1 -> 10 / 10" in done.stdout and "One seed" not in done.stdout
     write(repository, planted())
-    assert "Not the same seeds on both sides: `base`, `full-hard`, `lora-hard`." in judged().stdout
+    assert "those that both have are compared: `base`, `full-hard`, `lora-hard`." in judged().stdout
 
 
 @pytest.mark.parametrize("revision, change, told", [

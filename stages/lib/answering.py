@@ -34,16 +34,16 @@ def sentences(entries: list[dict], study, logs: dict[str, dict]) -> str:
     counts = ", ".join(f"{sum(entry['verdict'] == verdict for entry in judged)} {verdict}" for verdict in
                        ("better", "worse", "no difference", "cannot tell"))
     queries, clusters = judged[0]["queries"], judged[0]["clusters"]
-    lines = [{"fine-tune": f"**Fine-tune: `{found['row']}`.** {_told(found['inside'], place)}",
+    lines = [{"fine-tune": f"**Fine-tune: `{found['row']}`.** {_told(found['inside'], place, report)}",
               "do not": "**Do not fine-tune** in any of the ways tried: each is worse, or no better than the margin of "
                         f"{report.margin:g} %.",
               "cannot tell": f"**Cannot tell with {queries:,} queries.** The nearest to a gain is `{found['row']}`: "
-                             f"{_told(found.get('inside'), place)}"}[found["advice"]]]
+                             f"{_told(found.get('inside'), place, report)}"}[found["advice"]]]
     if report.outside and found.get("outside"):
-        lines.append(f"Outside what taught it: {_told(found['outside'], report.outside)}")
+        lines.append(f"Outside what taught it: {_told(found['outside'], report.outside, report)}")
         if found["advice"] == "fine-tune" and found["outside"]["verdict"] == "worse":
             lines.append("**It is worse there:** use it for this collection only.")
-    elif found["advice"] == "fine-tune" and not report.outside:
+    elif found["advice"] == "fine-tune":
         lines.append("Nothing was measured outside what taught it: give `report.outside` a second corpus.")
     if found["row"]:
         lines.append(_cost(found["row"], study, logs))
@@ -58,18 +58,19 @@ def _verdicts(entries: list[dict], place) -> dict[str, dict]:
             (entry["corpus"], entry["split"], entry["measure"]) == (place.corpus, place.split, place.measure)}
 
 
-def _told(entry: dict, place) -> str:
+def _told(entry: dict, place, report) -> str:
     low, difference, high = (per_cent(entry, entry[key]) for key in ("low", "difference", "high"))
     return (f"{place.measure} {entry['base']:.4f} becomes {entry['base'] + entry['difference']:.4f} on {place.corpus} "
-            f"{place.split}, {difference:+.1f} % (95 % interval {low:+.1f} to {high:+.1f}, {entry['verdict']}).")
+            f"{place.split}, {difference:+.1f} % ({100 * (1 - report.alpha):g} % interval {low:+.1f} to {high:+.1f}, {entry['verdict']}).")
 
 
 def _cost(row: str, study, logs: dict[str, dict]) -> str:
     copy, names = logs[row]["copies"][0], study.retrievers[row]
     fit = study.fits[names.fit]
-    return (f"Its cost: {copy['steps']:,} steps of {fit.batch} triplets with {copy['trainable']:,} weights trained "
-            f"({100 * copy['trainable'] / copy['total']:.2f} % of the model), and encoding the collection again; "
-            f"searching costs what it did.")
+    unit = "pairs" if fit.loss.kind == "contrastive" else "triplets"
+    return (f"Its cost: {copy['steps']:,} steps of {fit.batch} {unit} with {copy['trainable']:,} weights trained "
+            f"({100 * copy['trainable'] / copy['total']:.2f} % of the model), and encoding the whole collection "
+            f"with it.")
 
 
 def _limits(study, judged: list[dict]) -> str:

@@ -4,10 +4,15 @@ from pathlib import Path
 from stages.lib.tables import markdown
 
 SCOPE = """What no run here can settle: these are {steps} steps of {batch} triplets on small collections, texts cut at \
-{tokens} tokens, one base model. The paper trained thousands of steps of 512 to 1,024 triplets and searched 8.8 million \
-passages; its own figures are not judged by these. Vectors and training are computed in bfloat16, for the base as for \
-the rest. On the default collection every negative is some other training query's positive, because passages that a \
-judged query asks for never teach; so "drawn at random" means drawn from those.
+64 tokens where a row does not say 256, and one base model. The paper's code trained for thousands of steps of 512 to \
+1,024 triplets and searched 8.8 million passages; its own figures are not judged by these.
+
+Where rows of one question differ in more than it names: in-batch softmax and contrastive pairs batch the same triplets \
+in their own order; BM25's negatives come from its ranks 1 to 200, the base's from 51 to 200, so the window differs with \
+the pool; "one fixed rank" slides to the next allowed rank where a passage may not be a negative, which on the default \
+collection is often (report.md has the audit of such a draw). There, too, every allowed negative is some other training \
+query's positive, because passages that a judged query asks for never teach: "at random" means from those. Vectors and \
+training are computed in bfloat16, for the base as for the rest.
 """
 
 
@@ -19,15 +24,16 @@ def page(found: dict[str, dict], report, picture: str) -> str:
     copy = next(iter(cell["copies"].values()))
     level = f"{100 * (1 - report.alpha):g} %"
     parts = ["# Why did the models fall?\n", f"""Controlled runs: within a seed, rows that are compared saw the same \
-triplets in the same order and differ in what the question names. Changes are in per cent of the base's value, with \
-{level} intervals over seeds and clusters of queries together; a question's pairs are corrected as one family. "No \
-difference" means surely less than {report.margin:g} %. The questions were written before the runs ended: \
-[questions.yaml](../papers/cause/questions.yaml). Made by `python -m benchmarks.cause run`.
+triplets and differ in what the question names (exceptions are at the end). Changes are in per cent of the base's \
+value, with {level} intervals over clusters of queries and, where there are several, seeds; a question's pairs are \
+corrected as one family. "No difference" means surely less than {report.margin:g} %. "Not shown" is not "no". The \
+questions were written before the runs ended: [questions.yaml](../papers/cause/questions.yaml). The runs were made by \
+`python -m benchmarks.cause run`.
 """, f"![Changes, drift and validation]({picture})\n", "## What the runs support\n"]
     for collection in ran.values():
         parts += [f"### {_heading(collection)}\n", *(_answer(question) for question in collection["questions"]), ""]
     parts += ["## What stays open\n", *(_open(collection) for collection in found.values()),
-              SCOPE.format(steps=copy["steps"], batch=cell["batch"], tokens=64), "## Every row\n"]
+              SCOPE.format(steps=copy["steps"], batch=cell["batch"]), "## Every row\n"]
     for collection in ran.values():
         parts += [f"### {_heading(collection)}\n", _rows(collection), _geometry(collection), _sources(collection)]
     return "\n".join(parts)
@@ -43,8 +49,10 @@ def _answer(question: dict) -> str:
 
 
 def _change(pair: dict) -> str:
-    return (f"{pair['difference %']:+.1f} % ({pair['low %']:+.1f} to {pair['high %']:+.1f}; "
-            f"p {pair['p_family']:.2g}), {pair['verdict']}")
+    if "difference %" not in pair:
+        return pair["verdict"]
+    p = f"p {pair['p_family']:.2g}" if pair["p_family"] >= 0.0001 else "p < 0.0001"
+    return f"{pair['difference %']:+.1f} % ({pair['low %']:+.1f} to {pair['high %']:+.1f}; {p}), {pair['verdict']}"
 
 
 def _open(collection: dict) -> str:
@@ -53,14 +61,16 @@ def _open(collection: dict) -> str:
         return f"- {collection['title']}: not run.\n"
     lines = []
     for question in collection["questions"]:
-        unsure = [pair for pair in question["pairs"] if pair["verdict"] == "cannot tell"]
-        if question["answer"] == "Not run":
-            lines.append(f"- {question['ask']} Not run.")
-        elif unsure:
-            told = "; ".join(f"{pair['says']}: a change below {pair['detectable %']:.1f} % would mostly go unseen"
-                             for pair in unsure)
-            lines.append(f"- {question['ask']} ({told})")
+        unsure = [pair for pair in question["pairs"] if pair["verdict"] not in ("worse", "better", "no difference")]
+        if unsure:
+            lines.append(f"- {question['ask']} " + "; ".join(f"{pair['says']}: {_unsure(pair)}" for pair in unsure) + ".")
     return f"{collection['title']}, {collection['split']}:\n\n" + "\n".join(lines or ["- nothing"]) + "\n"
+
+
+def _unsure(pair: dict) -> str:
+    if not pair.get("detectable %"):
+        return pair["verdict"]
+    return (f"{pair['verdict']}; before correction, a change of {pair['detectable %']:.1f} % would be found 4 times in 5")
 
 
 def _rows(collection: dict) -> str:
@@ -73,14 +83,24 @@ def _rows(collection: dict) -> str:
               *(f"{row['watched'].get(step, float('nan')):.3f}" for step in steps)] for row in collection["rows"]]
     base = collection["rows"][0]
     return markdown(heads, lines) + (
-        f"\nThe base has {base['base']:.4f} over {base['queries']:,} queries in {base['clusters']:,} clusters; "
-        f"{base['copies']} seeds a row. Drift is 1 - mean cosine of a passage's vector to its own under the base. "
+        f"\n{_bases(collection)}, over {base['queries']:,} queries in {base['clusters']:,} clusters. Seeds a row: "
+        f"{base['copies']}. Drift is 1 - mean cosine of a passage's vector to its own under the base. "
         f"Validation is RR@10 of a small fixed sample.\n")
+
+
+def _bases(collection: dict) -> str:
+    """Each untouched row that rows are compared with, and its value."""
+    cells, values = collection["runs"]["cells"], collection["runs"]["values"]
+    names = dict.fromkeys(cells[row["row"]]["base"] for row in collection["rows"])
+    told = [f"`{name}` has {values[name, collection['split'], collection['measure']].mean():.4f}" for name in names]
+    return "Compared with its own start: " + ", ".join(told)
 
 
 def _geometry(collection: dict) -> str:
     """Whether the shape of the space goes with the change, over all rows."""
     told = collection["geometry"]
+    if not told:
+        return ""
     lines = [[name.replace("_", " "), *("–" if found[key] is None else f"{found[key]:.2g}" for key in ("rho", "p")),
               found["n"]] for name, found in told.items()]
     return ("Does the shape of the space go with the change? Spearman's ρ over the rows; rows that share a loss are not "

@@ -10,11 +10,12 @@ from stages.lib.mistakes import Mistake
 
 
 def read(folder: Path, parts: list[str]) -> dict | None:
-    """{"cells", "values", "clusters", "sources"} of the parts together, or None where one has not been run.
+    """{"cells", "values", "clusters", "sources"} of those parts that have been run, together; None where none has.
 
     values maps (row, split, measure) to (copies, queries), queries in sorted order; clusters maps a split to (queries,).
     """
-    if not all((folder / f"{part}.parquet").is_file() for part in parts):
+    parts = [part for part in parts if all((folder / f"{part}.{kind}").is_file() for kind in ("json", "parquet"))]
+    if not parts:
         return None
     found = {"cells": {}, "values": {}, "clusters": {}, "sources": []}
     for part in parts:
@@ -60,40 +61,42 @@ def common_drifts(runs: dict, sweeps: list[list[str]], count: int) -> list[float
     """`count` drifts, evenly inside the range that every copy of every sweep covers; none where there is none."""
     covered = np.array([[drift(runs["cells"][row]) for row in rows] for rows in sweeps])
     low, high = covered.min(axis=1).max(), covered.max(axis=1).min()
-    return [round(float(at), 3) for at in np.linspace(low, high, count + 2)[1:-1]] if low < high else []
+    return [float(at) for at in np.linspace(low, high, count + 2)[1:-1]] if low < high else []
 
 
 def pairs(runs: dict, pair: dict, sweeps: dict, collection: dict, measure: str, drifts: int) -> list[dict]:
     """The (copies, queries) arrays that one pair of a question stands for, each with what it says.
 
-    Empty where a row has not been run, or where two sweeps share no drift.
+    Where a row has not been run, or two sweeps share no drift, one entry without arrays says so as its verdict.
     """
     try:
         if pair["row"].endswith(" at drift"):
             rows, against = (sweeps[pair[side].removesuffix(" at drift")] for side in ("row", "against"))
+            targets = common_drifts(runs, [rows, against], drifts)
             return [{"says": f"{pair['says']}, mean cosine to base {1 - target:.3f}",
                      "row": _swept(runs, rows, collection["split"], measure, target),
                      "against": _swept(runs, against, collection["split"], measure, target)}
-                    for target in common_drifts(runs, [rows, against], drifts)]
+                    for target in targets] or [{"says": pair["says"], "verdict": "no drift in common"}]
         names = {side: _named(runs, pair[side], sweeps, collection, measure) for side in ("row", "against")}
         chosen = [name for side, name in names.items() if name != pair[side]]
         return [{"says": pair["says"] + (f" ({' against '.join(chosen)})" if chosen else ""),
                  **{side: runs["values"][name, collection["split"], measure] for side, name in names.items()}}]
     except KeyError:
-        return []
+        return [{"says": pair["says"], "verdict": "not run"}]
 
 
 def judge(question: dict, found: list[dict]) -> str:
-    """Yes, No, In k of n, Not shown or Not run: what the verdicts of a question's pairs amount to."""
+    """Yes, No, In k of n, Not shown or Not run: what the verdicts of all of a question's pairs amount to."""
     wanted = {"differ": {"worse", "better"}}.get(question["expect"], {question["expect"]})
     hits = sum(pair["verdict"] in wanted for pair in found)
-    if not found:
+    if all(pair["verdict"] == "not run" for pair in found):
         return "Not run"
     if hits == len(found):
         return "Yes"
     if hits:
         return f"In {hits} of {len(found)}"
-    return "Not shown" if any(pair["verdict"] == "cannot tell" for pair in found) else "No"
+    told = {"worse", "better", "no difference"}
+    return "No" if all(pair["verdict"] in told for pair in found) else "Not shown"
 
 
 def compare(pair: dict, clusters: np.ndarray, base: float, report) -> dict:
@@ -101,7 +104,7 @@ def compare(pair: dict, clusters: np.ndarray, base: float, report) -> dict:
     found = comparing.change(pair["row"], pair["against"], clusters, report.alpha, report.resamples)
     scaled = {key: None if found[key] is None else 100 * found[key] / base
               for key in ("difference", "low", "high", "detectable")}
-    return {"says": pair["says"], **found, **{f"{key} %": value for key, value in scaled.items()}}
+    return {"says": pair["says"], "base": float(base), **found, **{f"{key} %": value for key, value in scaled.items()}}
 
 
 def _named(runs: dict, name: str, sweeps: dict, collection: dict, measure: str) -> str:

@@ -67,7 +67,8 @@ def of_queries(pairs: dict, short: str) -> list[str]:
 def of_seeds(pairs: dict) -> list[str]:
     """Rows whose copies are of other seeds now than before."""
     other = [row for row, (now, before) in pairs.items() if now.copies != before.copies]
-    return [f"Not the same seeds on both sides: {', '.join(f'`{row}`' for row in other)}."] if other else []
+    return [f"Not the same seeds on both sides, so those that both have are compared: "
+            f"{', '.join(f'`{row}`' for row in other)}."] if other else []
 
 
 def _outcome(entries: list[dict], fell: list[dict], place, short: str) -> str:

@@ -112,12 +112,14 @@ def per_query(values: pa.Table, row: str, place) -> PerQuery:
 
 
 def common(one: PerQuery, other: PerQuery) -> tuple[PerQuery, PerQuery, np.ndarray]:
-    """Both rows on the queries that both have, and the clusters (queries,) to draw them by.
+    """Both rows on the queries and seeds that both have, and the clusters (queries,) to draw them by.
 
+    An untrained side has no seeds, and goes with all of the other's; where two trained sides share none, as many are
+    taken of each as both have. Otherwise the spread over the seeds of one side alone would be left out.
     The clusters are those of `one`, else of `other`; where neither table kept them every query is its own.
     """
     ids, at_one, at_other = np.intersect1d(one.query_ids, other.query_ids, assume_unique=True, return_indices=True)
-    one, other = _only(one, at_one), _only(other, at_other)
+    one, other = _of_shared_seeds(_only(one, at_one), _only(other, at_other))
     named = [side.clusters for side in (one, other) if side.clusters is not None]
     return one, other, named[0] if named else ids
 
@@ -129,6 +131,19 @@ def change(one: PerQuery, other: PerQuery, clusters: np.ndarray, alpha: float, r
     found = comparing.change(other.values, one.values, clusters, alpha, resamples)
     return found | {"difference": -found["difference"], "low": -found["high"], "high": -found["low"],
                     "better": found["worse"], "worse": found["better"]}
+
+
+def _of_shared_seeds(one: PerQuery, other: PerQuery) -> tuple[PerQuery, PerQuery]:
+    if ["untrained"] in (one.copies, other.copies):
+        return one, other
+    shared = [copy for copy in one.copies if copy in other.copies]
+    count = min(len(one.copies), len(other.copies))
+    return tuple(_of_copies(side, shared or side.copies[:count]) for side in (one, other))
+
+
+def _of_copies(row: PerQuery, copies: list[str]) -> PerQuery:
+    at = [row.copies.index(copy) for copy in copies]
+    return row._replace(values=row.values[at], copies=copies, ranks=None if row.ranks is None else row.ranks[at])
 
 
 def _only(row: PerQuery, at: np.ndarray) -> PerQuery:

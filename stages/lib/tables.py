@@ -21,10 +21,11 @@ def degradation(entries: list[dict], report, rows: dict, seeds: list[int]) -> st
         lines.append(line)
     over = ("clusters of queries: how far the queries could be chance, not how far the seed could" if len(seeds) == 1
             else "clusters of queries and over seeds")
+    test = "a randomisation test" if len(seeds) == 1 else "a t test over queries and seeds"
     return (f"{markdown(heads, lines)}\n{_seeds(seeds)} Change is in per cent of `{report.base}`, with a "
-            f"{100 * (1 - report.alpha):g} % interval over {over}. Detectable is the smallest change that the test would "
-            f"find 4 times in 5. Worse and better: a randomisation test, its p corrected (Holm) over the rows of a "
-            f"column, below {report.alpha:g}; no difference: surely less than {report.margin:g} %.\n")
+            f"{100 * (1 - report.alpha):g} % interval over {over}. Detectable is the smallest change that such a test, "
+            f"uncorrected, would find 4 times in 5. Worse and better: the p of {test}, corrected (Holm) over the rows of "
+            f"a column, is below {report.alpha:g}; no difference: surely less than {report.margin:g} %.\n")
 
 
 def measures(entries: list[dict], corpora: dict, rows: dict, names: list[str]) -> str:
@@ -70,11 +71,11 @@ def diagnosis(found: dict) -> str:
     """The figures of every row's space, and their rank correlation with the change over trained rows."""
     if not found["geometry"]:
         return "No row has vectors.\n"
-    figures = list(found["correlation"])
+    figures = list(dict.fromkeys(name for space in found["geometry"].values() for name in space))
     lines = [[row, *(_figure(space.get(name)) for name in figures)] for row, space in found["geometry"].items()]
-    lines += [["*ρ with the change*", *(_figure(found["correlation"][name]["rho"]) for name in figures)],
-              ["*p*", *(_figure(found["correlation"][name]["p"]) for name in figures)]]
-    count = max(entry["n"] for entry in found["correlation"].values())
+    lines += [[head, *(_figure(found["correlation"].get(name, {}).get(key)) for name in figures)]
+              for head, key in (("*ρ with the change*", "rho"), ("*p*", "p"))]
+    count = max((entry["n"] for entry in found["correlation"].values()), default=0)
     return (markdown(["row", *(name.replace("_", " ") for name in figures)], lines) +
             f"\nSpearman's ρ over n = {count} trained rows; with so many figures tried, one small p says little.\n")
 
@@ -123,7 +124,7 @@ def _find(entries: list[dict], row: str, corpus: str, split: str, measure: str) 
 def _against_base(entry: dict | None, is_base: bool) -> list[str]:
     if entry is None:
         return ["–"] * 5
-    if is_base:
+    if is_base or "difference" not in entry:
         return [_value(entry), "", "", "", ""]
     low, difference, high = (per_cent(entry, entry[key]) for key in ("low", "difference", "high"))
     detectable = "–" if entry["detectable"] is None else f"{per_cent(entry, entry['detectable']):.1f}"
