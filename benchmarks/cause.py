@@ -188,7 +188,9 @@ def _raw(model, texts: list[str], precision: str):
 
 
 def _cells(folder: Path, study) -> dict:
-    """Row -> its names and settings, and for each copy its log, its triplets' sha256 and its drift from its start.
+    """Row -> its names and settings, and for each copy its training, its triplets' sha256 and its drift from its start.
+
+    Losses are means of eight steps; watched is RR@10 of the validation sample by step.
 
     cosine_to_base is the mean cosine of a passage's vector to the same passage's under the untouched start.
     """
@@ -210,7 +212,12 @@ def _cells(folder: Path, study) -> dict:
                 name = f"seed-{copy['seed']}"
                 after = np.load(folder / f"data/indexes/{row}/home/{name}/docs.npy", mmap_mode="r")
                 lesson = folder / f"data/triplets/{names.triplets}/{name}.parquet"
-                cell["copies"][name] = {"steps": copy["steps"], "log": copy["log"], "trainable": copy["trainable"],
+                losses = [entry["loss"] for entry in copy["log"] if "loss" in entry]
+                cell["copies"][name] = {"steps": copy["steps"], "trainable": copy["trainable"],
+                                        "first_loss": round(sum(losses[:8]) / 8, 6),
+                                        "last_loss": round(sum(losses[-8:]) / 8, 6),
+                                        "watched": {entry["step"]: entry["RR@10"] for entry in copy["log"]
+                                                    if "RR@10" in entry},
                                         "triplets": fingerprint.of_file(lesson),
                                         "cosine_to_base": round(float((before * after).sum(1).mean()), 6),
                                         "geometry": _geometry(folder, study, row, name, before, after)}

@@ -55,8 +55,7 @@ def _rows(runs: dict, split: str, measure: str, report) -> list[dict]:
         pair = {"says": row, "row": runs["values"][row, split, measure], "against": base}
         lines.append({"row": row, **contrasts.compare(pair, runs["clusters"][split], base.mean(), report),
                       "drift": [round(float(d), 4) for d in contrasts.drift(cell)],
-                      "watched": _watched(cell), "loss": [copy["log"][-1].get("loss", _last(copy["log"], "loss"))
-                                                          for copy in cell["copies"].values()]})
+                      "watched": _watched(cell), "loss": [copy["last_loss"] for copy in cell["copies"].values()]})
     return _judged(lines, report)
 
 
@@ -77,14 +76,9 @@ def _watched(cell: dict) -> dict[int, float]:
     """Step -> validation RR@10, the mean over copies."""
     steps: dict[int, list[float]] = {}
     for copy in cell["copies"].values():
-        for entry in copy["log"]:
-            if "RR@10" in entry:
-                steps.setdefault(entry["step"], []).append(entry["RR@10"])
+        for step, value in copy["watched"].items():
+            steps.setdefault(int(step), []).append(value)
     return {step: round(sum(values) / len(values), 4) for step, values in sorted(steps.items())}
-
-
-def _last(log: list[dict], key: str) -> float:
-    return [entry[key] for entry in log if key in entry][-1]
 
 
 def _answered(runs: dict | None, collection: dict, asked: dict, measure: str, report) -> list[dict]:

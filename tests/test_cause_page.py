@@ -31,7 +31,7 @@ def page(tmp_path) -> str:
         for seed, copy in cell["copies"].items():
             assert seed in SEEDS
             copy |= {"steps": 128, "geometry": {"effective_rank": 100 - 100 * (row == "b")},
-                     "log": [{"step": 0, "RR@10": 0.5}, {"step": 8, "loss": 0.2, "RR@10": 0.6}]}
+                     "watched": {"0": 0.5, "8": 0.6}, "last_loss": 0.2}
     path.write_text(json.dumps(told | {"commit": "f" * 40, "threads": "1",
                                        "versions": {"torch": "2", "sentence-transformers": "6"}}))
     with open(tmp_path / "questions.yaml", "w") as handle:

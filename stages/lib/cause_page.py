@@ -149,7 +149,8 @@ def _panels(rows: list[dict], sweeps: dict[str, list[str]]):
     watched.set_xticks([0, 8, 32, 128], ["0", "8", "32", "128"])
     watched.set_xlabel("steps")
     watched.set_title("Validation RR@10 (small sample)", loc="left")
-    watched.legend(fontsize=7)
+    if losses:
+        watched.legend(fontsize=7)
     for (name, members), look in zip(sweeps.items(), pictures.looks(list(sweeps)).values()):
         known = [by_name[row] for row in members if row in by_name]
         places = [sum(row["drift"]) / len(row["drift"]) for row in known]
@@ -161,5 +162,6 @@ def _panels(rows: list[dict], sweeps: dict[str, list[str]]):
     drifts.set_xlabel("drift: 1 - mean cosine of a passage to itself under the base")
     drifts.set_ylabel("change against the base, %")
     drifts.set_title("Four rates a sweep, from the lowest (left) to the highest", loc="left")
-    drifts.legend()
+    if drifts.has_data():
+        drifts.legend()
     return figure
