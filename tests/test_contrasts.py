@@ -82,3 +82,20 @@ def test_parts_that_disagree_about_a_row_are_refused(tmp_path):
     ("differ", ["worse", "better"], "Yes"), ("better", ["worse"], "No")])
 def test_answers_are_what_the_verdicts_amount_to(expect, verdicts, answer):
     assert contrasts.judge({"expect": expect}, [{"verdict": verdict} for verdict in verdicts]) == answer
+
+
+def test_the_study_we_ship_parses_and_its_questions_name_its_rows():
+    from ruamel.yaml import YAML
+
+    from benchmarks import cause
+    from stages.lib import params
+    from tests.conftest import ROOT
+    yaml = YAML(typ="safe")
+    rows = {part: params.parse(yaml.load(cause._params(part, root=ROOT))).retrievers for part in cause.PARTS}
+    asked = yaml.load((ROOT / "papers/cause/questions.yaml").read_text())
+    for collection in asked["collections"].values():
+        known = {f"{row}{scored}" for part in collection["parts"] for row in rows[part] for scored in ("", "/euclidean")}
+        for question in collection["questions"]:
+            for name in (pair[side] for pair in question["pairs"] for side in ("row", "against")):
+                swept = name.removeprefix("best ").removesuffix(" at drift")
+                assert set([name] if swept == name else asked["sweeps"][swept]) <= known, name

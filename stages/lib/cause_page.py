@@ -27,7 +27,7 @@ def page(found: dict[str, dict], report, picture: str) -> str:
 triplets and differ in what the question names (exceptions are at the end). Changes are in per cent of the base's \
 value, with {level} intervals over clusters of queries and, where there are several, seeds; a question's pairs are \
 corrected as one family. "No difference" means surely less than {report.margin:g} %. "Not shown" is not "no". The \
-questions were written before the runs ended: [questions.yaml](../papers/cause/questions.yaml). The runs were made by \
+questions were written before the runs ended, but for one that says so: [questions.yaml](../papers/cause/questions.yaml). The runs were made by \
 `python -m benchmarks.cause run`.
 """, f"![Changes, drift and validation]({picture})\n", "## What the runs support\n"]
     for collection in ran.values():
@@ -51,8 +51,14 @@ def _answer(question: dict) -> str:
 def _change(pair: dict) -> str:
     if "difference %" not in pair:
         return pair["verdict"]
-    p = f"p {pair['p_family']:.2g}" if pair["p_family"] >= 0.0001 else "p < 0.0001"
-    return f"{pair['difference %']:+.1f} % ({pair['low %']:+.1f} to {pair['high %']:+.1f}; {p}), {pair['verdict']}"
+    return (f"{pair['difference %']:+.1f} % ({pair['low %']:+.1f} to {pair['high %']:+.1f}; p {_p(pair['p_family'])}), "
+            f"{pair['verdict']}")
+
+
+def _p(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.2g}" if value >= 0.0001 else "< 0.0001"
 
 
 def _open(collection: dict) -> str:
@@ -85,7 +91,8 @@ def _rows(collection: dict) -> str:
     return markdown(heads, lines) + (
         f"\n{_bases(collection)}, over {base['queries']:,} queries in {base['clusters']:,} clusters. Seeds a row: "
         f"{base['copies']}. Drift is 1 - mean cosine of a passage's vector to its own under the base. "
-        f"Validation is RR@10 of a small fixed sample.\n")
+        f"Validation is RR@10 of a small fixed sample. Verdicts are corrected "
+        f"over all {len(collection['rows'])} rows of the table, which asks for more than a question's few pairs do.\n")
 
 
 def _bases(collection: dict) -> str:
@@ -101,8 +108,8 @@ def _geometry(collection: dict) -> str:
     told = collection["geometry"]
     if not told:
         return ""
-    lines = [[name.replace("_", " "), *("–" if found[key] is None else f"{found[key]:.2g}" for key in ("rho", "p")),
-              found["n"]] for name, found in told.items()]
+    lines = [[name.replace("_", " "), "–" if found["rho"] is None else f"{found['rho']:.2f}", _p(found["p"]), found["n"]]
+             for name, found in told.items()]
     return ("Does the shape of the space go with the change? Spearman's ρ over the rows; rows that share a loss are not "
             "independent, and a correlation is no cause.\n\n" + markdown(["figure", "ρ", "p", "n"], lines))
 
