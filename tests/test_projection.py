@@ -98,7 +98,8 @@ def plant(home: Path) -> dict[str, np.ndarray]:
                      "spread": None, "by_copy": {copy: 0.5}}
             if row != "base":
                 entry |= {"difference": -0.1, "low": -0.15, "high": -0.05, "base": 0.6, "queries": QUERIES,
-                          "clusters": 10, "better": 1, "worse": 9, "equal": 30, "detectable": 0.05}
+                          "clusters": 10, "better": 1, "worse": 9, "equal": 30, "detectable": 0.05,
+                          "verdict": "worse"}
             entries.append(entry)
     (home / "reports/results.json").write_text(json.dumps(entries))
     return {"base": np.vstack([queries, passages]), "turned": np.vstack([queries, passages]) @ quarter}
