@@ -146,8 +146,7 @@ def _by_distance(folder: Path, study) -> list:
     import pyarrow as pa
     import pyarrow.parquet as pq
     from stages.lib import encoding, measuring, runs
-    chosen = [row for row, names in study.retrievers.items()
-              if names.triplets != "none" and not study.fits[names.fit].normalize and row in ("raw5", "raw02")]
+    chosen = [row for row in ("raw5", "raw02") if {"raw5", "raw02"} <= study.retrievers.keys()]
     docs = pq.read_table(folder / "data/corpora/home/docs.parquet", columns=["doc_id", "text"])
     found = []
     for row in [study.report.base, *chosen] if chosen else []:
