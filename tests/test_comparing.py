@@ -28,6 +28,16 @@ def test_fishers_exact_randomisation_of_darwins_plants():
     assert found["difference"] == pytest.approx(314 / 15)
 
 
+def test_clusters_that_did_not_move_leave_p_as_it_is():
+    """Among a thousand unmoved queries Darwin's 15 plants still have Fisher's p; a lone cluster proves nothing."""
+    plants = np.array([49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48])
+    assert change(np.concatenate([plants, np.zeros(1000)]), np.zeros(1015), resamples=40_000)["p"] == pytest.approx(
+        1726 / 32768, abs=1e-9)
+    assert change(np.concatenate([[1], np.zeros(99)]), np.zeros(100))["p"] == 1
+    even = change(np.array([1, -1, 0, 0]), np.zeros(4), np.array([0, 0, 1, 2]))
+    assert (even["p"], even["better"], even["worse"], even["difference"]) == (1, 1, 1, 0)
+
+
 def test_holms_correction_of_a_worked_example():
     assert comparing.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert comparing.holm([0.9, 0.8]) == [1, 1] and comparing.holm([]) == []
