@@ -3,7 +3,7 @@ from pathlib import Path
 
 import click
 
-from stages.lib import comparing, differences, params, revisions
+from stages.lib import comparing, differences, excerpts, params, revisions
 from stages.lib.mistakes import Mistake
 
 LENGTH = 200
@@ -66,9 +66,9 @@ def _told(found: dict, one, other, names: tuple[str, str], place, report) -> str
 
     def both(*keys):
         values = [found[key] + 0.0 for key in keys]
-        shares = [comparing.per_cent({"base": reference}, value) + 0.0 for value in values]
+        shares = [f"{comparing.per_cent({'base': reference}, value) + 0.0:+.1f}" for value in values]
         return (" to ".join(f"{value:+.4f}" for value in values)
-                + f"  ({' to '.join(f'{share:+.1f}' for share in shares)} %)")
+                + f"  ({' to '.join(shares) if reference else '–'} %)")
     verdict = comparing.verdict(found, found["p"], report.alpha, report.margin / 100 * reference)
     smallest = "none: no query differs, or there is one cluster" if found["detectable"] is None else \
         both("detectable").replace("+", "")
@@ -93,25 +93,14 @@ def _seeds(copies: list[str], other: list[str]) -> str:
 
 def _texts(place, queries: list[str], collection) -> dict[str, list[str]]:
     """query_id -> its text, and the id and beginning of a most relevant passage; none where the corpus is not here."""
-    import pyarrow.parquet as pq
     home = Path("data/corpora") / place.corpus
-    split = f"{place.split}.parquet"
-    files = [home / "topics" / split, home / "qrels" / split, home / "docs.parquet"]
-    if not queries or not all(path.is_file() for path in files):
+    files = (f"topics/{place.split}", f"qrels/{place.split}", "docs")
+    if not queries or not all((home / f"{name}.parquet").is_file() for name in files):
         return {}
-    topics, qrels = (pq.read_table(path, filters=[("query_id", "in", queries)]).to_pydict() for path in files[:2])
-    least = collection.judged[place.split].rel if collection and place.split in collection.judged else 1
-    best = {}
-    for query, passage, grade in zip(qrels["query_id"], qrels["doc_id"], qrels["grade"]):
-        if grade >= max(least, best.get(query, ("", 0))[1] + 1):
-            best[query] = (passage, grade)
-    chosen = [passage for passage, _ in best.values()]
-    docs = pq.read_table(files[2], columns=["doc_id", "text"], filters=[("doc_id", "in", chosen)]).to_pydict()
-    texts = dict(zip(docs["doc_id"], docs["text"]))
-    told = {query: [f"query    {_line(text)}"] for query, text in zip(topics["query_id"], topics["text"])}
-    for query, (passage, _) in best.items():
-        told.setdefault(query, []).append(f"passage  {passage}: {_line(texts.get(passage, ''))}")
-    return told
+    rel = collection.judged[place.split].rel if collection and place.split in collection.judged else 1
+    return {query: [f"query    {_line(told.query)}",
+                    *([f"passage  {told.passage_id}: {_line(told.passage)}"] if told.passage_id else [])]
+            for query, told in excerpts.read(home, place.split, queries, rel).items()}
 
 
 def _line(text: str) -> str:

@@ -20,6 +20,7 @@ def test_the_most_changed_in_a_fixed_order():
     assert differences.most(changes, 9) == ([4, 1, 3], [2, 5])
     assert differences.most(np.zeros(4), 3) == ([], [])
     assert [differences.ranks_as_text(ranks) for ranks in ([3], [3, 0], None)] == ["3", "3 / none", "–"]
+    assert differences.ranks_as_text([3, 0], absent="–") == "3 / –"
 
 
 def test_a_row_against_another_and_against_itself_before(repository):  # noqa: F811

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from stages import differences as stage
 from stages.lib import differences
+from stages.lib.excerpts import Excerpt
 from stages.lib.params import Primary, Report
 
 REPORT = Report(base="base", primary=Primary(corpus="home", split="test", measure="RR@10"), alpha=0.05, margin=2,
@@ -22,16 +23,19 @@ def test_gainers_and_losers_are_the_largest_and_never_unchanged(changes, count):
 
 def table() -> pa.Table:
     """Three queries; the row's two seeds lose q1, gain q2, leave q3."""
-    lines = [("base", "untrained", "q1", 1, 1.0), ("base", "untrained", "q2", 4, 0.25), ("base", "untrained", "q3", 0, 0.0),
+    base = [("q1", 1, 1.0), ("q2", 4, 0.25), ("q3", 0, 0.0)]
+    lines = [*(("base", "untrained", *line) for line in base),
              ("row", "seed-1", "q1", 2, 0.5), ("row", "seed-1", "q2", 1, 1.0), ("row", "seed-1", "q3", 0, 0.0),
              ("row", "seed-2", "q1", 0, 0.0), ("row", "seed-2", "q2", 1, 1.0), ("row", "seed-2", "q3", 0, 0.0)]
-    return pa.table(dict(zip(["row", "copy", "query_id", "rank", "RR@10"], zip(*lines))))
+    named = dict(zip(["row", "copy", "query_id", "rank", "RR@10"], zip(*lines)))
+    return pa.table({**named, "corpus": ["home"] * len(lines), "split": ["test"] * len(lines)})
 
 
 def test_a_page_shows_texts_only_where_it_may():
     listed = {"row": stage._listed(table(), "row", REPORT)}
-    assert listed["row"] == [("q2", 4, [1, 1], 0.75), ("q1", 1, [2, 0], -0.75)]
-    shown = {"q1": ("a secret | question", "d1", "the answer", 0), "q2": ("another", "d2", "its passage", 3)}
+    assert listed["row"] == [("q2", "4", "1 / 1", 0.75), ("q1", "1", "2 / –", -0.75)]
+    shown = {"q1": Excerpt("a secret | question", "d1", "the answer", 0),
+             "q2": Excerpt("another", "d2", "its passage", 3)}
     closed = stage._page(listed, shown, REPORT.primary, "base", with_texts=False)
     assert "secret" not in closed and "passage |" not in closed.replace("relevant passage |", "")
     assert "| `q1` | `d1` | 1 → 2 / – | -0.750 |" in closed and "`d2` (and 3 more)" in closed

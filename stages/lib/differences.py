@@ -17,8 +17,11 @@ def most(differences: np.ndarray, count: int) -> tuple[list[int], list[int]]:
     return gained[:count], lost[:count]
 
 
-def ranks_as_text(ranks: np.ndarray | None) -> str:
-    """The ranks (copies,) of a query's first relevant passage, one a seed: "3", "3 / 1 / none", "–" if not known."""
+def ranks_as_text(ranks: np.ndarray | None, absent: str = "none") -> str:
+    """The ranks (copies,) of a query's first relevant passage, one a seed: "3", "3 / 1 / none", "–" if not known.
+
+    `absent` stands for rank 0, a run that does not have the passage.
+    """
     if ranks is None:
         return "–"
-    return " / ".join(str(rank) if rank else "none" for rank in ranks)
+    return " / ".join(str(rank) if rank else absent for rank in ranks)

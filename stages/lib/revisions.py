@@ -51,28 +51,28 @@ def read(revision: str, path: str) -> bytes:
     return done.stdout
 
 
-def table(revision: str | None = None) -> pa.Table:
-    """All per-query values of a revision, or of the workspace.
+def table(revision: str | None = None, path: Path = Path(QUERIES)) -> pa.Table:
+    """All per-query values of a revision, or of the workspace, where they lie at path.
 
     Raises Mistake where the file is missing, is no parquet, or lacks a column that names a value.
     """
-    if revision is None and not Path(QUERIES).is_file():
-        raise Mistake(f"{QUERIES}: there is no such file here; run dvc repro from the repository's root")
-    content = Path(QUERIES).read_bytes() if revision is None else read(revision, QUERIES)
+    if revision is None and not path.is_file():
+        raise Mistake(f"{path}: there is no such file here; run dvc repro from the repository's root")
+    content = path.read_bytes() if revision is None else read(revision, str(path))
     try:
         found = pq.read_table(io.BytesIO(content))
     except pa.ArrowInvalid:
-        raise Mistake(f"{name_of(revision)}: is no parquet file; restore it with git checkout, or run dvc repro")
+        raise Mistake(f"{name_of(revision, path)}: is no parquet file; restore it with git checkout, or run dvc repro")
     if lacking := [key for key in KEYS if key not in found.column_names]:
-        raise Mistake(f"{name_of(revision)}: has no column {lacking[0]}; run dvc repro, or name another revision")
+        raise Mistake(f"{name_of(revision, path)}: has no column {lacking[0]}; run dvc repro, or name another revision")
     plain = [column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
              for column in found.columns]
     return pa.table(dict(zip(found.column_names, plain)))
 
 
-def name_of(revision: str | None) -> str:
+def name_of(revision: str | None, path: Path = Path(QUERIES)) -> str:
     """How the per-query table of a revision, or of the workspace, is named in messages."""
-    return QUERIES if revision is None else f"{revision}:{QUERIES}"
+    return str(path) if revision is None else f"{revision}:{path}"
 
 
 def rows(values: pa.Table, place, revision: str | None = None) -> list[str]:
