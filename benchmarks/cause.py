@@ -18,6 +18,8 @@ import click
 PARTS = ("home", "home-lora", "msmarco", "medquad")
 WORK = Path(".scratch/cause")
 FOUND = Path("reports/cause")
+CORPUS = "home"  # what every part calls its collection
+RAW = ("raw5", "raw02")  # the rows whose loss saw the distance of raw vectors
 
 
 @click.group()
@@ -34,7 +36,8 @@ def params(part: str) -> None:
 
 @main.command()
 @click.argument("parts", nargs=-1, type=click.Choice(PARTS))
-@click.option("--jobs", default=2, show_default=True, type=click.IntRange(min=1), help="parts that run at once; the cores are shared among them")
+@click.option("--jobs", default=2, show_default=True, type=click.IntRange(min=1),
+              help="parts that run at once; the cores are shared among them")
 @click.option("--collections", type=click.Path(exists=True, file_okay=False, path_type=Path),
               help="folder with msmarco-mini and medquad; without it those parts are left out")
 @click.option("--seeds", help="other seeds, such as 1,2,3; what they find goes to reports/cause-1-2-3")
@@ -43,7 +46,7 @@ def run(parts: tuple[str, ...], jobs: int, collections: Path | None, seeds: str 
     if seeds and not all(seed.isdecimal() for seed in seeds.split(",")):
         raise SystemExit(f"--seeds {seeds}: give whole numbers with commas between them, such as 1,2,3")
     chosen = [part for part in parts or PARTS if collections or part.startswith("home")]
-    for part in set(parts or PARTS) - set(chosen):
+    for part in (part for part in parts or PARTS if part not in chosen):
         click.echo(f"{part}: left out; it needs --collections, a folder with {part}'s texts")
     with ThreadPoolExecutor(jobs) as pool:
         failed = [part for part, ok in zip(chosen, pool.map(lambda part: _run(part, jobs, collections, seeds), chosen))
@@ -90,16 +93,18 @@ def _params(part: str, seeds: str | None = None, root: Path = Path()) -> str:
 
 
 def _run(part: str, jobs: int, collections: Path | None, seeds: str | None) -> bool:
-    """One part in its own clone of the commit, so that parts do not wait for each other's DVC lock; True if it ended well.
+    """One part in its own clone of the commit; True if it ended well.
 
-    A clone that is there already goes on with the commit that it was made from.
+    Parts so do not wait for each other's DVC lock. A clone that is there already goes on with the commit that it was
+    made from.
     """
     name = part if not seeds else f"{part}.{seeds.replace(',', '-')}"
     folder = WORK / name
     if not folder.exists():
         WORK.mkdir(parents=True, exist_ok=True)
         subprocess.run(["git", "clone", "-q", ".", folder], check=True)
-        subprocess.run("git rm -rq --cached dvc.lock reports && rm -rf dvc.lock reports", shell=True, cwd=folder, check=True)
+        subprocess.run("git rm -rq --cached dvc.lock reports && rm -rf dvc.lock reports", shell=True, cwd=folder,
+                       check=True)
         subprocess.run(["dvc", "config", "--local", "cache.type", "reflink,hardlink,copy"], cwd=folder, check=True)
         if collections:
             (folder / "collections").symlink_to(collections.resolve())
@@ -122,80 +127,67 @@ def _per_query(folder: Path, study, draft: Path) -> None:
     """Per-query values with their clusters; the rows that learned raw vectors once more under `<row>/euclidean`."""
     import pyarrow as pa
     import pyarrow.parquet as pq
-    table = pq.read_table(folder / "reports/queries.parquet")
-    table = table.select(["row", "copy", "corpus", "split", "query_id", *study.measures])
-    table = pa.concat_tables([table.cast(_plain(table.schema)), *_by_distance(folder, study)])
-    clusters = {}
-    for split in study.corpora["home"].judged:
-        topics = pq.read_table(folder / f"data/corpora/home/topics/{split}.parquet").to_pydict()
-        clusters |= {(split, query): cluster for query, cluster in zip(topics["query_id"], topics["cluster"])}
-    pairs = zip(table["split"].to_pylist(), table["query_id"].to_pylist())
-    table = table.append_column("cluster", pa.array([clusters[pair] for pair in pairs]))
-    pq.write_table(table.drop_columns(["corpus"]), draft, compression="zstd", compression_level=19)
 
-
-def _plain(schema):
-    import pyarrow as pa
-    return pa.schema([(field.name, pa.string() if pa.types.is_dictionary(field.type) else field.type)
-                      for field in schema])
+    from stages.lib import revisions
+    table = revisions.table(path=folder / revisions.QUERIES)
+    table = table.select(["row", "copy", "split", "query_id", *study.measures, "cluster"])
+    pq.write_table(pa.concat_tables([table, *_by_distance(folder, study)]), draft, compression="zstd",
+                   compression_level=19)
 
 
 def _by_distance(folder: Path, study) -> list:
     """The raw models ranked by Euclidean distance of their raw vectors, the quantity that their loss saw."""
-    import numpy as np
+    import faiss
     import pyarrow as pa
     import pyarrow.parquet as pq
+
     from stages.lib import encoding, measuring, runs
-    chosen = [row for row in ("raw5", "raw02") if {"raw5", "raw02"} <= study.retrievers.keys()]
-    docs = pq.read_table(folder / "data/corpora/home/docs.parquet", columns=["doc_id", "text"])
+    home = folder / "data/corpora" / CORPUS
+    docs = pq.read_table(home / "docs.parquet")
     found = []
-    for row in [study.report.base, *chosen] if chosen else []:
+    for row in RAW if set(RAW) <= study.retrievers.keys() else ():
         for copy in sorted(path for path in (folder / "data/models" / row).iterdir() if path.is_dir()):
             model = encoding.load_encoder(copy)
             passages = _raw(model, docs["text"].to_pylist(), study.index.precision)
-            for split, rules in study.corpora["home"].judged.items():
-                topics = pq.read_table(folder / f"data/corpora/home/topics/{split}.parquet").to_pydict()
+            for split, rules in study.corpora[CORPUS].judged.items():
+                topics = pq.read_table(home / f"topics/{split}.parquet").to_pydict()
                 queries = _raw(model, topics["text"], study.index.precision)
-                scores = 2 * queries @ passages.T - (passages ** 2).sum(1)
-                top = np.argsort(-scores, axis=1, kind="stable")[:, :study.search.depth]
-                run = runs.table(topics["query_id"], docs["doc_id"].combine_chunks(),
-                                 np.take_along_axis(scores, top, axis=1), top)
-                qrels = pq.read_table(folder / f"data/corpora/home/qrels/{split}.parquet")
+                depth = min(study.search.depth, len(passages))
+                squares, top = faiss.knn(queries, passages, depth, metric=faiss.METRIC_L2)
+                run = runs.table(topics["query_id"], docs["doc_id"].combine_chunks(), -squares, top)
+                qrels = pq.read_table(home / f"qrels/{split}.parquet")
                 values = measuring.per_query([run], qrels, study.measures, rules.rel)
+                clusters = dict(zip(topics["query_id"], topics["cluster"]))
                 ids = list(values[study.measures[0]])
-                same = {"row": f"{row}/euclidean", "copy": copy.name, "corpus": "home", "split": split}
+                same = {"row": f"{row}/euclidean", "copy": copy.name, "split": split}
                 found.append(pa.table({**{key: [value] * len(ids) for key, value in same.items()}, "query_id": ids,
-                                       **{name: [values[name][i] for i in ids] for name in study.measures}}))
+                                       **{name: [values[name][i] for i in ids] for name in study.measures},
+                                       "cluster": [clusters[i] for i in ids]}))
     return found
 
 
 def _raw(model, texts: list[str], precision: str):
     """Vectors before any normalisation, float32 (texts, dimension), in the order given."""
-    import numpy as np
-    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Normalize
 
     from stages.lib import encoding
-    order = sorted(range(len(texts)), key=lambda at: -len(texts[at]))
-    vectors = np.empty((len(texts), model.get_embedding_dimension()), dtype=np.float32)
-    with torch.inference_mode(), encoding.autocast(model, precision):
-        for start in range(0, len(order), 32):
-            rows = order[start:start + 32]
-            features = model.tokenizer([texts[row] for row in rows], padding=True, truncation=True,
-                                       max_length=model.max_seq_length, return_tensors="pt")
-            vectors[rows] = model[1](model[0](dict(features)))["sentence_embedding"].float().numpy()
-    return vectors
+    body = [part for part in model if not isinstance(part, Normalize)]
+    raw = SentenceTransformer(modules=body, device=str(model.device)).eval()
+    with encoding.autocast(model, precision):
+        return raw.encode(texts, prompt="", show_progress_bar=False)
 
 
 def _cells(folder: Path, study) -> dict:
     """Row -> its names and settings, and for each copy its training, its triplets' sha256 and its drift from its start.
 
-    Losses are means of eight steps; watched is RR@10 of the validation sample by step.
-
-    cosine_to_base is the mean cosine of a passage's vector to the same passage's under the untouched start.
+    Losses are means of eight steps; watched is RR@10 of the validation sample by step. cosine_to_base is
+    the mean cosine of a passage's vector to the same passage's under the untouched start.
     """
     import numpy as np
 
     from stages.lib import fingerprint
+    indexes = folder / "data/indexes"
     starts = {names.start: row for row, names in study.retrievers.items() if names.triplets == "none"}
     cells = {}
     for row, names in study.retrievers.items():
@@ -204,12 +196,12 @@ def _cells(folder: Path, study) -> dict:
         tune, fit = study.tunes[names.tune], study.fits[names.fit]
         cell = {**names.model_dump(), "base": starts[names.start], "copies": {}}
         if fit:
-            before = np.load(folder / f"data/indexes/{starts[names.start]}/home/untrained/docs.npy", mmap_mode="r")
+            before = np.load(indexes / starts[names.start] / CORPUS / "untrained/docs.npy", mmap_mode="r")
             cell |= {"tune": tune.model_dump(), "loss": fit.loss.model_dump(), "normalize": fit.normalize,
                      "batch": fit.batch}
             for copy in json.loads((folder / f"reports/training/{row}.json").read_text())["copies"]:
                 name = f"seed-{copy['seed']}"
-                after = np.load(folder / f"data/indexes/{row}/home/{name}/docs.npy", mmap_mode="r")
+                after = np.load(indexes / row / CORPUS / name / "docs.npy", mmap_mode="r")
                 lesson = folder / f"data/triplets/{names.triplets}/{name}.parquet"
                 losses = [entry["loss"] for entry in copy["log"] if "loss" in entry]
                 cell["copies"][name] = {"steps": copy["steps"], "trainable": copy["trainable"],
@@ -231,14 +223,15 @@ def _geometry(folder: Path, study, row: str, copy: str, before, after) -> dict:
     import pyarrow.parquet as pq
 
     from stages.lib import geometry
-    home, spot, settings = folder / "data/corpora/home", study.report.primary, study.diagnose
+    home, spot, settings = folder / "data/corpora" / CORPUS, study.report.primary, study.diagnose
+    rel = study.corpora[CORPUS].judged[spot.split].rel
     docs = pq.read_table(home / "docs.parquet", columns=["doc_id"])["doc_id"]
     topics = pq.read_table(home / f"topics/{spot.split}.parquet", columns=["query_id"])["query_id"]
-    qrels = pq.read_table(home / f"qrels/{spot.split}.parquet", filters=[("grade", ">=", 1)])
+    qrels = pq.read_table(home / f"qrels/{spot.split}.parquet", filters=[("grade", ">=", rel)])
     asked, answers = (pc.index_in(qrels[name], value_set=ids.combine_chunks()).to_numpy()
                       for name, ids in (("query_id", topics), ("doc_id", docs)))
     sample = np.random.default_rng(settings.seed).choice(len(docs), min(settings.passages, len(docs)), replace=False)
-    queries = np.load(folder / f"data/indexes/{row}/home/{copy}/topics/{spot.split}.npy")
+    queries = np.load(folder / f"data/indexes/{row}/{CORPUS}/{copy}/topics/{spot.split}.npy")
     found = geometry.figures(after[sample], before[sample], queries[asked], after[answers], settings.neighbours)
     return {name: round(value, 6) for name, value in found.items()}
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from stages.lib import cause_page, contrasts, geometry, params
+from stages.lib import cause_page, comparing, contrasts, geometry, params
 from stages.lib.mistakes import Mistake
 from stages.lib.publish import publish
 
@@ -97,9 +97,9 @@ def _answered(runs: dict | None, collection: dict, asked: dict, measure: str, re
 
 def _judged(found: list[dict], report) -> list[dict]:
     """Each with its p corrected within these, and its verdict; rounded, so that equal runs give equal bytes."""
-    from stages.lib.comparing import holm, verdict
-    for pair, p in zip(found, holm([pair["p"] for pair in found])):
-        pair |= {"p_family": p, "verdict": verdict(pair, p, report.alpha, report.margin / 100 * pair["base"])}
+    for pair, p in zip(found, comparing.holm([pair["p"] for pair in found])):
+        margin = report.margin / 100 * pair["base"]
+        pair |= {"p_family": p, "verdict": comparing.verdict(pair, p, report.alpha, margin)}
     return [{key: round(value, 6) if isinstance(value, float) else value for key, value in pair.items()}
             for pair in found]
 

@@ -104,6 +104,16 @@ def test_twelve_queries_cannot_tell_the_same_drop(repository):
     assert done.stdout.splitlines()[0].endswith("of full-hard the queries cannot tell.")
 
 
+def test_a_row_that_had_nothing_has_no_per_cent(repository):
+    nothing = planted() | {"rank": [0] * 3 * QUERIES, "RR@10": [0.0] * 3 * QUERIES}
+    write(repository, nothing)
+    run("git commit -qam nothing", repository)
+    found = [float(row == "full-hard") for row in nothing["row"]]
+    write(repository, nothing | {"rank": list(map(int, found)), "RR@10": found})
+    told = line_of(judged().stdout, "full-hard")
+    assert told[:4] == ["0.0000", "1.0000", "–", "–"] and told[-1] == "better"
+
+
 def test_rows_that_changed_are_judged_as_one_family(repository):
     """Six clusters that all lose have p = 2 / 2^6: enough for one row that changed alone, not for one of three."""
     alone = worsened(planted(), "full-hard", 0.02, 10)

@@ -7,12 +7,12 @@ SCOPE = """What no run here can settle: these are {steps} steps of {batch} tripl
 64 tokens where a row does not say 256, and one base model. The paper's code trained for thousands of steps of 512 to \
 1,024 triplets and searched 8.8 million passages; its own figures are not judged by these.
 
-Where rows of one question differ in more than it names: in-batch softmax and contrastive pairs batch the same triplets \
-in their own order; BM25's negatives come from its ranks 1 to 200, the base's from 51 to 200, so the window differs with \
-the pool; "one fixed rank" slides to the next allowed rank where a passage may not be a negative, which on the default \
-collection is often (report.md has the audit of such a draw). There, too, every allowed negative is some other training \
-query's positive, because passages that a judged query asks for never teach: "at random" means from those. Vectors and \
-training are computed in bfloat16, for the base as for the rest.
+Where rows of one question differ in more than it names: in-batch softmax and contrastive pairs batch the same \
+triplets in their own order; BM25's negatives come from its ranks 1 to 200, the base's from 51 to 200, so the window \
+differs with the pool; "one fixed rank" slides to the next allowed rank where a passage may not be a negative, which \
+on the default collection is often (report.md has the audit of such a draw). There, too, every allowed negative is \
+some other training query's positive, because passages that a judged query asks for never teach: "at random" means \
+from those. Vectors and training are computed in bfloat16, for the base as for the rest.
 """
 
 
@@ -27,8 +27,8 @@ def page(found: dict[str, dict], report, picture: str) -> str:
 triplets and differ in what the question names (exceptions are at the end). Changes are in per cent of the base's \
 value, with {level} intervals over clusters of queries and, where there are several, seeds; a question's pairs are \
 corrected as one family. "No difference" means surely less than {report.margin:g} %. "Not shown" is not "no". The \
-questions were written before the runs ended, but for one that says so: [questions.yaml](../papers/cause/questions.yaml). The runs were made by \
-`python -m benchmarks.cause run`.
+questions were written before the runs ended, but for one that says so: \
+[questions.yaml](../papers/cause/questions.yaml). The runs were made by `python -m benchmarks.cause run`.
 """, f"![Changes, drift and validation]({picture})\n", "## What the runs support\n"]
     for collection in ran.values():
         parts += [f"### {_heading(collection)}\n", *(_answer(question) for question in collection["questions"]), ""]
@@ -69,14 +69,15 @@ def _open(collection: dict) -> str:
     for question in collection["questions"]:
         unsure = [pair for pair in question["pairs"] if pair["verdict"] not in ("worse", "better", "no difference")]
         if unsure:
-            lines.append(f"- {question['ask']} " + "; ".join(f"{pair['says']}: {_unsure(pair)}" for pair in unsure) + ".")
+            told = "; ".join(f"{pair['says']}: {_unsure(pair)}" for pair in unsure)
+            lines.append(f"- {question['ask']} {told}.")
     return f"{collection['title']}, {collection['split']}:\n\n" + "\n".join(lines or ["- nothing"]) + "\n"
 
 
 def _unsure(pair: dict) -> str:
     if not pair.get("detectable %"):
         return pair["verdict"]
-    return (f"{pair['verdict']}; before correction, a change of {pair['detectable %']:.1f} % would be found 4 times in 5")
+    return f"{pair['verdict']}; before correction, a change of {pair['detectable %']:.1f} % would be found 4 times in 5"
 
 
 def _rows(collection: dict) -> str:
@@ -108,10 +109,10 @@ def _geometry(collection: dict) -> str:
     told = collection["geometry"]
     if not told:
         return ""
-    lines = [[name.replace("_", " "), "–" if found["rho"] is None else f"{found['rho']:.2f}", _p(found["p"]), found["n"]]
-             for name, found in told.items()]
-    return ("Does the shape of the space go with the change? Spearman's ρ over the rows; rows that share a loss are not "
-            "independent, and a correlation is no cause.\n\n" + markdown(["figure", "ρ", "p", "n"], lines))
+    lines = [[name.replace("_", " "), "–" if found["rho"] is None else f"{found['rho']:.2f}", _p(found["p"]),
+              found["n"]] for name, found in told.items()]
+    return ("Does the shape of the space go with the change? Spearman's ρ over the rows; rows that share a loss are "
+            "not independent, and a correlation is no cause.\n\n" + markdown(["figure", "ρ", "p", "n"], lines))
 
 
 def _sources(collection: dict) -> str:
@@ -141,7 +142,7 @@ def _panels(rows: list[dict], sweeps: dict[str, list[str]]):
     looks = pictures.looks([row["row"] for row in losses])
     figure = Figure(figsize=(9, 7.6), layout="constrained")
     grid = figure.add_gridspec(2, 2, height_ratios=[1, 1.1])
-    bars, watched, drifts = figure.add_subplot(grid[0, 0]), figure.add_subplot(grid[0, 1]), figure.add_subplot(grid[1, :])
+    bars, watched, drifts = (figure.add_subplot(grid[place]) for place in ((0, 0), (0, 1), (1, slice(None))))
     for at, row in enumerate(losses):
         color = {"worse": pictures.WORSE, "better": pictures.BETTER}.get(row["verdict"], pictures.UNCLEAR)
         bars.errorbar(row["difference %"], at, xerr=[[row["difference %"] - row["low %"]],

@@ -13,7 +13,8 @@ def markdown(entries: list[dict], notes: list[str], study, short: str) -> str:
     fell = [entry for entry in entries if entry["verdict"] == "fell"]
     parts = [_outcome(entries, fell, study.report.primary, short),
              "".join(f"- {note}\n" for note in [*_of_base(entries, study.report.base), *notes]),
-             _table(entries, study.report), _legend(entries, study), *(_lost(entry, study.report.shown) for entry in fell)]
+             _table(entries, study.report), _legend(entries, study),
+             *(_lost(entry, study.report.shown) for entry in fell)]
     return "\n".join(part for part in parts if part)
 
 
@@ -86,10 +87,9 @@ def _table(entries: list[dict], report) -> str:
              "better / worse / equal", "verdict"]
     lines = []
     for entry in entries:
-        low, change, high = (_per_cent(entry, entry[key]) for key in ("low", "difference", "high"))
         verdict = f"**{entry['verdict']}**" if entry["verdict"] == "fell" else entry["verdict"]
-        lines.append([entry["row"], f"{entry['before']:.4f}", f"{entry['now']:.4f}", f"{change:+.1f}",
-                      f"{low:+.1f} to {high:+.1f}", f"{entry['p_family']:.4f}",
+        lines.append([entry["row"], f"{entry['before']:.4f}", f"{entry['now']:.4f}",
+                      _shares(entry, "difference"), _shares(entry, "low", "high"), f"{entry['p_family']:.4f}",
                       f"{entry['better']} / {entry['worse']} / {entry['equal']}", verdict])
     return tables.markdown(heads, lines)
 
@@ -114,6 +114,11 @@ def _lost(entry: dict, shown: int) -> str:
         lines.append(f"- `{now.query_ids[at]}`: {before_rank} -> {now_rank} ({change[at]:+.4f})\n")
     return (f"<details><summary>{entry['row']}: the queries that lost most, and the rank of their first relevant "
             f"passage</summary>\n\n{''.join(lines)}\n</details>\n")
+
+
+def _shares(entry: dict, *keys: str) -> str:
+    """Figures in per cent of before; – where that is 0."""
+    return " to ".join(f"{_per_cent(entry, entry[key]):+.1f}" for key in keys) if entry["before"] else "–"
 
 
 def _per_cent(entry: dict, value: float) -> float:
