@@ -8,9 +8,20 @@ BLOCK = re.compile(r"(<!-- table -->\n).*?(<!-- /table -->)", re.DOTALL)
 DETECTABLE = re.compile(r"(<!-- detectable -->\n?).*?(\n## )", re.DOTALL)
 
 
+CLAIMS = re.compile(r"(<!-- claims -->\n).*?(<!-- /claims -->)", re.DOTALL)
+LOG = re.compile(r"\| date \| commit \| machine \| verdict \|\n\|[-|]+\|\n((?:\|.*\|\n)*)")
+
+
 def refreshed(text: str) -> str:
     table = (ROOT / "reports/table.md").read_text() + cost()
-    return BLOCK.sub(lambda match: match.group(1) + table + match.group(2), text)
+    text = BLOCK.sub(lambda match: match.group(1) + table + match.group(2), text)
+    return CLAIMS.sub(lambda match: match.group(1) + counted_claims() + match.group(2), text)
+
+
+def counted_claims() -> str:
+    """The verdicts by paper, as the ledger's page counts them."""
+    page = (ROOT / "reports/claims.md").read_text()
+    return re.search(r"^\|.*?\n\n", page, re.DOTALL | re.MULTILINE)[0].strip() + "\n"
 
 
 def cost() -> str:
@@ -43,6 +54,14 @@ def test_the_table_and_the_data_card_are_fresh():
     for name, fresh in (("README.md", refreshed), ("data/README.md", card)):
         text = (ROOT / name).read_text()
         assert fresh(text) == text, f"{name} is stale: make readme"
+
+
+def test_every_line_of_the_reproduction_log_says_when_what_where_and_how_it_went():
+    lines = LOG.search((ROOT / "README.md").read_text())[1].splitlines()
+    for line in lines:
+        date, commit, machine, verdict = (cell.strip() for cell in line.strip("|").split("|"))
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d", date) and re.fullmatch(r"[0-9a-f]{7,40}", commit) and machine, line
+        assert verdict.startswith(("same bytes", "same verdicts", "differs")), line
 
 
 def test_every_file_and_target_it_names_is_there():
