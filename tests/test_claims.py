@@ -14,7 +14,7 @@ from stages.lib.mistakes import Mistake
 
 ROOT = Path(__file__).parents[1]
 BOOK = ledger.read(ROOT / "stages/claims.yaml")
-TABLES = ledger.parsed(ROOT / "papers/tables.yaml")
+TABLES = ledger.parsed(ROOT / "papers/claims/tables.yaml")
 COMPUTED = {name: claim for name, claim in BOOK.claims.items() if claim.compute}
 NEEDING = {name: claim for name, claim in BOOK.claims.items() if claim.needs}
 

@@ -52,7 +52,7 @@ class Needs(Strict):
 
 
 class Claim(Strict):
-    """One claim. `compute` is an expression over papers/tables.yaml, `needs` a study's figure, `why` what nobody can say.
+    """One claim. `compute` is an expression over papers/claims/tables.yaml, `needs` a study's figure, `why` what nobody can say.
 
     by says what speaks against the claim if the figure is out of tolerance: the paper's own printed figures, what lies
     outside it (code, thesis, documentation), or a library that was asked.
