@@ -33,7 +33,7 @@ def main(entries: Path, tables: Path, studies: Path, corpora: Path, queries: Pat
               for name in sorted({claim.needs.study for claim in book.claims.values() if claim.needs})}
     sizes = {corpus: _size(corpora / corpus, study.corpora[corpus].judged) for corpus in study.corpora}
     values = revisions.table(path=queries)
-    correlations = json.loads(diagnosis.read_text())["correlation"]
+    spaces = json.loads(diagnosis.read_text())
     told = []
     for name, claim in book.claims.items():
         found, lacking = None, claim.why
@@ -46,7 +46,7 @@ def main(entries: Path, tables: Path, studies: Path, corpora: Path, queries: Pat
             lacking = at_scale.missing(claim.needs, study, papers[claim.needs.study], sizes,
                                        book.scales.get(claim.needs.study, {}))
             if not lacking:
-                found = at_scale.figure(claim.needs, values, correlations, study.report.alpha, study.report.resamples)
+                found = at_scale.figure(claim.needs, values, spaces, study.report.alpha, study.report.resamples)
                 lacking = None if found is not None else "the study did not measure it"
         told.append(claims_page.entry(name, claim, found, ledger.verdict(claim, found), lacking, constants))
     shown = {"papers": {name: paper.model_dump() for name, paper in book.papers.items()}, "claims": told}

@@ -23,13 +23,14 @@ def missing(needs, here, paper, sizes: dict[str, dict], scales: dict) -> str | N
     for corpus in needs.corpora:
         if reason := _other_corpus(corpus, needs.split, here, paper, sizes.get(corpus), scales.get(corpus)):
             return reason
-    rows = [row for row in (needs.row, needs.against) if row] or list(paper.retrievers)
-    for row in rows:
+    if here.index.precision not in ("float32", paper.index.precision):
+        return f"this study encodes in {here.index.precision}, the paper's in {paper.index.precision}"
+    for row in needs.named:
         if row not in paper.retrievers:
             return f"{needs.study} has no row {row}"
         if row not in here.retrievers:
             return f"this study has no row {row}"
-        if differs := _first_difference(recipe(here, row), recipe(paper, row)):
+        if differs := _first_difference(recipe(here, row, paper), recipe(paper, row, paper)):
             return f"row {row} is not that of {needs.study}: {differs} differs"
     return None
 
@@ -40,43 +41,57 @@ def _other_corpus(corpus: str, split: str, here, paper, size: dict | None, scale
     mine, theirs = here.corpora[corpus], paper.corpora.get(corpus)
     if theirs is None or split not in theirs.judged:
         return f"the paper's study has no judged split {split} of {corpus}"
-    if mine.source != theirs.source or mine.judged.get(split) != theirs.judged[split]:
-        return f"{corpus} {split} is not the paper's: its source or its judgments differ"
+    if differs := _first_difference(_of_split(mine, split), _of_split(theirs, split)):
+        return f"{corpus} {split} is not the paper's: {differs} differs"
     if size is None:
         return f"{corpus} is not on disk"
-    if scale and (size["passages"], size["queries"].get(split)) != (scale.passages, scale.queries.get(split)):
+    if scale is None:
+        return f"the ledger does not say how large {corpus} is"
+    if (size["passages"], size["queries"].get(split)) != (scale.passages, scale.queries.get(split)):
         return (f"{corpus} {split} has {size['passages']:,} passages and {size['queries'].get(split, 0):,} queries, "
                 f"the paper's {scale.passages:,} and {scale.queries.get(split, 0):,}")
     return None
 
 
-def recipe(study, row: str) -> dict[str, object]:
-    """All that makes a row what it is, by block; a checkpoint with a hash is the same wherever it comes from."""
+def _of_split(corpus, split: str) -> dict[str, object]:
+    """A corpus's block as far as it bears on one judged split."""
+    return corpus.model_dump(exclude={"judged", "publish"}) | {"judgments": corpus.judged.get(split)}
+
+
+def recipe(study, row: str, paper) -> dict[str, object]:
+    """All that makes a row what it is, by block.
+
+    A checkpoint is known by its hash, wherever it comes from, or where the paper's study has none, by its name on the
+    hub: the revision is what that study leaves to be pinned.
+    """
     names = study.retrievers[row]
     start = study.checkpoints[names.start]
+    hashed = paper.checkpoints.get(names.start, start).sha256
     taught = study.triplets[names.triplets]
-    pool = study.pools.get(taught.negatives.removeprefix("pools/"))
-    return {"start": start.sha256 or start.source, "tokens": start.tokens, "tune": study.tunes[names.tune],
-            "triplets": taught if taught.size else None, "pool": pool if taught.size else None,
-            "fit": study.fits.get(names.fit)}
+    made = {"start": start.sha256 if hashed else start.source.rpartition("@")[0] or start.source,
+            "tokens": start.tokens, "tune": study.tunes[names.tune], "fit": study.fits.get(names.fit)}
+    if taught.size:
+        pool = study.pools.get(taught.negatives.removeprefix("pools/"))
+        made |= {"triplets": taught, "pool": pool, "miner": pool and recipe(study, pool.retriever, paper)}
+    return made
 
 
 def _first_difference(one: dict, other: dict) -> str | None:
-    return next((part for part in one if one[part] != other[part]), None)
+    return next((part for part in {**one, **other} if one.get(part) != other.get(part)), None)
 
 
-def figure(needs, table, correlations: dict, alpha: float, resamples: int) -> float | tuple[float, float] | None:
+def figure(needs, table, diagnosis: dict, alpha: float, resamples: int) -> float | tuple[float, float] | None:
     """What the study at hand gives for what a claim needs: a value, or the 1 - alpha interval of a difference.
 
-    table holds the per-query values (see revisions.table), correlations reports/diagnosis.json's. A change is in per
+    table holds the per-query values (see revisions.table), diagnosis is reports/diagnosis.json. A change is in per
     cent, a difference in the measure's unit. Over several corpora the interval is Student's over their differences.
     None where a row was not measured there.
     """
-    if needs.figure == "correlation":
-        return _correlation(correlations.get(needs.of), alpha)
     places = [Place(corpus, needs.split, needs.measure) for corpus in needs.corpora]
-    if not all(_measured(table, place, row) for place in places for row in (needs.row, needs.against) if row):
+    if not all(_measured(table, place, row) for place in places for row in needs.named):
         return None
+    if needs.figure == "correlation":
+        return _correlation(needs, table, places[0], diagnosis, alpha)
     rows = [revisions.per_query(table, needs.row, place) for place in places]
     if needs.figure == "value":
         return float(np.mean([row.values.mean() for row in rows]))
@@ -103,11 +118,16 @@ def _over_corpora(differences: list[float], alpha: float) -> tuple[float, float]
     return float(np.mean(differences) - reach), float(np.mean(differences) + reach)
 
 
-def _correlation(found: dict | None, alpha: float) -> tuple[float, float] | None:
-    """Interval of Spearman's correlation by Fisher's z with the variance of Bonett and Wright (2000)."""
-    from scipy.stats import norm
-    if not found or found["n"] < 4:
+def _correlation(needs, table, place: Place, diagnosis: dict, alpha: float) -> tuple[float, float] | None:
+    """Interval of Spearman's correlation over the rows, by Fisher's z with the variance of Bonett and Wright (2000).
+
+    None where the spaces were looked at in another corpus, or a row's was not.
+    """
+    from scipy.stats import norm, spearmanr
+    spaces = diagnosis["geometry"]
+    if diagnosis["sample"]["corpus"] != place.corpus or not all(row in spaces for row in needs.rows):
         return None
-    rho = min(max(found["rho"], -0.999999), 0.999999)
-    reach = norm.ppf(1 - alpha / 2) * np.sqrt((1 + rho ** 2 / 2) / (found["n"] - 3))
+    values = [revisions.per_query(table, row, place).values.mean() for row in needs.rows]
+    rho = float(np.clip(spearmanr([spaces[row][needs.of] for row in needs.rows], values).statistic, -0.999999, 0.999999))
+    reach = norm.ppf(1 - alpha / 2) * np.sqrt((1 + rho ** 2 / 2) / (len(values) - 3))
     return float(np.tanh(np.arctanh(rho) - reach)), float(np.tanh(np.arctanh(rho) + reach))

@@ -8,7 +8,7 @@ def entry(name: str, claim, found, verdict: str, lacking: str | None, constants:
     """A claim with its verdict as plain data: what was said, what was found, and where each comes from."""
     return {"id": name, "paper": claim.paper, "place": claim.place, "rests": claim.rests, "says": claim.says,
             "quantity": claim.quantity, "expected": claim.expected,
-            "tolerance": list(claim.tolerance) if claim.tolerance else None,
+            "tolerance": list(claim.tolerance) if claim.tolerance else None, "sign": claim.sign,
             "found": [_round(end) for end in found] if isinstance(found, tuple) else _round(found),
             "verdict": verdict, "by": claim.by, "why": lacking or _reason(claim, found, verdict),
             "how": claim.compute or (_needed(claim.needs) if claim.needs else "no check is known"),
@@ -19,15 +19,22 @@ def entry(name: str, claim, found, verdict: str, lacking: str | None, constants:
 def _reason(claim, found, verdict: str) -> str:
     if isinstance(claim.expected, str):
         return f"{found} where {claim.expected} is said"
-    least, most = (claim.expected + part for part in claim.tolerance)
-    band = f"{number(least)} to {number(most)}"
+    band = _band(claim.expected, claim.tolerance, claim.sign)
     what = f"{number(found[0])} to {number(found[1])}" if isinstance(found, tuple) else number(found)
-    return {ledger.HOLDS: f"{what} is within {band}", ledger.OPEN: f"{what} is partly within {band}"}.get(
-        verdict, f"{what} is outside {band}")
+    return {ledger.HOLDS: f"{what} is {band}", ledger.OPEN: f"{what} is only partly {band}"}.get(
+        verdict, f"{what} is not {band}")
+
+
+def _band(expected: float, tolerance, sign: str | None) -> str:
+    if sign:
+        return "above 0" if sign == "positive" else "below 0"
+    least, most = (expected + part for part in tolerance)
+    return f"within {number(least)} to {number(most)}" if most > least else number(most)
 
 
 def _needed(needs) -> str:
-    what = {"value": f"{needs.measure} of {needs.row}", "correlation": f"correlation of {needs.of} with the change"}.get(
+    what = {"value": f"{needs.measure} of {needs.row}",
+            "correlation": f"correlation of {needs.of} with {needs.measure} over {len(needs.named)} rows"}.get(
         needs.figure, f"{needs.measure} of {needs.row} minus {needs.against}"
                       f"{', % of the latter' if needs.figure == 'change' else ''}")
     where = ", ".join(needs.corpora) if len(needs.corpora) < 4 else f"{len(needs.corpora)} corpora"
@@ -76,6 +83,8 @@ def _counts(shown: dict) -> str:
 def _said(claim: dict) -> str:
     if claim["expected"] is None:
         return "–"
+    if claim["sign"]:
+        return f"{_band(0, None, claim['sign'])} ({number(claim['expected'])} there)"
     if claim["tolerance"] is None:
         return f"{claim['expected']}"
     below, above = claim["tolerance"]

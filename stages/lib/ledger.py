@@ -31,7 +31,7 @@ class Needs(Strict):
     """A figure of a study at full size: of `row`, against another row, the mean over `corpora`.
 
     value is the row's own, change is in per cent of `against`, difference in the measure's unit, correlation is
-    Spearman's of a figure of the spaces (`of`) with the rows' changes.
+    Spearman's of a figure of the spaces (`of`) with the value, over `rows`.
     """
     study: str
     corpora: Annotated[list[str], Field(min_length=1)]
@@ -41,18 +41,24 @@ class Needs(Strict):
     row: str | None = None
     against: str | None = None
     of: str | None = None
+    rows: list[str] | None = None
 
     @model_validator(mode="after")
     def names_fit_figure(self):
-        wanted = {"value": (True, False, False), "change": (True, True, False), "difference": (True, True, False),
-                  "correlation": (False, False, True)}[self.figure]
-        if (self.row is not None, self.against is not None, self.of is not None) != wanted:
-            raise ValueError("value names a row; change and difference a row and against; correlation an of")
+        named = {key for key in ("row", "against", "of", "rows") if getattr(self, key) is not None}
+        if named != {"value": {"row"}, "correlation": {"of", "rows"}}.get(self.figure, {"row", "against"}):
+            raise ValueError("value names a row; change and difference a row and against; correlation an of and rows")
         return self
+
+    @property
+    def named(self) -> list[str]:
+        """The rows that the figure is made of."""
+        return self.rows or [row for row in (self.row, self.against) if row]
 
 
 class Claim(Strict):
-    """One claim. `compute` is an expression over papers/claims/tables.yaml, `needs` a study's figure, `why` what nobody can say.
+    """One claim. expected is the figure as the paper has it; what is claimed is that it is so within tolerance, or,
+    where only a direction is claimed, that it has that sign. `compute` is an expression over papers/claims/tables.yaml, `needs` a study's figure, `why` what nobody can say.
 
     by says what speaks against the claim if the figure is out of tolerance: the paper's own printed figures, what lies
     outside it (code, thesis, documentation), or a library that was asked.
@@ -64,6 +70,7 @@ class Claim(Strict):
     quantity: str
     expected: float | str | None = None
     tolerance: tuple[Annotated[float, Field(le=0)], Annotated[float, Field(ge=0)]] | None = None
+    sign: Literal["positive", "negative"] | None = None
     by: Literal["own figures", "other sources", "library", "runs", "nobody"]
     compute: str | None = None
     needs: Needs | None = None
@@ -77,8 +84,9 @@ class Claim(Strict):
             raise ValueError("needs compute, or by: runs and needs, or by: nobody and why; and only that one")
         if self.by != "nobody" and self.expected is None:
             raise ValueError("expected is missing: what the paper says, in the quantity's unit")
-        if isinstance(self.expected, float) and self.tolerance is None:
-            raise ValueError("tolerance is missing: [how far below, how far above] expected is still the claim")
+        if isinstance(self.expected, float) and (self.tolerance is None) == (self.sign is None):
+            raise ValueError("tolerance is missing: [how far below, how far above] expected is still the claim; or a "
+                             "sign, if only a direction is claimed")
         return self
 
 
@@ -128,6 +136,9 @@ def verdict(claim: Claim, found: float | str | tuple[float, float] | None) -> st
     if isinstance(claim.expected, str) or isinstance(found, str):
         return HOLDS if found == claim.expected else against
     low, high = found if isinstance(found, tuple) else (found, found)
+    if claim.sign:
+        low, high = (low, high) if claim.sign == "positive" else (-high, -low)
+        return HOLDS if low > 0 else against if high <= 0 else OPEN
     least, most = (claim.expected + part for part in claim.tolerance)
     slack = 1e-9 * max(1.0, abs(claim.expected))  # a figure on the edge is within
     if least - slack <= low and high <= most + slack:
