@@ -31,7 +31,7 @@ def entry(row: str, corpus: str, difference: float, verdict: str, seeds: int = 1
 
 def claim(name: str, verdict: str, **changed) -> dict:
     return {"id": name, "paper": name.split(".")[0], "place": "Section IV", "rests": "draft", "says": f"Claim {name}",
-            "quantity": "share, %", "expected": 3.9, "tolerance": [-0.05, 0.05], "found": 0.649, "verdict": verdict,
+            "quantity": "share, %", "expected": 3.9, "tolerance": [-0.05, 0.05], "sign": None, "found": 0.649, "verdict": verdict,
             "why": "It was counted.", "how": "a / b", "source": "a table", "note": None} | changed
 
 
