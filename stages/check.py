@@ -21,9 +21,10 @@ def main(out: Path) -> None:
     for table, rows in (("corpora", study.corpora), ("checkpoints", study.checkpoints)):
         for name, row in rows.items():
             _check_place(f"{table}.{name}.source", row.source)
-    for name, row in study.retrievers.items():
-        if study.tunes[row.tune].kind == "lora":
-            _check_modules(f"retrievers.{name}", study.checkpoints[row.start], study.tunes[row.tune])
+    for table, rows in (("retrievers", study.retrievers), ("rerankers", study.rerankers)):
+        for name, row in rows.items():
+            if study.tunes[row.tune].kind == "lora":
+                _check_modules(f"{table}.{name}", study.checkpoints[row.start], study.tunes[row.tune])
     for warning in study.warnings():
         click.echo(f"warning: {warning}", err=True)
     with publish(out) as draft:

@@ -2,14 +2,13 @@
 import json
 import shutil
 from contextlib import ExitStack
-from importlib import metadata
 from pathlib import Path
 
 import click
 import pyarrow.parquet as pq
 
-from stages.lib import cards, costs, encoding, fingerprint, losses, params, scratch, starts, tuning, watching
-from stages.lib.mistakes import Mistake
+from stages.lib import (cards, costs, encoding, fingerprint, losses, optimizers, params, scratch, starts, training,
+                        tuning, watching)
 from stages.lib.publish import link, publish
 
 
@@ -59,9 +58,7 @@ def _train(row: str, seed: int, start: Path, lesson: Path, tune, fit, study, wor
     clock = costs.Clock()
     set_seed(seed)
     model = encoding.load_encoder(start)
-    on_cpu = model.device.type == "cpu"
-    if fit.precision == "float16" and on_cpu:
-        raise Mistake(f"retrievers.{row}: its fit asks for precision float16, which needs a GPU; say bfloat16 or float32")
+    on_cpu = training.on_cpu(model, fit, f"retrievers.{row}")
     body = [part for part in model if not isinstance(part, Normalize)]
     model = SentenceTransformer(modules=[*body, Normalize()] if fit.normalize else body, device=str(model.device))
     model.model_card_data.generate_widget_examples = False
@@ -71,21 +68,27 @@ def _train(row: str, seed: int, start: Path, lesson: Path, tune, fit, study, wor
     before = tuning.snapshot(model)
     data = Dataset(losses.columns(pq.read_table(lesson), fit.loss))
     watch = watching.callback(watching.read_sample(lesson.parent / "watch"), study.curve, fit.precision)
-    trainer = SentenceTransformerTrainer(model=model, args=_arguments(tune, fit, seed, study.curve.every, work, on_cpu),
-                                         train_dataset=data, loss=losses.build(model, fit.loss), callbacks=[watch])
-    resumed = _last_checkpoint(work)
+    trainer = SentenceTransformerTrainer(
+        model=model, train_dataset=data, loss=losses.build(model, fit.loss),
+        args=_arguments(tune, fit, seed, study.curve.every, work, on_cpu),
+        callbacks=[watch, training.stopping(fit.stop)],
+        optimizer_cls_and_kwargs=optimizers.chosen(tune, fit.weight_decay))
+    resumed = training.last_checkpoint(work)
     loading = clock.lap()
     trainer.train(resume_from_checkpoint=resumed)
-    training = clock.lap()
+    seconds = clock.lap()
+    steps = trainer.state.global_step
+    if steps < trainer.state.max_steps:
+        watch.look(trainer.state, model)
     moved = tuning.changed(model, before)
     click.echo(f"{row}: {len(moved)} of {len(before)} tensors changed")
     model.eval()
-    costs.record("train", f"{row}.seed-{seed}", load_seconds=loading, train_seconds=training,
-                 steps=trainer.state.max_steps, resumed=bool(resumed), trainable=trainable, total=total,
-                 triplets_per_second=len(data) * fit.epochs / training)
+    costs.record("train", f"{row}.seed-{seed}", load_seconds=loading, train_seconds=seconds,
+                 steps=steps, resumed=bool(resumed), trainable=trainable, total=total,
+                 triplets_per_second=len(data) * (fit.stop or fit.epochs) / seconds)
     _save(row, seed, model, start, lesson, tune, fit, work / "model")
     finished = {"seed": seed, "trainable": trainable, "total": total, "tensors": len(before), "changed": len(moved),
-                "steps": trainer.state.max_steps, "log": _tidy(trainer.state.log_history)}
+                "steps": steps, "log": training.by_step(trainer.state.log_history)}
     with publish(work / "finished.json") as draft:
         draft.write_text(json.dumps(finished))
     shutil.rmtree(work / "trainer")
@@ -95,12 +98,8 @@ def _arguments(tune, fit, seed: int, every: int, work: Path, on_cpu: bool):
     from sentence_transformers import SentenceTransformerTrainingArguments
     from sentence_transformers.base.sampler import BatchSamplers
     sampler = BatchSamplers.NO_DUPLICATES if fit.loss.kind == "inbatch" else BatchSamplers.BATCH_SAMPLER
-    return SentenceTransformerTrainingArguments(
-        output_dir=str(work / "trainer"), num_train_epochs=fit.epochs, per_device_train_batch_size=fit.batch,
-        learning_rate=tune.lr, weight_decay=fit.weight_decay, max_grad_norm=fit.clip, warmup_steps=fit.warmup,
-        lr_scheduler_type="linear", optim="adamw_torch_fused", seed=seed, data_seed=seed, batch_sampler=sampler,
-        use_cpu=on_cpu, bf16=fit.precision == "bfloat16", fp16=fit.precision == "float16", save_strategy="steps", save_steps=2 * every,
-        save_total_limit=1, logging_strategy="steps", logging_steps=1, report_to="none", dataloader_pin_memory=False)
+    return SentenceTransformerTrainingArguments(**training.arguments(tune, fit, seed, work, on_cpu),
+                                                save_steps=2 * every, batch_sampler=sampler)
 
 
 def _save(row: str, seed: int, model, start: Path, lesson: Path, tune, fit, folder: Path) -> None:
@@ -123,31 +122,9 @@ def _save(row: str, seed: int, model, start: Path, lesson: Path, tune, fit, fold
 
 
 def _key(row: str, start: Path, lesson: Path, tune, fit, seed: int, curve) -> str:
-    """What a half-trained copy belongs to: its inputs, its recipe, the code and the libraries that train it."""
-    watch = lesson.parent / "watch"
-    code = [fingerprint.of_file(Path(path)) for path in (__file__, encoding.__file__, losses.__file__,
-                                                         tuning.__file__, watching.__file__)]
-    versions = [metadata.version(name) for name in ("torch", "transformers", "sentence-transformers", "peft",
-                                                    "accelerate", "datasets")]
-    return fingerprint.of_values(row, fingerprint.of_folder(start), fingerprint.of_file(lesson),
-                                 fingerprint.of_folder(watch), tune.model_dump(), fit.model_dump(), seed, curve.model_dump(), code,
-                                 versions)
-
-
-def _last_checkpoint(work: Path) -> str | None:
-    """The newest whole checkpoint of a killed run: the trainer writes trainer_state.json last."""
-    whole = [state.parent for state in (work / "trainer").glob("checkpoint-*/trainer_state.json")]
-    return str(max(whole, key=lambda folder: int(folder.name.rpartition("-")[2]))) if whole else None
-
-
-def _tidy(history: list[dict]) -> list[dict]:
-    """One entry a step with what was logged there: loss, validation RR@10."""
-    steps: dict[int, dict] = {}
-    for entry in history:
-        kept = {key: entry[key] for key in ("loss", "RR@10") if key in entry}
-        if kept:
-            steps.setdefault(entry["step"], {"step": entry["step"]}).update(kept)
-    return [steps[step] for step in sorted(steps)]
+    inputs = [fingerprint.of_folder(start), fingerprint.of_file(lesson), fingerprint.of_folder(lesson.parent / "watch")]
+    code = [__file__, encoding.__file__, losses.__file__, tuning.__file__, watching.__file__]
+    return training.key(row, inputs, tune, fit, seed, code, curve.model_dump())
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from stages.lib.mistakes import Mistake
 
 Positive = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, lt=1)]
 Precision = Literal["float32", "bfloat16", "float16"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 
@@ -61,8 +62,9 @@ class Corpus(Strict):
 
 
 class Checkpoint(Strict):
-    shape: Literal["lexical", "symmetric", "run"]
+    shape: Literal["lexical", "symmetric", "cross", "run"]
     source: str
+    remote_code: bool = False
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     tokens: Positive = 256
     k1: Annotated[float, Field(ge=0)] | None = None
@@ -117,14 +119,19 @@ class Untouched(Strict):
     kind: Literal["none"]
 
 
-class Full(Strict):
+class Moving(Strict):
+    """The rate, and the optimizer that applies it: its name, and its betas where they are not the name's own."""
+    lr: Annotated[float, Field(gt=0, lt=1)]
+    optimizer: Literal["adamw", "lion"] = "adamw"
+    betas: tuple[Share, Share] | None = None
+
+
+class Full(Moving):
     kind: Literal["full"]
-    lr: Annotated[float, Field(gt=0, lt=1)]
 
 
-class Lora(Strict):
+class Lora(Moving):
     kind: Literal["lora"]
-    lr: Annotated[float, Field(gt=0, lt=1)]
     rank: Positive
     alpha: Positive
     modules: Annotated[list[str], Field(min_length=1)]
@@ -152,18 +159,37 @@ class ContrastiveLoss(Strict):
     margin: Annotated[float, Field(gt=0)]
 
 
-Loss = Annotated[Union[TripletLoss, InBatchLoss, ContrastiveLoss], Field(discriminator="kind")]
+class PairLoss(Strict):
+    """Binary cross-entropy on query-passage pairs, for cross-encoders."""
+    kind: Literal["pairs"]
+
+
+class ListLoss(Strict):
+    """Softmax cross-entropy over a query's passages (ListNet), for cross-encoders."""
+    kind: Literal["lists"]
+
+
+CROSS_LOSSES = ("pairs", "lists")
+Loss = Annotated[Union[TripletLoss, InBatchLoss, ContrastiveLoss, PairLoss, ListLoss], Field(discriminator="kind")]
 
 
 class Fit(Strict):
     loss: Loss
-    normalize: bool
+    normalize: bool = True
     batch: Positive
     epochs: Positive
+    stop: Positive | None = None
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
     warmup: Annotated[float, Field(ge=0)]
     weight_decay: Annotated[float, Field(ge=0)]
     clip: Annotated[float, Field(gt=0)]
     precision: Precision = "float32"
+
+    @model_validator(mode="after")
+    def stops_before_the_end(self):
+        if self.stop and self.stop > self.epochs:
+            raise ValueError(f"stop {self.stop} is after the last of {self.epochs} epochs")
+        return self
 
     @property
     def diameter(self) -> float | None:
@@ -176,6 +202,19 @@ class Retriever(Strict):
     tune: str
     triplets: str
     fit: str
+
+
+class Reranker(Retriever):
+    """A cross-encoder over what another row ranks `first`."""
+    first: str
+
+
+class Rerank(Strict):
+    depth: Positive
+    queries: Positive | None = None
+    batch_tokens: Positive
+    precision: Precision
+    seed: int
 
 
 class Index(Strict):
@@ -204,6 +243,7 @@ class Report(Strict):
     margin: Annotated[float, Field(gt=0)]
     resamples: Annotated[int, Field(ge=1000)]
     shown: Positive
+    pairs: list[tuple[str, str]] = []
 
 
 class Gate(Strict):
@@ -243,8 +283,10 @@ class Study(Strict):
     tunes: dict[Name, Tune]
     fits: dict[Name, Fit | None]
     retrievers: dict[Name, Retriever]
+    rerankers: dict[Name, Reranker] = {}
     index: Index
     search: Search
+    rerank: Rerank | None = None
     measures: Annotated[list[str], Field(min_length=1)]
     report: Report
     gate: Gate
@@ -257,6 +299,11 @@ class Study(Strict):
         for problem in _broken_names(self):
             raise ValueError(problem)
         return self
+
+    @property
+    def rows(self) -> dict[str, Retriever]:
+        """All that ends in runs: retrievers, then rerankers."""
+        return {**self.retrievers, **self.rerankers}
 
     def warnings(self) -> list[str]:
         """Legal but telling settings, one sentence each; the report repeats them."""
@@ -316,10 +363,15 @@ def _broken_names(study: Study):
                    study.fits[row.fit] is not None]
         if any(lessons) and not all(lessons):
             yield f"{where}: tune, triplets and fit are either all 'none' (an untouched row) or all say something"
+        if study.checkpoints[row.start].shape == "cross":
+            yield f"{where}: start '{row.start}' is a cross-encoder, which ranks nothing alone; move the row to rerankers"
         if all(lessons) and study.checkpoints[row.start].shape != "symmetric":
             yield f"{where}: start '{row.start}' has no weights to tune; use 'none' for tune, triplets and fit"
+        if all(lessons) and study.fits[row.fit].loss.kind in CROSS_LOSSES:
+            yield f"{where}: the loss of fits.{row.fit} is for rerankers"
         if all(lessons) and study.triplets[row.triplets].size < study.fits[row.fit].batch:
             yield f"{where}: triplets.{row.triplets}.size is less than one batch of fits.{row.fit}"
+    yield from _broken_rerankers(study, missing)
     for key, pool in study.pools.items():
         yield from missing(f"pools.{key}.retriever", pool.retriever, study.retrievers, "retriever")
         yield from missing(f"pools.{key}.corpus", pool.corpus, study.corpora, "corpus")
@@ -364,9 +416,38 @@ def _broken_names(study: Study):
         yield "seeds: one stands twice"
 
 
+def _broken_rerankers(study: Study, missing):
+    if study.rerankers and not study.rerank:
+        yield "rerank: is missing: depth, queries, batch_tokens, precision and seed of the rerankers' work"
+    for key, row in study.rerankers.items():
+        where = f"rerankers.{key}"
+        if key in study.retrievers:
+            yield f"{where}: a retriever has that name"
+        yield from missing(f"{where}.start", row.start, study.checkpoints, "checkpoint")
+        yield from missing(f"{where}.tune", row.tune, study.tunes, "tune block")
+        yield from missing(f"{where}.triplets", row.triplets, study.triplets, "triplets block")
+        yield from missing(f"{where}.fit", row.fit, study.fits, "fit")
+        yield from missing(f"{where}.first", row.first, study.retrievers, "retriever")
+        lessons = [study.tunes[row.tune].kind != "none", study.triplets[row.triplets].size > 0,
+                   study.fits[row.fit] is not None]
+        if any(lessons) and not all(lessons):
+            yield f"{where}: tune, triplets and fit are either all 'none' (an untouched row) or all say something"
+        if study.checkpoints[row.start].shape != "cross":
+            yield f"{where}: start '{row.start}' is not of shape cross"
+        if all(lessons) and study.fits[row.fit].loss.kind not in CROSS_LOSSES:
+            yield f"{where}: fits.{row.fit}.loss is for retrievers; a reranker's kind is {' or '.join(CROSS_LOSSES)}"
+        if all(lessons) and study.triplets[row.triplets].size < study.fits[row.fit].batch:
+            yield f"{where}: triplets.{row.triplets}.size is less than one batch of fits.{row.fit}"
+        if study.rerank and study.rerank.depth > study.search.depth:
+            yield f"rerank.depth: {study.rerank.depth} is more than search.depth {study.search.depth}"
+    for pair in study.report.pairs:
+        for name in pair:
+            yield from missing("report.pairs", name, study.rows, "row")
+
+
 def _first_problem(error: ValidationError) -> str:
     problem = error.errors()[0]
-    tags = {"full", "lora", "none", "triplet", "inbatch", "contrastive"}
+    tags = {"full", "lora", "none", "triplet", "inbatch", "contrastive", *CROSS_LOSSES}
     place = [str(part) for part in problem["loc"]]
     if place[:1] == ["tunes"]:
         place = place[1:]

@@ -12,7 +12,7 @@ def prepare(model, tune) -> None:
     """
     if tune.kind == "lora":
         from peft import LoraConfig
-        expected = lora_parameters(_linear_shapes(model), tune.rank, tune.modules)
+        expected = lora_parameters(linear_shapes(model), tune.rank, tune.modules)
         model.add_adapter(LoraConfig(task_type="FEATURE_EXTRACTION", r=tune.rank, lora_alpha=tune.alpha,
                                      target_modules=tune.modules, lora_dropout=tune.dropout))
     else:
@@ -71,23 +71,24 @@ def changed(model, before: dict) -> list[str]:
 
 
 def save_adapter(model, folder: Path) -> None:
-    """Write the adapter alone, as peft loads it; lists are sorted so that equal runs write equal bytes."""
+    """Write the adapter (and a head that it trained) as peft loads it; equal runs write equal bytes."""
     import json
     model[0].model.save_pretrained(str(folder))
     path = folder / "adapter_config.json"
-    config = {key: sorted(value) if key == "target_modules" else value
+    config = {key: sorted(value) if key in ("target_modules", "modules_to_save") and value else value
               for key, value in json.loads(path.read_text()).items()}
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
 def merged(base, adapter: Path):
-    """The untouched `base` SentenceTransformer with a saved adapter added into its weights."""
+    """The untouched `base` SentenceTransformer or CrossEncoder with a saved adapter added into its weights."""
     from peft import PeftModel
     base[0].model = PeftModel.from_pretrained(base[0].model, str(adapter)).merge_and_unload()
     return base
 
 
-def _linear_shapes(model) -> dict[str, tuple[int, int]]:
+def linear_shapes(model) -> dict[str, tuple[int, int]]:
+    """The (outputs, inputs) of each linear layer of a model, by its dotted name."""
     import torch
     return {name: tuple(module.weight.shape) for name, module in model.named_modules()
             if isinstance(module, torch.nn.Linear)}

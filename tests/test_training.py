@@ -1,0 +1,101 @@
+"""The rates that an optimizer really had are those of its schedule; an early end changes none of them."""
+import json
+import math
+import shutil
+
+import pytest
+
+from stages.lib import cross_encoding, cross_losses, optimizers, training
+from stages.lib.mistakes import Mistake
+from stages.lib.params import Fit, Full
+
+PAIRS = {"query": [f"query {at}" for at in range(24)], "passage": [f"passage {at // 2}" for at in range(24)],
+         "label": [float(at % 2) for at in range(24)]}
+
+
+@pytest.fixture(scope="module")
+def body(tiny_model, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("body") / "model"
+    shutil.copytree(tiny_model, folder)
+    (folder / "start.json").write_text(json.dumps({"shape": "cross", "tokens": 32, "remote_code": False}))
+    return folder
+
+
+def trained(body, work, optimizer="adamw", **fit):
+    """A trainer that has run, and the (rate of each group) at each step, read before the optimizer took it."""
+    from datasets import Dataset
+    from sentence_transformers.cross_encoder import CrossEncoderTrainer, CrossEncoderTrainingArguments
+    from transformers import TrainerCallback, set_seed
+    rates = []
+
+    class Reading(TrainerCallback):
+        def on_pre_optimizer_step(self, args, state, control, optimizer=None, **kwargs):
+            rates.append({group["lr"] for group in optimizer.param_groups})
+
+    tune = Full(kind="full", lr=0.001, optimizer=optimizer)
+    fit = Fit(**{"loss": {"kind": "pairs"}, "batch": 4, "epochs": 2, "warmup": 0.25, "weight_decay": 0.01,
+                 "clip": 1.0} | fit)
+    set_seed(5)
+    model = cross_encoding.load(body, 5)
+    trainer = CrossEncoderTrainer(
+        model=model, train_dataset=Dataset.from_dict(PAIRS), loss=cross_losses.build(model, fit.loss),
+        args=CrossEncoderTrainingArguments(**training.arguments(tune, fit, 5, work, True), save_steps=6),
+        callbacks=[Reading(), training.stopping(fit.stop)],
+        optimizer_cls_and_kwargs=optimizers.chosen(tune, fit.weight_decay))
+    trainer.train()
+    return trainer, rates
+
+
+SHAPES = {"linear": lambda done: 1 - done, "cosine": lambda done: (1 + math.cos(math.pi * done)) / 2,
+          "constant": lambda done: 1.0}
+
+
+@pytest.mark.parametrize("optimizer, schedule", [("adamw", "linear"), ("adamw", "cosine"), ("lion", "linear"),
+                                                 ("lion", "cosine"), ("lion", "constant")])
+def test_the_schedule_is_that_of_the_optimizer_that_trains(optimizer, schedule, body, tmp_path):
+    trainer, rates = trained(body, tmp_path, optimizer, schedule=schedule)
+    warm, total = 3, 12
+    expected = [0.001 * (step / warm if step < warm else SHAPES[schedule]((step - warm) / (total - warm)))
+                for step in range(total)]
+    assert [rate for each in rates for rate in each] == pytest.approx(expected, abs=1e-12)
+    log = training.by_step(trainer.state.log_history)
+    assert [entry["lr"] for entry in log] == pytest.approx(expected, rel=1e-6, abs=1e-12)
+    assert [entry["step"] for entry in log] == list(range(1, total + 1))
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "lion"])
+def test_biases_and_norms_do_not_decay(optimizer, body, tmp_path):
+    trainer, _ = trained(body, tmp_path, optimizer)
+    assert type(trainer.optimizer.optimizer).__name__.lower() == optimizer
+    names = {id(weights): name for name, weights in trainer.model.named_parameters()}
+    decayed, spared = ([names[id(weights)] for weights in group["params"]] for group in trainer.optimizer.param_groups)
+    assert [group["weight_decay"] for group in trainer.optimizer.param_groups] == [0.01, 0.0]
+    assert all("bias" in name or "LayerNorm" in name for name in spared) and spared
+    assert not any("bias" in name or "LayerNorm" in name for name in decayed) and decayed
+    assert len(decayed) + len(spared) == len(names)
+
+
+def test_an_early_end_is_a_prefix_of_the_whole(body, tmp_path):
+    """Also in its learning rates; and no checkpoint stands at its last step, from which one would go on."""
+    whole, _ = trained(body, tmp_path / "whole", epochs=3)
+    short, _ = trained(body, tmp_path / "short", epochs=3, stop=2)
+    log = training.by_step(short.state.log_history)
+    assert len(log) == 12 and log == training.by_step(whole.state.log_history)[:12]
+    assert training.last_checkpoint(tmp_path / "short").endswith("checkpoint-6")
+    assert training.last_checkpoint(tmp_path / "whole").endswith("checkpoint-18")
+
+
+def test_the_log_has_one_entry_a_step():
+    history = [{"step": 0, "RR@10": 0.5}, {"step": 1, "loss": 0.7, "learning_rate": 0.1, "grad_norm": 2.0},
+               {"step": 1, "RR@10": 0.6}, {"step": 1, "train_runtime": 3.0}]
+    assert training.by_step(history) == [{"step": 0, "RR@10": 0.5}, {"step": 1, "loss": 0.7, "lr": 0.1, "RR@10": 0.6}]
+
+
+def test_bfloat16_trains_and_float16_needs_a_gpu(body, tmp_path):
+    trainer, _ = trained(body, tmp_path, precision="bfloat16")
+    assert all(math.isfinite(entry["loss"]) for entry in training.by_step(trainer.state.log_history))
+    model = cross_encoding.load(body, 5)
+    if model.device.type == "cpu":
+        fit = Fit(loss={"kind": "pairs"}, batch=4, epochs=1, warmup=0, weight_decay=0, clip=1, precision="float16")
+        with pytest.raises(Mistake, match="rerankers.x: its fit asks for precision float16, which needs a GPU"):
+            training.on_cpu(model, fit, "rerankers.x")
