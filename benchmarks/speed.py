@@ -1,6 +1,7 @@
 """Ratios against the libraries' own ways: the same work, in turn, in one process, on one machine.
 
     python -m benchmarks.speed encode    # SentenceTransformer.encode at its defaults
+    python -m benchmarks.speed rerank    # CrossEncoder.predict and .rank, and batches in the order of the pairs
     python -m benchmarks.speed search    # faiss IndexFlatIP and sentence_transformers.util.semantic_search
     python -m benchmarks.speed memory    # a million short passages encoded and searched in a bounded space
     python -m benchmarks.speed tests     # interval and randomisation test of a study of the papers' size
@@ -17,7 +18,7 @@ import click
 import numpy as np
 import pyarrow.parquet as pq
 
-from stages.lib import comparing, encoding, ranking, scratch
+from stages.lib import candidates, comparing, cross_encoding, encoding, ranking, runs, scratch
 
 ROUNDS = 3
 
@@ -39,6 +40,33 @@ def encode(passages: int, tokens: int) -> None:
     gap = np.abs(encoding.encode(model, texts, 2048) - model.encode(texts, normalize_embeddings=True)).max()
     _say("encode", len(texts), "passages", ours, {"SentenceTransformer.encode": theirs})
     click.echo(f"largest difference of a coordinate: {gap:.1e}")
+
+
+@main.command()
+@click.option("--queries", default=25, show_default=True)
+@click.option("--depth", default=20, show_default=True)
+def rerank(queries: int, depth: int) -> None:
+    """Pairs of like token length in one batch against the library's predict and rank, and against unsorted batches."""
+    import torch
+    corpus = Path("data/corpora/home")
+    topics = pq.read_table(corpus / "topics/test.parquet").to_pydict()
+    asked = dict(zip(topics["query_id"], topics["text"]))
+    found = candidates.first(runs.read(Path("data/runs/base/home/untrained/test.parquet")),
+                             candidates.asked(asked, queries, 13), depth)
+    texts = dict(zip(*candidates.passages(corpus / "docs.parquet", found["doc_id"]).to_pydict().values()))
+    pairs = [(asked[query], texts[doc]) for query, doc in zip(*found.to_pydict().values())]
+    lists = {query: [text for other, text in pairs if other == query] for query, _ in pairs}
+    model = cross_encoding.load(Path("data/checkpoints/cross"), 13)
+    ours, predict, rank, unsorted = _in_turn(
+        lambda: cross_encoding.score(model, *zip(*pairs), 4096), lambda: model.predict(pairs),
+        lambda: [model.rank(query, passages) for query, passages in lists.items()],
+        lambda: [model.predict(pairs[start:start + 32]) for start in range(0, len(pairs), 32)])
+    _say("rerank", len(pairs), "pairs", ours, {
+        "CrossEncoder.predict": predict, "CrossEncoder.rank, query by query": rank,
+        "CrossEncoder.predict on 32 pairs at a time, in the order of the pairs": unsorted})
+    gap = np.abs(cross_encoding.score(model, *zip(*pairs), 4096) -
+                 model.predict(pairs, activation_fn=torch.nn.Identity())).max()
+    click.echo(f"largest difference of a score: {gap:.1e}")
 
 
 @main.command()

@@ -24,17 +24,21 @@ def small_params(collection: Path, model: Path) -> dict:
     blocks["corpora"] = {"things": {"source": f"beir:{collection}", "train": "train", "validation": 4,
                                     "judged": {"dev": {}, "test": {}}}}
     blocks["checkpoints"]["minilm"] = {"shape": "symmetric", "source": f"folder:{model}", "tokens": 32}
+    blocks["checkpoints"]["cross"] = {"shape": "cross", "source": f"folder:{model}", "tokens": 32}
     for block in [*blocks["pools"].values(), *blocks["triplets"].values()]:
         block["corpus"] = "things"
     blocks["triplets"] = {name: {**blocks["triplets"][name], "size": min(48, blocks["triplets"][name]["size"])}
                           for name in ("none", "random", "hard")}
     blocks["triplets"]["none"]["from"] = "corpora/things"
     blocks["triplets"]["hard"]["ranks"] = [11, 60]
-    for fit in ("printed", "coded", "inbatch", "contrastive"):
+    for fit in ("printed", "coded", "inbatch", "contrastive", "pairs"):
         blocks["fits"][fit]["batch"] = 4
     blocks["retrievers"] = {name: blocks["retrievers"][name] for name in ("bm25", "base", "full-hard", "lora-random")}
+    blocks["rerankers"] = {"cross-lion": {**blocks["rerankers"]["cross-lion"], "triplets": "random"}}
+    blocks["fits"]["pairs"]["epochs"] = 1
+    blocks["rerank"] |= {"depth": 10, "queries": 6}
     primary = {"corpus": "things", "split": "test", "measure": "RR@10"}
-    blocks["report"] = {**blocks["report"], "base": "base", "primary": primary, "outside": None}
+    blocks["report"] = {**blocks["report"], "base": "base", "primary": primary, "outside": None, "pairs": [["cross-lion", "bm25"]]}
     blocks["curve"] = {"queries": 4, "passages": 30, "every": 2, "early": []}
     blocks["umap"] |= {"corpus": "things", "split": "test", "pairs": 8}
     return blocks
@@ -81,6 +85,8 @@ def test_only_what_a_change_touches_runs_again(study):
     assert {"train@lora-random", "encode@lora-random-things", "search@lora-random-things", "evaluate"} <= ran
     ran = experiment("-S 'triplets.hard.ranks=[31,60]'", study)
     assert rows(ran) == {"hard", "full-hard"}
+    ran = experiment("-S cross-lion.lr=0.0003", study)
+    assert ran == {"check", "train-reranker@cross-lion", "rerank@cross-lion", "evaluate"}
     ran = experiment("-S 'measures=[RR@10,nDCG@10]'", study)
     assert ran == {"check", "evaluate"}
 

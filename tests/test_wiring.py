@@ -83,7 +83,7 @@ def blocks_read(name: str) -> set[str]:
                 holder = node.value
                 loaded = isinstance(holder, ast.Call) and ast.unparse(holder) == "params.load()"
                 if loaded or (isinstance(holder, ast.Name) and holder.id == "study"):
-                    found.add({"warnings": "fits"}.get(node.attr, node.attr))
+                    found |= {"warnings": {"fits"}, "rows": {"retrievers", "rerankers"}}.get(node.attr, {node.attr})
     return found
 
 

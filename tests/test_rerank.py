@@ -1,0 +1,139 @@
+"""The rerank stage: what the model reads decides, what the first stage thought does not, and a kill costs one block."""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from ruamel.yaml import YAML
+
+from stages import rerank
+from stages.lib import beir, collection, cross_encoding, runs
+from stages.lib.mistakes import Mistake
+from tests.conftest import ROOT
+
+DEPTH = 12
+
+
+@pytest.fixture
+def study(tiny_collection, tiny_model, tmp_path, monkeypatch):
+    """The tiny collection, a cross-encoder whose scores differ well, a first stage's run, and params to match."""
+    import torch
+    blocks = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
+    blocks["rerank"] |= {"depth": DEPTH, "queries": 6, "batch_tokens": 256}
+    YAML().dump(blocks, tmp_path / "params.yaml")
+    source = beir.read(tiny_collection, {split: split for split in ("train", "dev", "test")})
+    collection.write(source, tmp_path / "corpora/home", train="train", judged=["dev", "test"], validation=0, limits={},
+                     tokens=None)
+    body, model = tmp_path / "body", tmp_path / "model/seed-13"
+    shutil.copytree(tiny_model, body)
+    (body / "start.json").write_text(json.dumps({"shape": "cross", "tokens": 32, "remote_code": False}))
+    cross = cross_encoding.load(body, 7)
+    with torch.no_grad():
+        for weights in cross.model.bert.parameters():
+            weights *= 20 if weights.ndim == 2 else 1
+    cross.save_pretrained(str(model))
+    shutil.copy(body / "start.json", model)
+    monkeypatch.chdir(tmp_path)
+    ranked(tmp_path / "first/home/untrained/test.parquet")
+    return tmp_path
+
+
+def ranked(path: Path, moved=lambda docs: docs, score=lambda at: 1.0 - at / 100) -> None:
+    """A first stage's run of the test queries q32..q39: for each 15 passages from its own on; q33 has none."""
+    doc_ids = collection.docs(Path("corpora/home")).read()["doc_id"].to_pylist()
+    rows = []
+    for query in (32, 34, 35, 36, 37, 38, 39):
+        docs = [doc_ids[(query * 3 + at) % len(doc_ids)] for at in range(15)]
+        docs = moved(docs[:DEPTH]) + docs[DEPTH:]
+        rows += [(f"q{query}", doc, score(at)) for at, doc in enumerate(docs)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    runs.write([pa.table(list(zip(*rows)), schema=runs.RUN)], path)
+
+
+def reranked(out: str) -> bytes:
+    rerank.main.callback("cross", Path("model"), Path("first"), Path("corpora"), Path(out))
+    return (Path(out) / "home/seed-13/test.parquet").read_bytes()
+
+
+def order(out: str) -> list[tuple]:
+    table = pq.read_table(Path(out) / "home/seed-13/test.parquet")
+    return list(zip(*(table[name].to_pylist() for name in runs.RUN.names)))
+
+
+def test_order_and_scores_of_the_first_stage_never_reach_the_model(study, capsys):
+    straight = reranked("one")
+    assert "home dev: skipped" in capsys.readouterr().out and not (study / "one/home/seed-13/dev.parquet").exists()
+    ranked(study / "first/home/untrained/test.parquet", lambda docs: docs[::-1], lambda at: 0.0)
+    assert reranked("two") == straight
+    found = order("one")
+    assert len(found) == DEPTH * len({query for query, _, _ in found})
+    assert 5 <= len({query for query, _, _ in found}) <= 6  # q33 has no candidates
+    for (query, _, score), (after, _, lower) in zip(found, found[1:]):
+        assert query < after or (query == after and score >= lower)
+    assert {path.name for path in (study / ".scratch/rerank").iterdir()} == set()
+    costs = json.loads((study / "reports/costs/rerank/cross.json").read_text())
+    assert costs["pairs"] == len(found) and costs["pairs_per_second"] > 0
+
+
+def test_texts_decide_and_equal_scores_go_by_the_lower_row(study):
+    reranked("one")
+    docs = pq.read_table("corpora/home/docs.parquet")
+    pq.write_table(docs.set_column(1, "text", docs["text"].take(list(range(len(docs)))[::-1])),
+                   "corpora/home/docs.parquet")
+    reranked("two")
+    assert [row[:2] for row in order("one")] != [row[:2] for row in order("two")]
+    pq.write_table(docs.set_column(1, "text", pa.array(["the same"] * len(docs))), "corpora/home/docs.parquet")
+    reranked("three")
+    numbers = {doc: at for at, doc in enumerate(docs["doc_id"].to_pylist())}
+    rows = order("three")
+    assert all(query != after or numbers[doc] < numbers[later]
+               for (query, doc, _), (after, later, _) in zip(rows, rows[1:]))
+
+
+def test_a_kill_costs_no_finished_block(study, monkeypatch):
+    monkeypatch.setattr(rerank, "PAIRS", DEPTH)
+    whole = reranked("whole")
+    queries = len({row[0] for row in order("whole")})
+    program = ("import os, signal, sys; from pathlib import Path; from stages import rerank\n"
+               "from stages.lib import cross_encoding\n"
+               f"rerank.PAIRS, done, score = {DEPTH}, [], cross_encoding.score\n"
+               "def dying(*rest):\n"
+               "    done.append(1)\n"
+               "    return score(*rest) if len(done) < 4 else os.kill(os.getpid(), signal.SIGKILL)\n"
+               "cross_encoding.score = dying\n"
+               "rerank.main.callback('cross', *map(Path, ('model', 'first', 'corpora', 'cut')))")
+    died = subprocess.run([sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": str(ROOT)},
+                          capture_output=True, text=True)
+    assert died.returncode == -signal.SIGKILL, died.stderr
+    assert not Path("cut").exists()
+    scored, score = [], cross_encoding.score
+    monkeypatch.setattr(cross_encoding, "score", lambda *rest: scored.append(len(rest[1])) or score(*rest))
+    assert reranked("cut") == whole
+    assert scored == [DEPTH] * (queries - 3)
+    assert not list(Path(".scratch/rerank").iterdir())
+
+
+def test_copies_are_paired_by_name_or_with_the_only_one(study):
+    home = study / "first/home"
+    home.joinpath("untrained").rename(home / "seed-1")
+    only = reranked("only")
+    shutil.copytree(home / "seed-1", home / "seed-2")
+    with pytest.raises(Mistake, match="has copies seed-1, seed-2 and none called 'seed-13'"):
+        reranked("several")
+    home.joinpath("seed-2").rename(home / "seed-13")
+    ranked(home / "seed-1/test.parquet", lambda docs: docs[:1])
+    assert reranked("named") == only
+
+
+def test_a_body_without_a_head_is_one_line(study):
+    shutil.rmtree("model/seed-13")
+    shutil.copytree("body", "model/untrained")
+    with pytest.raises(Mistake, match="has no trained head"):
+        reranked("x")
+    assert not Path("x").exists()
