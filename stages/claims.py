@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from stages.lib import at_scale, claims_page, ledger, params, quantities, revisions
+from stages.lib import at_scale, claims_page, costs, ledger, params, quantities, revisions
 from stages.lib.mistakes import Mistake
 from stages.lib.publish import publish
 
@@ -46,7 +46,8 @@ def main(entries: Path, tables: Path, studies: Path, corpora: Path, queries: Pat
             lacking = at_scale.missing(claim.needs, study, papers[claim.needs.study], sizes,
                                        book.scales.get(claim.needs.study, {}))
             if not lacking:
-                found = at_scale.figure(claim.needs, values, spaces, study.report.alpha, study.report.resamples)
+                found = at_scale.figure(claim.needs, values, spaces, costs.recorded(), study.report.alpha,
+                                        study.report.resamples)
                 lacking = None if found is not None else "the study did not measure it"
         told.append(claims_page.entry(name, claim, found, ledger.verdict(claim, found), lacking, constants))
     shown = {"papers": {name: paper.model_dump() for name, paper in book.papers.items()}, "claims": told}

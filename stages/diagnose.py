@@ -44,7 +44,7 @@ def main(indexes: Path, ranked: Path, models: Path, corpora: Path, results: Path
     tried, one small p says little.
     """
     study = params.load()
-    for line in [*leftovers.remove(indexes, study.retrievers, study.corpora), *leftovers.remove(models, study.retrievers)]:
+    for line in [*leftovers.remove(indexes, study.retrievers, study.corpora), *leftovers.remove(models, study.rows)]:
         click.echo(line)
     spot, settings = study.report.primary, study.diagnose
     corpus = _corpus(corpora / spot.corpus, spot.split, study.corpora[spot.corpus].judged[spot.split].rel, settings)

@@ -23,7 +23,7 @@ def main(queries: Path, corpora: Path, page: Path, texts: Path) -> None:
     place = study.report.primary
     table = revisions.table(path=queries)
     there = revisions.rows(table, place)
-    listed = {row: _listed(table, row, study.report) for row in study.retrievers
+    listed = {row: _listed(table, row, study.report) for row in study.rows
               if row != study.report.base and row in there}
     wanted = sorted({query for lines in listed.values() for query, *_ in lines})
     rel = study.corpora[place.corpus].judged[place.split].rel
@@ -36,7 +36,7 @@ def main(queries: Path, corpora: Path, page: Path, texts: Path) -> None:
 
 def _listed(table, row: str, report) -> list[tuple]:
     """(query_id, ranks under the base, ranks under the row, as text, and the change): most gained, then most lost."""
-    base, one = (revisions.per_query(table, name, report.primary) for name in (report.base, row))
+    base, one, _ = revisions.common(*(revisions.per_query(table, name, report.primary) for name in (report.base, row)))
     change = one.values.mean(axis=0) - base.values.mean(axis=0)
     gained, lost = differences.most(change, report.shown)
     return [(one.query_ids[at], _ranks(base, at), _ranks(one, at), change[at]) for at in [*gained, *lost]]

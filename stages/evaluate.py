@@ -4,9 +4,10 @@ from pathlib import Path
 
 import click
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from stages.lib import comparing, leftovers, measuring, params, runs
+from stages.lib import candidates, comparing, leftovers, measuring, params, revisions, runs
 from stages.lib.mistakes import Mistake
 from stages.lib.publish import publish
 
@@ -19,17 +20,18 @@ output = click.Path(path_type=Path)
 @click.option("--corpora", type=folder, required=True, help="the corpora, with their judgments")
 @click.option("--queries", type=output, required=True, help="per-query values, parquet")
 @click.option("--results", type=output, required=True, help="means, changes and intervals, JSON")
+@click.option("--pairs", type=output, required=True, help="rows that report.pairs compares with each other, JSON")
 @click.option("--metrics", type=output, required=True, help="at most four figures a row, for dvc metrics")
-def main(ranked: Path, corpora: Path, queries: Path, results: Path, metrics: Path) -> None:
+def main(ranked: Path, corpora: Path, queries: Path, results: Path, pairs: Path, metrics: Path) -> None:
     """Measure every run with graded judgments and say by how much each row differs from the base.
 
     A row's value is the mean over its seeds; the change is judged query by query, with an interval over clusters of
-    queries, and on the primary and the outside measure with a verdict. The per-query table holds all that later
-    comparisons need: clusters, and the rank of the first relevant passage (0 where the run has none). What params.yaml
-    no longer names is removed.
+    queries, and on the primary and the outside measure with a verdict; a reranker's on the queries that it was given.
+    The per-query table holds all that later comparisons need: clusters, and the rank of the first relevant passage (0
+    where the run has none). What params.yaml no longer names is removed.
     """
     study = params.load()
-    for line in [*leftovers.remove(corpora, study.corpora), *leftovers.remove(ranked, study.retrievers, study.corpora)]:
+    for line in [*leftovers.remove(corpora, study.corpora), *leftovers.remove(ranked, study.rows, study.corpora)]:
         click.echo(line)
     table = _per_query(study, ranked, corpora)
     rows = _results(study, table)
@@ -37,8 +39,10 @@ def main(ranked: Path, corpora: Path, queries: Path, results: Path, metrics: Pat
         pq.write_table(table, draft, compression="zstd", compression_level=19)
     with publish(results) as draft:
         draft.write_text(json.dumps(rows, indent=1) + "\n")
+    with publish(pairs) as draft:
+        draft.write_text(json.dumps(_pairs(study.report, revisions.plain(table)), indent=1) + "\n")
     with publish(metrics) as draft:
-        draft.write_text(json.dumps(_metrics(study.report, study.retrievers, rows), indent=2) + "\n")
+        draft.write_text(json.dumps(_metrics(study.report, study.rows, rows), indent=2) + "\n")
 
 
 def _per_query(study, ranked: Path, corpora: Path) -> pa.Table:
@@ -49,9 +53,12 @@ def _per_query(study, ranked: Path, corpora: Path) -> pa.Table:
             topics = pq.read_table(corpora / corpus / "topics" / f"{split}.parquet").to_pydict()
             clusters = dict(zip(topics["query_id"], topics["cluster"]))
             qrels = pq.read_table(corpora / corpus / "qrels" / f"{split}.parquet")
-            for row in study.retrievers:
+            sample = study.rerank and candidates.asked(topics["query_id"], study.rerank.queries, study.rerank.seed)
+            few = qrels.filter(pc.is_in(qrels["query_id"], value_set=pa.array(sample))) if sample else qrels
+            for row in study.rows:
                 for path in sorted((ranked / row / corpus).glob(f"*/{split}.parquet")):
-                    found = measuring.per_query(runs.read(path), qrels, [*study.measures, "RR"], rules.rel)
+                    judged = few if row in study.rerankers else qrels
+                    found = measuring.per_query(runs.read(path), judged, [*study.measures, "RR"], rules.rel)
                     ids = list(found[study.measures[0]])
                     same = {"row": row, "copy": path.parent.name, "corpus": corpus, "split": split}
                     columns = {key: pa.array([value] * len(ids)).dictionary_encode() for key, value in same.items()}
@@ -74,7 +81,7 @@ def _results(study, table: pa.Table) -> list[dict]:
     rows = []
     for (corpus, split), part in frame.groupby(["corpus", "split"], sort=False, observed=True):
         base = part[part["row"] == study.report.base].set_index("query_id")
-        for row in study.retrievers:
+        for row in study.rows:
             copies = part[part["row"] == row]
             if copies.empty:
                 continue
@@ -85,16 +92,32 @@ def _results(study, table: pa.Table) -> list[dict]:
                          "spread": _round(by_seed.std(ddof=1)) if len(by_seed) > 1 else None,
                          "by_copy": {copy: _round(value) for copy, value in by_seed.items()}}
                 if row != study.report.base and len(base):
-                    values = copies.pivot(index="copy", columns="query_id", values=measure)[base.index].to_numpy()
-                    found = comparing.change(values, base[measure].to_numpy(), base["cluster"].to_numpy(),
-                                             study.report.alpha, study.report.resamples)
+                    values = copies.pivot(index="copy", columns="query_id", values=measure)
+                    shared = base.loc[base.index.isin(values.columns)]
+                    found = comparing.change(values[shared.index].to_numpy(), shared[measure].to_numpy(),
+                                             shared["cluster"].to_numpy(), study.report.alpha, study.report.resamples)
                     entry |= {key: _round(value) for key, value in found.items()}
-                    entry["base"] = _round(base[measure].mean())
+                    entry |= {"base": _round(shared[measure].mean()), "of": len(base)}
                 rows.append(entry)
     for place in (study.report.primary, study.report.outside):
         _judge([entry for entry in rows if place and "p" in entry and (entry["corpus"], entry["split"], entry["measure"])
                 == (place.corpus, place.split, place.measure)], study.report)
     return rows
+
+
+def _pairs(report, table: pa.Table) -> list[dict]:
+    """Each pair of report.pairs on the primary and the outside measure, on the queries that both rows have."""
+    found = []
+    for place in [place for place in (report.primary, report.outside) if place]:
+        known = revisions.rows(table, place)
+        for row, against in [pair for pair in report.pairs if set(pair) <= set(known)]:
+            one, other, clusters = revisions.common(*(revisions.per_query(table, name, place) for name in (row, against)))
+            change = revisions.change(one, other, clusters, report.alpha, report.resamples)
+            found.append({"row": row, "against": against, **place.model_dump(), "value": _round(one.values.mean()),
+                          "base": _round(other.values.mean()), **{key: _round(value) for key, value in change.items()}})
+    for place in {(entry["corpus"], entry["split"]): None for entry in found}:
+        _judge([entry for entry in found if (entry["corpus"], entry["split"]) == place], report)
+    return found
 
 
 def _judge(family: list[dict], report) -> None:

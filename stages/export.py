@@ -41,15 +41,16 @@ def of_run(row: str, corpus: str, split: str, copy: str | None, out: Path) -> No
     keeps it. The tag is the row, with the copy where it was trained.
     """
     study = params.load()
-    _known("retrievers", row, study.retrievers, "row")
+    _known("params.yaml", row, study.rows, "row")
     rel = _judged(study, corpus, split)
-    home, again = RUNS / row / corpus, f"dvc pull or dvc repro search@{row}-{corpus}"
+    stage = f"rerank@{row}" if row in study.rerankers else f"search@{row}-{corpus}"
+    home, again = RUNS / row / corpus, f"dvc pull or dvc repro {stage}"
     if not home.is_dir():
         raise Mistake(f"{home}: there is no such run here; {again}")
     copy = _chosen(row, [path.name for path in starts.replicates(home)], copy)
     path = home / copy / f"{split}.parquet"
     if not path.is_file():
-        published = study.checkpoints[study.retrievers[row].start].shape == "run"
+        published = study.checkpoints[study.rows[row].start].shape == "run"
         raise Mistake(f"{path}: there is no such run here; {'a published run is of one split' if published else again}")
     tag = row if copy == "untrained" else f"{row}.{copy}"
     with publish(out) as draft:
@@ -78,7 +79,7 @@ def of_qrels(corpus: str, split: str, out: Path) -> None:
 def of_table(form: str, out: Path | None) -> None:
     """Write the table of all rows: value, change against the base, interval and verdict, here and outside."""
     study = params.load()
-    text = getattr(variant_table, form)(json.loads(_text(RESULTS)), study.report, study.retrievers, study.seeds)
+    text = getattr(variant_table, form)(json.loads(_text(RESULTS)), study.report, study.rows, study.seeds)
     if out:
         _publish(text, out)
     else:
@@ -92,7 +93,7 @@ def of_table(form: str, out: Path | None) -> None:
 def of_model(row: str, copy: str | None, out: Path) -> None:
     """Write the model card of a trained ROW for the hub, to a file *.md or as README.md into a folder."""
     study = params.load()
-    _known("retrievers", row, study.retrievers, "row")
+    _known("params.yaml", row, study.rows, "row")
     copy = _chosen(row, _trained(row), copy)
     text = _card(study, row, copy, _stages())
     _publish(text, out if out.suffix == ".md" and not out.is_dir() else out / "README.md")
@@ -104,8 +105,8 @@ def of_model(row: str, copy: str | None, out: Path) -> None:
 def of_models(out: Path) -> None:
     """Write the model card of every trained row to a folder, as <row>/<copy>/README.md."""
     study, stages = params.load(), _stages()
-    for row in study.retrievers:
-        if study.fits[study.retrievers[row].fit]:
+    for row, names in study.rows.items():
+        if study.fits[names.fit]:
             for copy in _trained(row):
                 _publish(_card(study, row, copy, stages), out / row / copy / "README.md")
 

@@ -36,8 +36,8 @@ def _gate(revision: str) -> tuple[str, bool]:
     earlier, place = _blocks(revision), study.report.primary
     now, before = revisions.table(), revisions.table(revision)
     rows, earlier_rows = revisions.rows(now, place), revisions.rows(before, place, revision)
-    was = _same_rows(rows, earlier_rows, {name: row.model_dump() for name, row in study.retrievers.items()},
-                     earlier.get("retrievers"))
+    was = _same_rows(rows, earlier_rows, {name: row.model_dump() for name, row in study.rows.items()},
+                     _rows_of(earlier))
     if not was:
         raise Mistake(f"{revisions.name_of(revision)}: none of its rows ({', '.join(earlier_rows)}) is still there on "
                       f"{place.corpus} {place.split}, under its name or its recipe; name a later revision")
@@ -66,11 +66,17 @@ def _blocks(revision: str) -> dict:
     return blocks
 
 
-def _same_rows(rows: list[str], earlier_rows: list[str], recipes: dict, earlier_recipes) -> dict[str, str]:
+def _rows_of(blocks: dict) -> dict:
+    """Retrievers and rerankers of an earlier params.yaml, whatever its form."""
+    tables = [blocks.get(name) for name in ("retrievers", "rerankers")]
+    return {row: names for table in tables if isinstance(table, dict) for row, names in table.items()}
+
+
+def _same_rows(rows: list[str], earlier_rows: list[str], recipes: dict, earlier_recipes: dict) -> dict[str, str]:
     """row -> its earlier name: the same one, or that of a row that is gone and had the same recipe."""
     def recipe(table, row):
-        names = table.get(row) if isinstance(table, dict) else None
-        return [names.get(key) for key in ("start", "tune", "triplets", "fit")] if isinstance(names, dict) else None
+        names = table.get(row)
+        return [names.get(key) for key in ("start", "tune", "triplets", "fit", "first")] if isinstance(names, dict) else None
     gone = [row for row in earlier_rows if row not in rows]
     was = {}
     for row in rows:

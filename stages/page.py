@@ -18,6 +18,7 @@ STAGES = {"evaluate": "the table of variants and its bars", "visualize": "the sh
 
 @click.command()
 @click.option("--results", type=file, required=True, help="means, changes and intervals, JSON")
+@click.option("--pairs", type=file, required=True, help="rows compared with each other, JSON")
 @click.option("--training", type=folder, required=True, help="training logs, one a row")
 @click.option("--projection", type=file, required=True, help="figures of the shared projection, JSON")
 @click.option("--projected", type=file, required=True, help="its picture, PNG")
@@ -33,7 +34,7 @@ STAGES = {"evaluate": "the table of variants and its bars", "visualize": "the sh
 @click.option("--lock", type=click.Path(dir_okay=False, path_type=Path), required=True,
               help="dvc.lock; where it is missing the page says so")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="the page")
-def main(results: Path, training: Path, projection: Path, projected: Path, negatives: Path, audited: Path,
+def main(results: Path, pairs: Path, training: Path, projection: Path, projected: Path, negatives: Path, audited: Path,
          diagnosis: Path, cause: Path, caused: Path, claims: Path, corpora: Path, models: Path, runs: Path, lock: Path,
          out: Path) -> None:
     """Write the report page: answer, tables, charts, causes, claims, and where every number comes from.
@@ -41,12 +42,13 @@ def main(results: Path, training: Path, projection: Path, projected: Path, negat
     Seconds, memory and rates are those of reports/costs, which no stage tracks; the page says so.
     """
     study = params.load()
-    report, rows = study.report, study.retrievers
+    report, rows = study.report, study.rows
     entries, logs = page_sections.read(results), {row: _log(training, row) for row in rows}
     look = page_charts.looks([row for row, log in logs.items() if log["copies"]])
     sections = {
         "answer": page_sections.answer(entries, study, logs),
         "variants": page_sections.variants(entries, report, rows, study.seeds),
+        "pairs": parts(tables.pairs(page_sections.read(pairs), report)),
         "measures": parts(tables.measures(entries, study.corpora, rows, study.measures)),
         "degradation": page_sections.degradation(entries, report, list(rows)),
         "curves": page_sections.curves(logs, look),

@@ -19,11 +19,12 @@ output = click.Path(path_type=Path)
 @click.option("--projection", type=file, required=True, help="figures of the shared projection, JSON")
 @click.option("--negatives", type=file, required=True, help="the audit of the triplets, JSON")
 @click.option("--diagnosis", type=file, required=True, help="spaces, ties and half precision, JSON")
+@click.option("--pairs", type=file, required=True, help="rows compared with each other, JSON")
 @click.option("--corpora", type=folder, required=True, help="the corpora, with their cards")
 @click.option("--out", type=output, required=True, help="the whole report")
 @click.option("--table", type=output, required=True, help="its answer and first table, which the README repeats")
-def main(results: Path, training: Path, projection: Path, negatives: Path, diagnosis: Path, corpora: Path, out: Path,
-         table: Path) -> None:
+def main(results: Path, training: Path, projection: Path, negatives: Path, diagnosis: Path, pairs: Path, corpora: Path,
+         out: Path, table: Path) -> None:
     """Write the report: the answer, what fell and by how much, every measure, training, negatives, space, collections.
 
     The costs of the stages (seconds, rates, memory: different in every run) go to costs.md beside it, which is no
@@ -31,11 +32,11 @@ def main(results: Path, training: Path, projection: Path, negatives: Path, diagn
     """
     study = params.load()
     entries = json.loads(results.read_text())
-    logs = {row: _log(training, row) for row in study.retrievers}
+    logs = {row: _log(training, row) for row in study.rows}
     cards = {corpus: json.loads((corpora / corpus / "card.json").read_text()) for corpus in study.corpora}
     found = json.loads(diagnosis.read_text())
     first = "\n".join([answering.sentences(entries, study, logs),
-                       tables.degradation(entries, study.report, study.retrievers, study.seeds)])
+                       tables.degradation(entries, study.report, study.rows, study.seeds)])
     with publish(table) as draft:
         draft.write_text(first)
     with publish(out) as draft:
@@ -43,9 +44,9 @@ def main(results: Path, training: Path, projection: Path, negatives: Path, diagn
             "# Report\n", *[f"> **Warning:** {warning}.\n" for warning in study.warnings()], first,
             "![Change against the base](figures/degradation.png)\n",
             "The queries behind it: [differences.md](differences.md). Why models fall: [cause.md](cause.md).\n",
-            "## Every measure\n",
-            tables.measures(entries, study.corpora, study.retrievers, study.measures), "## Training\n",
-            tables.training(logs, study.retrievers), "![Loss and validation](figures/curves.png)\n",
+            "## Row against row\n", tables.pairs(json.loads(pairs.read_text()), study.report), "## Every measure\n",
+            tables.measures(entries, study.corpora, study.rows, study.measures), "## Training\n",
+            tables.training(logs, study.rows), "![Loss and validation](figures/curves.png)\n",
             "## Negatives\n", tables.markdown(*auditing.table(json.loads(negatives.read_text()))),
             "![Ranks and score gaps of the negatives](negatives.png)\n",
             "## The space\n", tables.diagnosis(found), tables.space(json.loads(projection.read_text())),

@@ -30,12 +30,12 @@ def main(indexes: Path, corpora: Path, training: Path, results: Path, out: Path,
     of a row with several copies the first is drawn. Rows without vectors (BM25, published runs) have bars only.
     """
     study = params.load()
-    rows, base = list(study.retrievers), study.report.base
-    for line in [*leftovers.remove(indexes, rows, study.corpora), *leftovers.remove(training, rows)]:
+    rows, base = list(study.rows), study.report.base
+    for line in [*leftovers.remove(indexes, study.retrievers, study.corpora), *leftovers.remove(training, rows)]:
         click.echo(line)
     entries = _results(results, rows)
     logs = _logs(training, rows)
-    copies = _copies(indexes, rows, study.umap.corpus)
+    copies = _copies(indexes, list(study.retrievers), study.umap.corpus)
     rel = study.corpora[study.umap.corpus].judged[study.umap.split].rel
     vectors = _vectors(copies, corpora / study.umap.corpus, study.umap, rel, base)
     settings = study.umap.model_dump(include={"n_neighbors", "min_dist", "metric", "seed"})

@@ -189,7 +189,7 @@ def judged(study, paper, sizes, table, spaces=None) -> dict[str, str]:
         other = paper if claim.needs.study == "papers/2506.18535.yaml" else None
         value = None
         if not at_scale.missing(claim.needs, study, other, sizes, BOOK.scales[claim.needs.study]):
-            value = at_scale.figure(claim.needs, table, spaces or SPACES, 0.05, 1000)
+            value = at_scale.figure(claim.needs, table, spaces or SPACES, [], 0.05, 1000)
         told[name] = ledger.verdict(claim, value)
     return told
 

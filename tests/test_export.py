@@ -16,7 +16,7 @@ from tests.conftest import ROOT
 STUDY = params.load(ROOT / "params.yaml")
 PLACE = STUDY.report.primary
 WHERE = (PLACE.corpus, PLACE.split)
-TRAINED = [row for row, names in STUDY.retrievers.items() if STUDY.fits[names.fit]]
+TRAINED = [row for row, names in STUDY.rows.items() if STUDY.fits[names.fit]]
 
 
 def told(*words: str):
@@ -63,7 +63,7 @@ def test_every_command_writes_the_same_bytes_again(study):
 
 
 @pytest.mark.parametrize("words, sentence", [
-    (("run", "full-hrad", *WHERE), r"retrievers: no row is called 'full-hrad'; there are: "),
+    (("run", "full-hrad", *WHERE), r"params.yaml: no row is called 'full-hrad'; there are: "),
     (("run", TRAINED[0], "hmoe", "test"), r"corpora: no corpus is called 'hmoe'; there are: "),
     (("run", TRAINED[0], PLACE.corpus, "train"), rf"corpora.{PLACE.corpus}.judged: no split is called 'train'; "),
     (("run", TRAINED[0], *WHERE), "has several copies; say --copy with one of: seed-1, seed-2"),

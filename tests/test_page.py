@@ -56,6 +56,7 @@ def study(folder: Path, seeds: int = 1, trained: bool = True, outside: bool = Tr
     yaml = YAML()
     settings = yaml.load((ROOT / "params.yaml").read_text())
     settings["retrievers"] = {row: settings["retrievers"][row] for row in ROWS if trained or row not in TRAINED}
+    settings["rerankers"], settings["report"]["pairs"] = {}, []
     settings["seeds"] = list(range(seeds))
     settings["report"]["outside"] = settings["report"]["outside"] if outside else None
     (folder / "reports/training").mkdir(parents=True)
@@ -71,7 +72,9 @@ def study(folder: Path, seeds: int = 1, trained: bool = True, outside: bool = Tr
         (folder / f"reports/training/{row}.json").write_text(json.dumps(log))
     spaces = {row: {"effective_rank": 200.0 + at, "linear_cka_to_base": 1 - at / 10} for at, row in enumerate(rows[1:])}
     ranked = {name: {"rho": 0.5, "p": 0.2, "n": 3} for name in ("effective_rank", "linear_cka_to_base")}
+    place = {"corpus": "home", "split": "test", "measure": "RR@10"}
     files = {
+        "pairs": [{**entry("lora-hard", "home", 0.05, "better"), "against": "full-hard", **place}] if full else [],
         "results": results, "projection": {"rows": {row: {"trustworthiness": 0.9} for row in rows[1:]} if full else {}},
         "diagnosis": {"geometry": spaces if full else {}, "correlation": ranked if full else {}, "hygiene": {}},
         "negatives": {"hard": {
@@ -98,7 +101,7 @@ def study(folder: Path, seeds: int = 1, trained: bool = True, outside: bool = Tr
 def build(folder: Path, monkeypatch) -> str:
     monkeypatch.chdir(folder)
     inputs = {name: f"reports/{name}.json" for name in
-              ("results", "projection", "negatives", "diagnosis", "cause", "claims")}
+              ("results", "pairs", "projection", "negatives", "diagnosis", "cause", "claims")}
     inputs |= {name: "reports/picture.png" for name in ("projected", "audited", "caused")}
     inputs |= {"training": "reports/training", "corpora": "data/corpora", "models": "data/models", "runs": "data/runs",
                "lock": "dvc.lock", "out": "reports/index.html"}
@@ -190,7 +193,8 @@ def test_other_studies_have_their_page(shape, tmp_path, monkeypatch):
 
 def test_costs_are_means_over_copies_and_a_resumed_training_has_no_time():
     recorded = [{"stage": "train", "name": f"a.seed-{seed}", "train_seconds": 10.0 * seed, "peak_rss_mb": 100,
-                 "resumed": False, "machine": "m"} for seed in (1, 2)]
+                 "resumed": False, "machine": "m", "gpu": "nvml", "gpu_mean_percent": 40.0 * seed} for seed in (1, 2)]
+    recorded += [{"stage": "rerank", "name": "a", "pairs_per_second": 80.4}]
     recorded += [{"stage": "train", "name": "b.seed-1", "train_seconds": 3.0, "peak_rss_mb": 50, "resumed": True}]
     logs = {row: {"copies": copies(1)} for row in ("a", "b")}
     from stages.lib.params import Primary, Report
@@ -198,7 +202,8 @@ def test_costs_are_means_over_copies_and_a_resumed_training_has_no_time():
                     resamples=2000, shown=3)
     found = page_sections.costs([], report, logs, recorded, page_charts.looks(["a", "b"]))
     assert [line["cells"] for line in found["lines"]] == \
-        [["1,000", "16", "15", "100", "–"], ["1,000", "16", "–", "50", "–"]]
+        [["1,000", "16", "15", "100", "–", "80", "60", "–"], ["1,000", "16", "–", "50", "–", "–", "–", "–"]]
+    assert not found["without"]
 
 
 def test_a_sign_is_a_minus_and_a_range_keeps_its_hyphen():

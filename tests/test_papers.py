@@ -78,11 +78,16 @@ def clone(tmp_path_factory, tiny_model) -> Path:
 
 
 @pytest.mark.parametrize("paper", sorted(ROOT.glob("papers/*.yaml")), ids=lambda path: path.stem)
-def test_a_paper_is_a_drop_in(paper, clone):
+def test_a_paper_builds_its_graph(paper, clone):
     shutil.copy(paper, clone / "params.yaml")
     blocks = YAML(typ="safe").load(paper.read_text())
     stages = run("dvc stage list --name-only", clone).stdout.split()
     assert all(f"search@{row}-{corpus}" in stages for row in blocks["retrievers"] for corpus in blocks["corpora"])
+    assert all(f"rerank@{row}" in stages for row in blocks.get("rerankers", {}))
+
+
+def test_the_first_paper_is_a_drop_in(clone):
+    paper = ROOT / "papers/2506.18535.yaml"
     text = re.sub(r"size: \d{5,}", "size: 128", paper.read_text())
     text = re.sub(r"batch: \d+", "batch: 64", text).replace("validation: 500", "validation: 100")
     text = text.replace("index: {precision: float16", "index: {precision: float32")

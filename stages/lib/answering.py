@@ -25,7 +25,7 @@ def answer(entries: list[dict], report, rows: dict, trained: list[str]) -> dict:
 def sentences(entries: list[dict], study, logs: dict[str, dict]) -> str:
     """The answer as the Markdown that opens the report and the README: advice, intervals, cost, and its limits."""
     report = study.report
-    trained = [row for row, log in logs.items() if log["copies"]]
+    trained = [row for row, log in logs.items() if log["copies"] and row in study.retrievers]
     found = answer(entries, report, study.retrievers, trained)
     place = report.primary
     judged = [entry for row, entry in _verdicts(entries, place).items() if row in trained]
@@ -49,7 +49,19 @@ def sentences(entries: list[dict], study, logs: dict[str, dict]) -> str:
         lines.append(_cost(found["row"], study, logs))
     lines.append(f"Of {len(judged)} trained rows on {place.measure} of {place.corpus} {place.split} ({queries:,} queries "
                  f"in {clusters:,} clusters): {counts}. {_limits(study, judged)}")
+    lines += _reranked(entries, study)
     return "\n\n".join(lines) + "\n"
+
+
+def _reranked(entries: list[dict], study) -> list[str]:
+    """What the best reranker makes of what another row ranks first; nothing where there is none."""
+    place = study.report.primary
+    judged = {row: entry for row, entry in _verdicts(entries, place).items() if row in study.rerankers}
+    if not judged:
+        return []
+    row = max(judged, key=lambda name: judged[name]["low"])
+    return [f"Reranking what `{study.rerankers[row].first}` ranks first with `{row}`, the best of {len(judged)}, on "
+            f"{judged[row]['queries']:,} of these queries: {_told(judged[row], place, study.report)}"]
 
 
 def _verdicts(entries: list[dict], place) -> dict[str, dict]:

@@ -26,9 +26,9 @@ def missing(needs, here, paper, sizes: dict[str, dict], scales: dict) -> str | N
     if here.index.precision not in ("float32", paper.index.precision):
         return f"this study encodes in {here.index.precision}, the paper's in {paper.index.precision}"
     for row in needs.named:
-        if row not in paper.retrievers:
+        if row not in paper.rows:
             return f"{needs.study} has no row {row}"
-        if row not in here.retrievers:
+        if row not in here.rows:
             return f"this study has no row {row}"
         if differs := _first_difference(recipe(here, row, paper), recipe(paper, row, paper)):
             return f"row {row} is not that of {needs.study}: {differs} differs"
@@ -64,7 +64,7 @@ def recipe(study, row: str, paper) -> dict[str, object]:
     A checkpoint is known by its hash, wherever it comes from, or where the paper's study has none, by its name on the
     hub: the revision is what that study leaves to be pinned.
     """
-    names = study.retrievers[row]
+    names = study.rows[row]
     start = study.checkpoints[names.start]
     hashed = paper.checkpoints.get(names.start, start).sha256
     taught = study.triplets[names.triplets]
@@ -73,6 +73,8 @@ def recipe(study, row: str, paper) -> dict[str, object]:
     if taught.size:
         pool = study.pools.get(taught.negatives.removeprefix("pools/"))
         made |= {"triplets": taught, "pool": pool, "miner": pool and recipe(study, pool.retriever, paper)}
+    if row in study.rerankers:
+        made |= {"first": recipe(study, names.first, paper), "depth": study.rerank.depth, "queries": study.rerank.queries}
     return made
 
 
@@ -80,13 +82,16 @@ def _first_difference(one: dict, other: dict) -> str | None:
     return next((part for part in {**one, **other} if one.get(part) != other.get(part)), None)
 
 
-def figure(needs, table, diagnosis: dict, alpha: float, resamples: int) -> float | tuple[float, float] | None:
+def figure(needs, table, diagnosis: dict, recorded: list[dict], alpha: float, resamples: int) -> float | tuple[float, float] | None:
     """What the study at hand gives for what a claim needs: a value, or the 1 - alpha interval of a difference.
 
-    table holds the per-query values (see revisions.table), diagnosis is reports/diagnosis.json. A change is in per
+    table holds the per-query values (see revisions.table), diagnosis is reports/diagnosis.json, recorded are the costs
+    of the stages (see costs.recorded), which measures that begin with gpu_ are figures of. A change is in per
     cent, a difference in the measure's unit. Over several corpora the interval is Student's over their differences.
     None where a row was not measured there.
     """
+    if needs.measure.startswith("gpu_"):
+        return _cost(needs, recorded)
     places = [Place(corpus, needs.split, needs.measure) for corpus in needs.corpora]
     if not all(_measured(table, place, row) for place in places for row in needs.named):
         return None
@@ -104,6 +109,13 @@ def figure(needs, table, diagnosis: dict, alpha: float, resamples: int) -> float
         ends = _over_corpora([one.values.mean() - other.values.mean() for one, other in zip(rows, others)], alpha)
     base = np.mean([other.values.mean() for other in others])
     return tuple(comparing.per_cent({"base": base}, end) for end in ends) if needs.figure == "change" else ends
+
+
+def _cost(needs, recorded: list[dict]) -> float | None:
+    """Change of a figure that training recorded, in per cent, means over copies; None where a side has none."""
+    found = [[entry[needs.measure] for entry in recorded if entry["stage"] == "train" and needs.measure in entry
+              and entry["name"].startswith(f"{row}.")] for row in (needs.row, needs.against)]
+    return 100 * float(np.mean(found[0]) / np.mean(found[1]) - 1) if all(found) else None
 
 
 def _measured(table, place: Place, row: str) -> bool:

@@ -28,18 +28,23 @@ def card(row: str, copy: str, stages: dict, entries: list[dict], log: dict, stud
     return "\n".join([
         f"---\n{_metadata(row, copy, recipe, own)}\n---\n# {row}, {copy.replace('-', ' ')}\n",
         _opening(recipe, own, study.report), _loading(row, copy, recipe), _results(copy, own, study.report),
-        _untested(recipe, own, study.seeds), _training(trained, recipe), _made_again(row, hashes), _licence(recipe),
+        _untested(recipe, own, study.seeds), _training(trained, recipe), _made_again(_trainer(stages, row), hashes), _licence(recipe),
         f"## Citation\n\nThe papers that the study starts from:\n\n```bibtex\n{references.strip()}\n```\n"])
 
 
 def recipe_of(stages: dict, row: str) -> dict:
     """The blocks that a row was trained with, and its seeds, from the stages of dvc.lock."""
-    said = _params(stages, f"train@{row}")
-    names = said[f"retrievers.{row}"]
+    said = _params(stages, _trainer(stages, row))
+    names = said.get(f"retrievers.{row}") or said[f"rerankers.{row}"]
     start, triplets = (_params(stages, f"{kind}@{name}")[f"{block}.{name}"] for kind, block, name in
                        (("checkpoint", "checkpoints", names["start"]), ("triplets", "triplets", names["triplets"])))
     return {"seeds": said["seeds"], "start": start, "tune": said[names["tune"]], "triplets": triplets,
             "fit": said[f"fits.{names['fit']}"]}
+
+
+def _trainer(stages: dict, row: str) -> str:
+    """The stage that trained a row: a retriever's, or a reranker's."""
+    return f"train-reranker@{row}" if f"train-reranker@{row}" in stages else f"train@{row}"
 
 
 def _stage(stages: dict, name: str) -> dict:
@@ -58,12 +63,14 @@ def _md5(files: list[dict], path: str) -> str:
 
 def _hashes(stages: dict, row: str, study) -> dict[str, str]:
     """Path -> md5 as DVC has it: the row's models, what they start from and learn from, and every corpus."""
-    train = _stage(stages, f"train@{row}")
+    trainer = _trainer(stages, row)
+    train = _stage(stages, trainer)
     model = f"data/models/{row}"
     hashes = {model: _md5(train["outs"], model)}
     hashes |= {file["path"]: file["md5"] for file in train["deps"] if file["path"].startswith("data/")}
     for corpus in study.corpora:
-        if _md5(_stage(stages, f"encode@{row}-{corpus}")["deps"], model) != hashes[model]:
+        reader = f"encode@{row}-{corpus}" if trainer == f"train@{row}" else f"rerank@{row}"
+        if _md5(_stage(stages, reader)["deps"], model) != hashes[model]:
             raise Mistake(f"dvc.lock: the model of '{row}' is newer than its figures on {corpus}; run dvc repro")
         path = f"data/corpora/{corpus}"
         hashes[path] = _md5(_stage(stages, f"download@{corpus}")["outs"], path)
@@ -77,7 +84,7 @@ def _base_model(start: dict) -> str | None:
 
 
 def _unit(recipe: dict) -> str:
-    return "pairs" if recipe["fit"]["loss"]["kind"] == "contrastive" else "triplets"
+    return "pairs" if recipe["fit"]["loss"]["kind"] in ("contrastive", "pairs") else "triplets"
 
 
 def _metadata(row: str, copy: str, recipe: dict, own: list[dict]) -> str:
@@ -89,7 +96,8 @@ def _metadata(row: str, copy: str, recipe: dict, own: list[dict]) -> str:
     base = _base_model(recipe["start"])
     related = {"base_model": base, "base_model_relation": "finetune"} if base else {}
     return ModelCardData(
-        model_name=f"{row}-{copy}", library_name="sentence-transformers", pipeline_tag="sentence-similarity",
+        model_name=f"{row}-{copy}", library_name="sentence-transformers",
+        pipeline_tag="text-ranking" if recipe["start"]["shape"] == "cross" else "sentence-similarity",
         tags=["sentence-transformers", "feature-extraction", "information-retrieval", recipe["tune"]["kind"],
               f"{recipe['fit']['loss']['kind']}-loss"], eval_results=results, **related).to_yaml()
 
@@ -99,14 +107,26 @@ def _opening(recipe: dict, own: list[dict], report) -> str:
     told = [f"- {entry['measure']} of {entry['corpus']} {entry['split']} against the untouched `{report.base}`: "
             f"**{entry['verdict']}**. Change in per cent, with its {100 * (1 - report.alpha):g} % interval: "
             f"{_change(entry)}." for entry in own if "verdict" in entry]
-    return (f"A retriever: `{_base_model(start) or start['source']}` trained on {_unit(recipe)} of the collection "
-            f"`{recipe['triplets']['corpus']}`. Texts are cut at {start['tokens']} tokens; vectors have unit length, "
-            f"so that the inner product is the cosine.\n\n" + "\n".join(told) + "\n")
+    cross = start["shape"] == "cross"
+    does = (f"Query and passage are read together, cut at {start['tokens']} tokens" if cross else
+            f"Texts are cut at {start['tokens']} tokens; vectors have unit length, so that the inner product is the cosine")
+    return (f"A {'reranker' if cross else 'retriever'}: `{_base_model(start) or start['source']}` trained on "
+            f"{_unit(recipe)} of the collection `{recipe['triplets']['corpus']}`. {does}.\n\n" + "\n".join(told) + "\n")
 
 
 def _loading(row: str, copy: str, recipe: dict) -> str:
     beside = (" The adapter is merged into the weights; it also lies beside them, in `adapter/`."
               if recipe["tune"]["kind"] == "lora" else "")
+    if recipe["start"]["shape"] == "cross":
+        return f"""## How to load it
+
+```python
+from sentence_transformers import CrossEncoder
+model = CrossEncoder("data/models/{row}/{copy}")  # or the name it was published under
+scores = model.predict([("a query", "a passage"), ("a query", "another")])
+```
+{beside}
+"""
     return f"""## How to load it
 
 ```python
@@ -163,7 +183,7 @@ def _untested(recipe: dict, own: list[dict], seeds: list[int]) -> str:
 def _training(trained: dict, recipe: dict) -> str:
     losses = [entry["loss"] for entry in trained["log"] if "loss" in entry]
     watched = [entry["RR@10"] for entry in trained["log"] if "RR@10" in entry]
-    fit = recipe["fit"]
+    fit, optimizer = recipe["fit"], {"lion": "Lion"}.get(recipe["tune"].get("optimizer"), "AdamW")
     facts = [["steps", f"{trained['steps']:,} of {fit['batch']} {_unit(recipe)}"],
              ["weights trained", f"{trained['trainable']:,} of {trained['total']:,} "
                                  f"({100 * trained['trainable'] / trained['total']:.3f} %)"],
@@ -172,14 +192,14 @@ def _training(trained: dict, recipe: dict) -> str:
     if watched:
         facts.append(["RR@10 on a small validation sample: before, best, after",
                       f"{watched[0]:.4f}, {max(watched):.4f}, {watched[-1]:.4f}"])
-    return (f"## How it was trained\n\n{tables.markdown(['fact', 'value'], facts)}\nAdamW, with linear decay after "
-            f"warm-up. The recipe:\n\n```json\n{json.dumps(recipe | {'seeds': [trained['seed']]}, indent=2)}\n```\n")
+    return (f"## How it was trained\n\n{tables.markdown(['fact', 'value'], facts)}\n{optimizer}, with a "
+            f"{fit.get('schedule', 'linear')} schedule after warm-up. The recipe:\n\n```json\n{json.dumps(recipe | {'seeds': [trained['seed']]}, indent=2)}\n```\n")
 
 
-def _made_again(row: str, hashes: dict[str, str]) -> str:
+def _made_again(trainer: str, hashes: dict[str, str]) -> str:
     lines = [[f"`{path}`", f"`{md5}`"] for path, md5 in hashes.items()]
     return (f"## How to make it again\n\nIn the repository of the study, at the commit whose dvc.lock has these "
-            f"hashes:\n\n```sh\ndvc repro train@{row}\n```\n\n{tables.markdown(['path', 'md5 in dvc.lock'], lines)}")
+            f"hashes:\n\n```sh\ndvc repro {trainer}\n```\n\n{tables.markdown(['path', 'md5 in dvc.lock'], lines)}")
 
 
 def _licence(recipe: dict) -> str:

@@ -15,12 +15,13 @@ TONES = {"better": "better", "worse": "worse", "holds": "better", "fails": "wors
          "contradicted by the paper's own figures": "worse"}
 COLUMNS = ("value", "change", "detectable", "queries", "verdict")  # of a place in tables.degradation
 COSTS = {"weights": "weights trained", "steps": "steps", "seconds": "training, s", "memory": "training peak, MB",
-         "rate": "encoded passages/s"}
+         "rate": "encoded passages/s", "pairs": "reranked pairs/s", "busy": "GPU busy in training, %",
+         "taken": "GPU memory in training, MB"}
 
 
 def answer(entries: list[dict], study, logs: dict[str, dict]) -> dict:
     """The sentences that open the report, and the change of the row they name at each place."""
-    trained = [row for row, log in logs.items() if log["copies"]]
+    trained = [row for row, log in logs.items() if log["copies"] and row in study.retrievers]
     found = answering.answer(entries, study.report, study.retrievers, trained)
     places = [(study.report.primary, found.get("inside")), (study.report.outside, found.get("outside"))]
     first, *rest = parts(answering.sentences(entries, study, logs))
@@ -114,7 +115,11 @@ def costs(entries: list[dict], report, logs: dict[str, dict], recorded: list[dic
                 "weights": [copy["trainable"] for copy in copies], "steps": [copy["steps"] for copy in copies],
                 "seconds": [] if resumed else [found["train_seconds"] for found in trained],
                 "memory": [found["peak_rss_mb"] for found in trained],
-                "rate": [found["docs_per_second"] for found in encoded if "docs_per_second" in found]}.items():
+                "rate": [found["docs_per_second"] for found in encoded if "docs_per_second" in found],
+                "pairs": [found["pairs_per_second"] for found in recorded
+                          if (found["stage"], found["name"]) == ("rerank", row)],
+                "busy": [found["gpu_mean_percent"] for found in trained if "gpu_mean_percent" in found],
+                "taken": [found["gpu_peak_mb"] for found in trained if "gpu_peak_mb" in found]}.items():
             if values:
                 figures[name][row] = statistics.fmean(values)
     lines = [{"row": row, "change": f"{per_cent(changes[row], changes[row].get('difference', 0)):+.1f}"
@@ -123,9 +128,10 @@ def costs(entries: list[dict], report, logs: dict[str, dict], recorded: list[dic
     shown = {row: entry for row, entry in changes.items() if row in look}
     drawn = {name: figures[name] for name in ("seconds", "weights", "steps", "memory")
              if any(row in shown for row in figures[name])}
+    without = any(found.get("gpu") == "none" for found in recorded)
     machines = sorted({found["machine"] for found in recorded if "machine" in found})
-    return {"figures": {name: COSTS[name] for name in drawn}, "heads": list(COSTS.values()), "lines": lines, 
-            "machines": machines, "chart": page_charts.scatter(
+    return {"figures": {name: COSTS[name] for name in drawn}, "heads": list(COSTS.values()), "lines": lines,
+            "machines": machines, "without": without, "chart": page_charts.scatter(
                 shown, drawn, look, "Points: what each row cost and its change") if drawn else None}
 
 

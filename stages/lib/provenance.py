@@ -74,12 +74,13 @@ def numbers(stages: dict[str, dict], entries: list[dict], runs: Path, models: Pa
     lines = []
     for entry in entries:
         row, corpus = entry["row"], entry["corpus"]
-        search = f"search@{row}-{corpus}"
+        again = f"rerank@{row}" in stages
+        search = f"rerank@{row}" if again else f"search@{row}-{corpus}"
         lines.append({"link": f"from-{row}-{corpus}-{entry['split']}-{entry['measure']}", "row": row,
                       "corpus": corpus, "split": entry["split"], "measure": entry["measure"],
                       "value": f"{entry['value']:.4f}", "command": f"dvc repro {search} evaluate",
-                      "run": output(stages, search, runs / row / corpus),
-                      "model": output(stages, f"train@{row}", models / row),
+                      "run": output(stages, search, runs / row if again else runs / row / corpus),
+                      "model": output(stages, f"{'train-reranker' if again else 'train'}@{row}", models / row),
                       "data": output(stages, f"download@{corpus}", corpora / corpus)})
     return lines
 

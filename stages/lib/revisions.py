@@ -65,9 +65,13 @@ def table(revision: str | None = None, path: Path = Path(QUERIES)) -> pa.Table:
         raise Mistake(f"{name_of(revision, path)}: is no parquet file; restore it with git checkout, or run dvc repro")
     if lacking := [key for key in KEYS if key not in found.column_names]:
         raise Mistake(f"{name_of(revision, path)}: has no column {lacking[0]}; run dvc repro, or name another revision")
-    plain = [column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
-             for column in found.columns]
-    return pa.table(dict(zip(found.column_names, plain)))
+    return plain(found)
+
+
+def plain(values: pa.Table) -> pa.Table:
+    """The same table without dictionary-encoded columns, which pyarrow does not sort."""
+    return pa.table({name: column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+                     for name, column in zip(values.column_names, values.columns)})
 
 
 def name_of(revision: str | None, path: Path = Path(QUERIES)) -> str:

@@ -15,17 +15,40 @@ def degradation(entries: list[dict], report, rows: dict, seeds: list[int]) -> st
                   "better / worse / equal", "verdict"]
     lines = []
     for row, names in rows.items():
-        line = [f"**{row}**", ", ".join([names.start, names.tune, names.triplets, names.fit])]
+        line = [f"**{row}**", made_of(names)]
         for place in places:
             line += _against_base(_find(entries, row, place.corpus, place.split, place.measure), row == report.base)
         lines.append(line)
     over = ("clusters of queries: how far the queries could be chance, not how far the seed could" if len(seeds) == 1
             else "clusters of queries and over seeds")
     test = "a randomisation test" if len(seeds) == 1 else "a t test over queries and seeds"
-    return (f"{markdown(heads, lines)}\n{_seeds(seeds)} Change is in per cent of `{report.base}`, with a "
+    part = _part(entries, places)
+    return (f"{markdown(heads, lines)}\n{_seeds(seeds)} {part}Change is in per cent of `{report.base}`, with a "
             f"{100 * (1 - report.alpha):g} % interval over {over}. Detectable is the smallest change that such a test, "
             f"uncorrected, would find 4 times in 5. Worse and better: the p of {test}, corrected (Holm) over the rows of "
             f"a column, is below {report.alpha:g}; no difference: surely less than {report.margin:g} %.\n")
+
+
+def made_of(names) -> str:
+    """A row's names as a cell; a reranker's begin with what it reranks."""
+    first = getattr(names, "first", None)
+    return (f"after {first}: " if first else "") + ", ".join([names.start, names.tune, names.triplets, names.fit])
+
+
+def pairs(found: list[dict], report) -> str:
+    """Rows compared with each other, on the queries that both have."""
+    lines = []
+    for entry in found:
+        low, difference, high = (f"{per_cent(entry, entry[key]):+.1f}" for key in ("low", "difference", "high"))
+        lines.append([f"**{entry['row']}** against **{entry['against']}**", f"{entry['corpus']} {entry['split']}",
+                      entry["measure"], f"{entry['value']:.4f} against {entry['base']:.4f}", f"{entry['queries']:,}",
+                      f"{difference} ({low} to {high})",
+                      f"{entry['better']} / {entry['worse']} / {entry['equal']}", entry["verdict"]])
+    if not lines:
+        return "`report.pairs` names no rows that were both measured.\n"
+    heads = ["rows", "on", "measure", "values", "queries", "change % (interval)", "better / worse / equal", "verdict"]
+    return (f"{markdown(heads, lines)}\nChange in per cent of the second row's value, {100 * (1 - report.alpha):g} % interval; "
+            f"the pairs of a place are one family.\n")
 
 
 def measures(entries: list[dict], corpora: dict, rows: dict, names: list[str]) -> str:
@@ -128,8 +151,20 @@ def _against_base(entry: dict | None, is_base: bool) -> list[str]:
         return [_value(entry), "", "", "", ""]
     low, difference, high = (per_cent(entry, entry[key]) for key in ("low", "difference", "high"))
     detectable = "–" if entry["detectable"] is None else f"{per_cent(entry, entry['detectable']):.1f}"
-    return [_value(entry), f"{difference:+.1f} ({low:+.1f} to {high:+.1f})", detectable,
+    star = "*" if entry.get("of", 0) > entry.get("queries", 0) else ""
+    return [_value(entry) + star, f"{difference:+.1f} ({low:+.1f} to {high:+.1f})", detectable,
             f"{entry['better']} / {entry['worse']} / {entry['equal']}", entry["verdict"]]
+
+
+def _part(entries: list[dict], places: list) -> str:
+    """What the star means, where a row was measured on a part of the queries."""
+    told = []
+    for place in places:
+        here = [entry for entry in entries if (entry["corpus"], entry["split"], entry["measure"]) ==
+                (place.corpus, place.split, place.measure) and entry.get("of", 0) > entry.get("queries", 0)]
+        told += [f"{here[0]['queries']:,} of the {here[0]['of']:,} queries of {place.corpus} {place.split}, on which the base "
+                 f"has {here[0]['base']:.4f}" for _ in here[:1]]
+    return f"*: rerankers are measured on {', and '.join(told)}; their changes are on those. " if told else ""
 
 
 def _figure(value) -> str:
