@@ -108,10 +108,13 @@ def _results(study, table: pa.Table) -> list[dict]:
 def _pairs(report, table: pa.Table) -> list[dict]:
     """Each pair of report.pairs on the primary and the outside measure, on the queries that both rows have."""
     found = []
-    for place in [place for place in (report.primary, report.outside) if place]:
-        known = revisions.rows(table, place)
+    for place in [place for place in (report.primary, report.outside) if place and report.pairs]:
+        here = [(part["corpus"], part["split"]) for part in
+                table.select(["corpus", "split"]).group_by(["corpus", "split"]).aggregate([]).to_pylist()]
+        known = revisions.rows(table, place) if (place.corpus, place.split) in here else []
         for row, against in [pair for pair in report.pairs if set(pair) <= set(known)]:
-            one, other, clusters = revisions.common(*(revisions.per_query(table, name, place) for name in (row, against)))
+            both = (revisions.per_query(table, name, place) for name in (row, against))
+            one, other, clusters = revisions.common(*both)
             change = revisions.change(one, other, clusters, report.alpha, report.resamples)
             found.append({"row": row, "against": against, **place.model_dump(), "value": _round(one.values.mean()),
                           "base": _round(other.values.mean()), **{key: _round(value) for key, value in change.items()}})
@@ -136,7 +139,8 @@ def _metrics(report, rows: dict, results: list[dict]) -> dict:
             if place and (entry["corpus"], entry["split"], entry["measure"]) == (
                     place.corpus, place.split, place.measure):
                 figures = found[entry["row"]]
-                figures[f"{prefix}{place.measure}"] = round(entry["value"], 4)
+                part = f" of {entry['queries']}" if entry.get("of", 0) > entry.get("queries", 0) else ""
+                figures[f"{prefix}{place.measure}{part}"] = round(entry["value"], 4)
                 figures[f"{prefix}vs base %"] = round(comparing.per_cent(entry, entry.get("difference", 0)), 2)
     return {row: figures for row, figures in found.items() if figures}
 

@@ -75,8 +75,8 @@ def _rows_of(blocks: dict) -> dict:
 def _same_rows(rows: list[str], earlier_rows: list[str], recipes: dict, earlier_recipes: dict) -> dict[str, str]:
     """row -> its earlier name: the same one, or that of a row that is gone and had the same recipe."""
     def recipe(table, row):
-        names = table.get(row)
-        return [names.get(key) for key in ("start", "tune", "triplets", "fit", "first")] if isinstance(names, dict) else None
+        names, keys = table.get(row), ("start", "tune", "triplets", "fit", "first")
+        return [names.get(key) for key in keys] if isinstance(names, dict) else None
     gone = [row for row in earlier_rows if row not in rows]
     was = {}
     for row in rows:

@@ -4,7 +4,8 @@ from importlib import metadata
 from pathlib import Path
 
 import click
-import pyarrow.compute as pc
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.lib import candidates, costs, cross_encoding, encoding, fingerprint, params, runs, scratch, starts
@@ -24,8 +25,9 @@ folder = click.Path(exists=True, file_okay=False, path_type=Path)
 def main(row: str, model: Path, first: Path, corpora: Path, out: Path) -> None:
     """Score the first stage's candidates for the judged splits of every corpus with every trained copy of ROW.
 
-    The model sees query and passage, and neither order nor score of the first stage; ties go to the lower row. Blocks
-    that a killed run finished are not scored again.
+    The model sees query and passage, and neither order nor score of the first stage; ties go to the lower row. What the
+    first stage ranks below the candidates follows them in its order. Blocks that a killed run finished are not scored
+    again.
     """
     study = params.load()
     clock, pairs, seconds = costs.Clock(), 0, 0.0
@@ -83,14 +85,16 @@ def _score(encoder, sources: dict[str, Path], work: Path, rerank, label: str) ->
     if not missing:
         return 0
     passages = candidates.passages(sources["docs"], found["doc_id"])
+    rest = candidates.beyond(runs.read(sources["run"]), asked, rerank.depth)
+    places = dict(zip(passages["doc_id"].to_pylist(), range(len(passages))))
     with tqdm(total=len(found), initial=len(found) - scored, desc=label, unit="pair", mininterval=2) as bar:
         for path, block in missing:
-            numbers = pc.index_in(block["doc_id"], value_set=passages["doc_id"])
-            texts = passages["text"].take(numbers).to_pylist()
+            numbers = np.array([places[passage] for passage in block["doc_id"].to_pylist()])
+            texts = passages["text"].take(pa.array(numbers)).to_pylist()
             asking = [queries[query] for query in block["query_id"].to_pylist()]
             scores = cross_encoding.score(encoder, asking, texts, rerank.batch_tokens, rerank.precision, bar.update)
             with publish(path) as draft:
-                runs.write([candidates.best_first(block, scores, numbers.to_numpy())], draft)
+                runs.write([candidates.followed_by(candidates.best_first(block, scores, numbers), rest)], draft)
     return scored
 
 

@@ -43,6 +43,7 @@ def study(tmp_path, monkeypatch):
     blocks["triplets"] = {"none": blocks["triplets"]["none"],
                           "planted": {"corpus": "home", "from": "pools/base", "ranks": [1, 10], "size": 10}}
     blocks["retrievers"] = {row: blocks["retrievers"][row] for row in ("bm25", "base")}
+    blocks["rerankers"], blocks["report"]["pairs"] = {}, []
     for place in ("data/triplets/planted", "data/triplets/gone", "data/corpora/home/qrels", "data/corpora/home/topics",
                   "data/indexes/base/home/untrained/topics", "data/indexes/bm25/home/untrained/bm25"):
         Path(place).mkdir(parents=True)

@@ -38,7 +38,8 @@ def small_params(collection: Path, model: Path) -> dict:
     blocks["fits"]["pairs"]["epochs"] = 1
     blocks["rerank"] |= {"depth": 10, "queries": 6}
     primary = {"corpus": "things", "split": "test", "measure": "RR@10"}
-    blocks["report"] = {**blocks["report"], "base": "base", "primary": primary, "outside": None, "pairs": [["cross-lion", "bm25"]]}
+    blocks["report"] = {**blocks["report"], "base": "base", "primary": primary, "outside": None,
+                        "pairs": [["cross-lion", "bm25"]]}
     blocks["curve"] = {"queries": 4, "passages": 30, "every": 2, "early": []}
     blocks["umap"] |= {"corpus": "things", "split": "test", "pairs": 8}
     return blocks
@@ -89,6 +90,23 @@ def test_only_what_a_change_touches_runs_again(study):
     assert ran == {"check", "train-reranker@cross-lion", "rerank@cross-lion", "evaluate"}
     ran = experiment("-S 'measures=[RR@10,nDCG@10]'", study)
     assert ran == {"check", "evaluate"}
+
+
+def test_a_reranker_is_judged_on_the_queries_that_it_was_given(study):
+    values = pq.read_table(study / "reports/queries.parquet").to_pandas().query("corpus == 'things' and split == 'test'")
+    given = set(values[values["row"] == "cross-lion"]["query_id"])
+    base = values[(values["row"] == "base")].set_index("query_id")["RR@10"]
+    entry, = (entry for entry in json.loads((study / "reports/results.json").read_text())
+              if (entry["row"], entry["split"], entry["measure"]) == ("cross-lion", "test", "RR@10"))
+    assert len(given) == entry["queries"] == 6 and entry["of"] == len(base) == 8
+    assert entry["base"] == pytest.approx(base[sorted(given)].mean(), abs=1e-6)
+    pair, = json.loads((study / "reports/pairs.json").read_text())
+    assert (pair["row"], pair["against"], pair["queries"]) == ("cross-lion", "bm25", 6) and "verdict" in pair
+    ranked = pq.read_table(next((study / "data/runs/cross-lion/things").glob("*/test.parquet"))).to_pandas()
+    first = pq.read_table(next((study / "data/runs/base/things").glob("*/test.parquet"))).to_pandas()
+    for query in given:
+        assert set(ranked[ranked["query_id"] == query]["doc_id"]) == \
+            set(first[first["query_id"] == query]["doc_id"][:10])
 
 
 def test_a_row_is_added_in_one_place_and_leaves_when_it_is_dropped(study):

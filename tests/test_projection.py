@@ -61,6 +61,7 @@ def plant(home: Path) -> dict[str, np.ndarray]:
     trained = {"start": "minilm", "tune": "full", "triplets": "random", "fit": "printed"}
     blocks["retrievers"] = {"bm25": {"start": "bm25", **idle}, "theirs": {"start": "theirs", **idle},
                             "base": {"start": "minilm", **idle}, "turned": trained, "collapsed": trained}
+    blocks["rerankers"], blocks["report"]["pairs"] = {}, []
     blocks["umap"] = {"corpus": "home", "split": "test", "pairs": PAIRS, "n_neighbors": 5, "min_dist": 0.1,
                       "metric": "cosine", "seed": 3}
     with open(home / "params.yaml", "w") as handle:

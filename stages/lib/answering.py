@@ -30,7 +30,8 @@ def sentences(entries: list[dict], study, logs: dict[str, dict]) -> str:
     place = report.primary
     judged = [entry for row, entry in _verdicts(entries, place).items() if row in trained]
     if not judged:
-        return f"**No answer yet:** no trained row has been measured on {place.corpus} {place.split}.\n"
+        lines = [f"**No answer yet:** no trained retriever has been measured on {place.corpus} {place.split}."]
+        return "\n\n".join([*lines, *_reranked(entries, study)]) + "\n"
     counts = ", ".join(f"{sum(entry['verdict'] == verdict for entry in judged)} {verdict}" for verdict in
                        ("better", "worse", "no difference", "cannot tell"))
     queries, clusters = judged[0]["queries"], judged[0]["clusters"]
@@ -60,8 +61,11 @@ def _reranked(entries: list[dict], study) -> list[str]:
     if not judged:
         return []
     row = max(judged, key=lambda name: judged[name]["low"])
-    return [f"Reranking what `{study.rerankers[row].first}` ranks first with `{row}`, the best of {len(judged)}, on "
-            f"{judged[row]['queries']:,} of these queries: {_told(judged[row], place, study.report)}"]
+    entry, outside = judged[row], _verdicts(entries, study.report.outside).get(row)
+    part = f", on {entry['queries']:,} of the queries" if entry["queries"] < entry.get("of", 0) else ""
+    there = f" Outside: {_told(outside, study.report.outside, study.report)}" if outside else ""
+    return [f"Of {len(judged)} rerankers the best is `{row}`, which orders again what `{study.rerankers[row].first}` ranks "
+            f"first. Against `{study.report.base}`{part}: {_told(entry, place, study.report)}{there}"]
 
 
 def _verdicts(entries: list[dict], place) -> dict[str, dict]:
@@ -73,7 +77,8 @@ def _verdicts(entries: list[dict], place) -> dict[str, dict]:
 def _told(entry: dict, place, report) -> str:
     low, difference, high = (per_cent(entry, entry[key]) for key in ("low", "difference", "high"))
     return (f"{place.measure} {entry['base']:.4f} becomes {entry['base'] + entry['difference']:.4f} on {place.corpus} "
-            f"{place.split}, {difference:+.1f} % ({100 * (1 - report.alpha):g} % interval {low:+.1f} to {high:+.1f}, {entry['verdict']}).")
+            f"{place.split}, {difference:+.1f} % ({100 * (1 - report.alpha):g} % interval {low:+.1f} to {high:+.1f}, "
+            f"{entry['verdict']}).")
 
 
 def _cost(row: str, study, logs: dict[str, dict]) -> str:

@@ -23,6 +23,9 @@ def missing(needs, here, paper, sizes: dict[str, dict], scales: dict) -> str | N
     for corpus in needs.corpora:
         if reason := _other_corpus(corpus, needs.split, here, paper, sizes.get(corpus), scales.get(corpus)):
             return reason
+    reranked = any(row in here.rerankers for row in needs.named) and paper.rerank
+    if reranked and here.rerank.precision not in ("float32", paper.rerank.precision):
+        return f"this study reranks in {here.rerank.precision}, the paper's in {paper.rerank.precision}"
     if here.index.precision not in ("float32", paper.index.precision):
         return f"this study encodes in {here.index.precision}, the paper's in {paper.index.precision}"
     for row in needs.named:
@@ -74,7 +77,8 @@ def recipe(study, row: str, paper) -> dict[str, object]:
         pool = study.pools.get(taught.negatives.removeprefix("pools/"))
         made |= {"triplets": taught, "pool": pool, "miner": pool and recipe(study, pool.retriever, paper)}
     if row in study.rerankers:
-        made |= {"first": recipe(study, names.first, paper), "depth": study.rerank.depth, "queries": study.rerank.queries}
+        made |= {"first": recipe(study, names.first, paper), "depth": study.rerank.depth,
+                 "queries": study.rerank.queries}
     return made
 
 
@@ -82,7 +86,8 @@ def _first_difference(one: dict, other: dict) -> str | None:
     return next((part for part in {**one, **other} if one.get(part) != other.get(part)), None)
 
 
-def figure(needs, table, diagnosis: dict, recorded: list[dict], alpha: float, resamples: int) -> float | tuple[float, float] | None:
+def figure(needs, table, diagnosis: dict, recorded: list[dict], alpha: float,
+           resamples: int) -> float | tuple[float, float] | None:
     """What the study at hand gives for what a claim needs: a value, or the 1 - alpha interval of a difference.
 
     table holds the per-query values (see revisions.table), diagnosis is reports/diagnosis.json, recorded are the costs
@@ -111,11 +116,15 @@ def figure(needs, table, diagnosis: dict, recorded: list[dict], alpha: float, re
     return tuple(comparing.per_cent({"base": base}, end) for end in ends) if needs.figure == "change" else ends
 
 
-def _cost(needs, recorded: list[dict]) -> float | None:
-    """Change of a figure that training recorded, in per cent, means over copies; None where a side has none."""
+def _cost(needs, recorded: list[dict]) -> tuple[float, float] | None:
+    """Range over copies of the change of a figure that training recorded, in per cent.
+
+    None where a side has fewer than two copies that were trained in one go: one run says nothing of the next.
+    """
     found = [[entry[needs.measure] for entry in recorded if entry["stage"] == "train" and needs.measure in entry
-              and entry["name"].startswith(f"{row}.")] for row in (needs.row, needs.against)]
-    return 100 * float(np.mean(found[0]) / np.mean(found[1]) - 1) if all(found) else None
+              and not entry["resumed"] and entry["name"].startswith(f"{row}.")] for row in (needs.row, needs.against)]
+    changes = [100 * (one / other - 1) for one in found[0] for other in found[1]]
+    return (min(changes), max(changes)) if min(map(len, found)) > 1 else None
 
 
 def _measured(table, place: Place, row: str) -> bool:
@@ -140,6 +149,7 @@ def _correlation(needs, table, place: Place, diagnosis: dict, alpha: float) -> t
     if diagnosis["sample"]["corpus"] != place.corpus or not all(row in spaces for row in needs.rows):
         return None
     values = [revisions.per_query(table, row, place).values.mean() for row in needs.rows]
-    rho = float(np.clip(spearmanr([spaces[row][needs.of] for row in needs.rows], values).statistic, -0.999999, 0.999999))
+    figures = [spaces[row][needs.of] for row in needs.rows]
+    rho = float(np.clip(spearmanr(figures, values).statistic, -0.999999, 0.999999))
     reach = norm.ppf(1 - alpha / 2) * np.sqrt((1 + rho ** 2 / 2) / (len(values) - 3))
     return float(np.tanh(np.arctanh(rho) - reach)), float(np.tanh(np.arctanh(rho) + reach))

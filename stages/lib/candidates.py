@@ -37,6 +37,32 @@ def first(parts: Iterable[pa.Table], asked: list[str], depth: int) -> pa.Table:
     return pa.concat_tables(kept).sort_by([(name, "ascending") for name in PAIRS.names])
 
 
+def beyond(parts: Iterable[pa.Table], asked: list[str], depth: int) -> pa.Table:
+    """What a run ranks below `depth` for the queries asked, in its order: query_id, doc_id."""
+    wanted = pa.array(asked, pa.string())
+    kept = [pa.table([[], []], schema=pa.schema([("query_id", pa.string()), ("doc_id", pa.string())]))]
+    for part in parts:
+        part = part.select(["query_id", "doc_id"]).filter(pc.is_in(part["query_id"], value_set=wanted))
+        kept.append(part.filter(pa.array(_ranks(part["query_id"]) >= depth)))
+    return pa.concat_tables(kept)
+
+
+def followed_by(run: pa.Table, rest: pa.Table) -> pa.Table:
+    """A run of whole queries with, below each query's own passages, those of `rest` in their order.
+
+    Their scores fall by one a rank from the query's lowest, so that every program keeps the order.
+    """
+    rest = rest.filter(pc.is_in(rest["query_id"], value_set=run["query_id"].unique()))
+    if not len(rest):
+        return run
+    lowest = run.group_by("query_id").aggregate([("score", "min")])
+    at = pc.index_in(rest["query_id"], value_set=lowest["query_id"].combine_chunks())
+    scores = lowest["score_min"].take(at).to_numpy() - 1 - _ranks(rest["query_id"])
+    both = pa.concat_tables([run, rest.append_column("score", pa.array(scores, pa.float32())).cast(runs.RUN)])
+    query = both["query_id"].combine_chunks().dictionary_encode().indices.to_numpy()
+    return both.take(pa.array(np.argsort(query, kind="stable")))
+
+
 def passages(docs: Path, doc_ids: pa.ChunkedArray) -> pa.Table:
     """doc_id and text of the passages named, each once, in the corpus's order; other texts are not kept.
 

@@ -12,8 +12,8 @@ def entry(name: str, claim, found, verdict: str, lacking: str | None, constants:
             "found": [_round(end) for end in found] if isinstance(found, tuple) else _round(found),
             "verdict": verdict, "by": claim.by, "why": lacking or _reason(claim, found, verdict),
             "how": claim.compute or (_needed(claim.needs) if claim.needs else "no check is known"),
-            "source": "; ".join(_sources(claim.compute or "", constants)) or (claim.needs.study if claim.needs else None),
-            "note": claim.note}
+            "source": "; ".join(_sources(claim.compute, constants)) if claim.compute else
+            claim.needs.study if claim.needs else None, "note": claim.note}
 
 
 def _reason(claim, found, verdict: str) -> str:
@@ -29,7 +29,11 @@ def _band(expected: float, tolerance, sign: str | None) -> str:
     if sign:
         return "above 0" if sign == "positive" else "below 0"
     least, most = (expected + part for part in tolerance)
-    return f"within {number(least)} to {number(most)}" if most > least else number(most)
+    if most == least:
+        return number(most)
+    if number(least) == number(most):
+        return f"within {number(max(-tolerance[0], tolerance[1]))} of {number(expected)}"
+    return f"within {number(least)} to {number(most)}"
 
 
 def _needed(needs) -> str:
@@ -37,6 +41,8 @@ def _needed(needs) -> str:
             "correlation": f"correlation of {needs.of} with {needs.measure} over {len(needs.named)} rows"}.get(
         needs.figure, f"{needs.measure} of {needs.row} minus {needs.against}"
                       f"{', % of the latter' if needs.figure == 'change' else ''}")
+    if needs.measure.startswith("gpu_"):
+        return f"{what}, in training"
     where = ", ".join(needs.corpora) if len(needs.corpora) < 4 else f"{len(needs.corpora)} corpora"
     return f"{what} on {where} {needs.split}"
 
@@ -48,12 +54,14 @@ def _sources(expression: str, constants: dict) -> list[str]:
 
 
 def number(value: float) -> str:
-    """A figure with four significant digits, whole numbers with their thousands marked."""
-    return f"{value:,.0f}" if float(value).is_integer() and abs(value) < 1e12 else f"{value:,.4g}"
+    """A figure with four significant digits and no power of ten, whole numbers with their thousands marked."""
+    if float(value).is_integer():
+        return f"{value:,.0f}"
+    return f"{value:.9f}".rstrip("0").rstrip(".") if abs(value) < 0.001 else f"{value:,.4g}"
 
 
 def _round(value):
-    return float(f"{value:.6g}") if isinstance(value, float) else value
+    return float(f"{value:.6g}") if isinstance(value, float) and not value.is_integer() else value
 
 
 def page(shown: dict) -> str:
@@ -67,8 +75,8 @@ def page(shown: dict) -> str:
         claims = [claim for claim in shown["claims"] if claim["paper"] == paper]
         parts += [f"## {paper}: {about['title']} (arXiv {about['arxiv']})\n", f"{about['read']}\n",
                   tables.markdown(["id", "claim", "said", "found", "verdict"], [
-                      [claim["id"], f"{claim['says']} ({claim['place']}; {claim['rests']})", _said(claim), _found(claim),
-                       f"**{claim['verdict']}**"] for claim in claims]),
+                      [claim["id"], f"{claim['says']} ({claim['place']}; {claim['rests']})", _said(claim),
+                       _found(claim), f"**{claim['verdict']}**"] for claim in claims]),
                   "### How each was checked\n", *(_checked(claim) for claim in claims), ""]
     return "\n".join(parts)
 

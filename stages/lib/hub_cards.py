@@ -28,7 +28,8 @@ def card(row: str, copy: str, stages: dict, entries: list[dict], log: dict, stud
     return "\n".join([
         f"---\n{_metadata(row, copy, recipe, own)}\n---\n# {row}, {copy.replace('-', ' ')}\n",
         _opening(recipe, own, study.report), _loading(row, copy, recipe), _results(copy, own, study.report),
-        _untested(recipe, own, study.seeds), _training(trained, recipe), _made_again(_trainer(stages, row), hashes), _licence(recipe),
+        _untested(recipe, own, study.seeds), _training(trained, recipe), _made_again(_trainer(stages, row), hashes),
+        _licence(recipe),
         f"## Citation\n\nThe papers that the study starts from:\n\n```bibtex\n{references.strip()}\n```\n"])
 
 
@@ -98,7 +99,8 @@ def _metadata(row: str, copy: str, recipe: dict, own: list[dict]) -> str:
     return ModelCardData(
         model_name=f"{row}-{copy}", library_name="sentence-transformers",
         pipeline_tag="text-ranking" if recipe["start"]["shape"] == "cross" else "sentence-similarity",
-        tags=["sentence-transformers", "feature-extraction", "information-retrieval", recipe["tune"]["kind"],
+        tags=["sentence-transformers", *([] if recipe["start"]["shape"] == "cross" else ["feature-extraction"]),
+              "information-retrieval", recipe["tune"]["kind"],
               f"{recipe['fit']['loss']['kind']}-loss"], eval_results=results, **related).to_yaml()
 
 
@@ -109,7 +111,8 @@ def _opening(recipe: dict, own: list[dict], report) -> str:
             f"{_change(entry)}." for entry in own if "verdict" in entry]
     cross = start["shape"] == "cross"
     does = (f"Query and passage are read together, cut at {start['tokens']} tokens" if cross else
-            f"Texts are cut at {start['tokens']} tokens; vectors have unit length, so that the inner product is the cosine")
+            f"Texts are cut at {start['tokens']} tokens; vectors have unit length, so that the inner product is the "
+            "cosine")
     return (f"A {'reranker' if cross else 'retriever'}: `{_base_model(start) or start['source']}` trained on "
             f"{_unit(recipe)} of the collection `{recipe['triplets']['corpus']}`. {does}.\n\n" + "\n".join(told) + "\n")
 
@@ -118,11 +121,12 @@ def _loading(row: str, copy: str, recipe: dict) -> str:
     beside = (" The adapter is merged into the weights; it also lies beside them, in `adapter/`."
               if recipe["tune"]["kind"] == "lora" else "")
     if recipe["start"]["shape"] == "cross":
+        trusted = ", trust_remote_code=True" if recipe["start"].get("remote_code") else ""
         return f"""## How to load it
 
 ```python
 from sentence_transformers import CrossEncoder
-model = CrossEncoder("data/models/{row}/{copy}")  # or the name it was published under
+model = CrossEncoder("data/models/{row}/{copy}"{trusted})  # or the name it was published under
 scores = model.predict([("a query", "a passage"), ("a query", "another")])
 ```
 {beside}
@@ -193,7 +197,8 @@ def _training(trained: dict, recipe: dict) -> str:
         facts.append(["RR@10 on a small validation sample: before, best, after",
                       f"{watched[0]:.4f}, {max(watched):.4f}, {watched[-1]:.4f}"])
     return (f"## How it was trained\n\n{tables.markdown(['fact', 'value'], facts)}\n{optimizer}, with a "
-            f"{fit.get('schedule', 'linear')} schedule after warm-up. The recipe:\n\n```json\n{json.dumps(recipe | {'seeds': [trained['seed']]}, indent=2)}\n```\n")
+            f"{fit.get('schedule', 'linear')} schedule after warm-up. The recipe:\n\n"
+            f"```json\n{json.dumps(recipe | {'seeds': [trained['seed']]}, indent=2)}\n```\n")
 
 
 def _made_again(trainer: str, hashes: dict[str, str]) -> str:

@@ -7,8 +7,8 @@ import pyarrow as pa
 def per_query(parts: Iterable[pa.Table], qrels: pa.Table, measures: list[str], rel: int) -> dict[str, dict[str, float]]:
     """measure -> query_id -> value, for every judged query; a query that the run leaves out gets 0.
 
-    The run comes in parts that each hold whole queries. `rel` is the lowest grade that counts as relevant in measures that need one (not nDCG), unless a measure names its
-    own. The providers break ties of score in opposite orders, so they are handed scores made from ranks.
+    The run comes in parts that each hold whole queries. `rel` is the lowest grade that counts as relevant in measures
+    that need one (not nDCG), unless a measure names its own. The providers break ties of score in opposite orders, so they are handed scores made from ranks.
     """
     import ir_measures
     named: dict = {}

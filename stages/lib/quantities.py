@@ -1,4 +1,4 @@
-"""The arithmetic of stages/claims.yaml: an expression over the constants of papers/claims/tables.yaml, and its functions."""
+"""The arithmetic of stages/claims.yaml: an expression over papers/claims/tables.yaml, and its functions."""
 import math
 from typing import NamedTuple
 

@@ -47,8 +47,8 @@ def pairs(found: list[dict], report) -> str:
     if not lines:
         return "`report.pairs` names no rows that were both measured.\n"
     heads = ["rows", "on", "measure", "values", "queries", "change % (interval)", "better / worse / equal", "verdict"]
-    return (f"{markdown(heads, lines)}\nChange in per cent of the second row's value, {100 * (1 - report.alpha):g} % interval; "
-            f"the pairs of a place are one family.\n")
+    return (f"{markdown(heads, lines)}\nChange in per cent of the second row's value, {100 * (1 - report.alpha):g} % "
+            f"interval; the pairs of a place are one family.\n")
 
 
 def measures(entries: list[dict], corpora: dict, rows: dict, names: list[str]) -> str:
@@ -61,7 +61,11 @@ def measures(entries: list[dict], corpora: dict, rows: dict, names: list[str]) -
                 found = [_find(entries, row, corpus, split, name) for name in names]
                 if any(found):
                     lines.append([row, *(_value(entry) for entry in found)])
-            parts.append(f"### {corpus} {split}\n\nRelevant from grade {rules.rel}.\n\n{markdown(['row', *names], lines)}")
+            few = [entry for entry in entries if (entry["corpus"], entry["split"]) == (corpus, split)
+                   and entry.get("of", 0) > entry.get("queries", 0)]
+            note = f" *: on {few[0]['queries']:,} of {few[0]['of']:,} queries." if few else ""
+            parts.append(f"### {corpus} {split}\n\nRelevant from grade {rules.rel}.{note}\n\n"
+                         f"{markdown(['row', *names], lines)}")
     return "\n".join(parts)
 
 
@@ -151,8 +155,7 @@ def _against_base(entry: dict | None, is_base: bool) -> list[str]:
         return [_value(entry), "", "", "", ""]
     low, difference, high = (per_cent(entry, entry[key]) for key in ("low", "difference", "high"))
     detectable = "–" if entry["detectable"] is None else f"{per_cent(entry, entry['detectable']):.1f}"
-    star = "*" if entry.get("of", 0) > entry.get("queries", 0) else ""
-    return [_value(entry) + star, f"{difference:+.1f} ({low:+.1f} to {high:+.1f})", detectable,
+    return [_value(entry), f"{difference:+.1f} ({low:+.1f} to {high:+.1f})", detectable,
             f"{entry['better']} / {entry['worse']} / {entry['equal']}", entry["verdict"]]
 
 
@@ -162,8 +165,8 @@ def _part(entries: list[dict], places: list) -> str:
     for place in places:
         here = [entry for entry in entries if (entry["corpus"], entry["split"], entry["measure"]) ==
                 (place.corpus, place.split, place.measure) and entry.get("of", 0) > entry.get("queries", 0)]
-        told += [f"{here[0]['queries']:,} of the {here[0]['of']:,} queries of {place.corpus} {place.split}, on which the base "
-                 f"has {here[0]['base']:.4f}" for _ in here[:1]]
+        told += [f"{here[0]['queries']:,} of the {here[0]['of']:,} queries of {place.corpus} {place.split}, on which the "
+                 f"base has {here[0]['base']:.4f}" for _ in here[:1]]
     return f"*: rerankers are measured on {', and '.join(told)}; their changes are on those. " if told else ""
 
 
@@ -176,7 +179,8 @@ def _figure(value) -> str:
 def _value(entry: dict | None) -> str:
     if entry is None:
         return "–"
-    return f"{entry['value']:.4f}" + (f" ± {entry['spread']:.4f}" if entry["spread"] is not None else "")
+    star = "*" if entry.get("of", 0) > entry.get("queries", 0) else ""
+    return f"{entry['value']:.4f}" + (f" ± {entry['spread']:.4f}" if entry["spread"] is not None else "") + star
 
 
 def _seeds(seeds: list[int]) -> str:

@@ -37,7 +37,7 @@ def caption(entries: list[dict], report, seeds: list[int]) -> str:
     """One paragraph: base, measures, splits, queries, seeds and test."""
     told = []
     for place in _places(report):
-        judged = next(iter(_judged(entries, place)))
+        judged = max(_judged(entries, place), key=lambda entry: entry["queries"])
         told.append(f"{_name(place)} ({judged['queries']:,} queries in {judged['clusters']:,} clusters)")
     if len(seeds) == 1:
         copies = f"Trained rows: one seed ({seeds[0]})"
@@ -64,17 +64,24 @@ def _lines(entries: list[dict], report, rows: dict, plain, strong) -> list[list[
     for place in _places(report):
         _judged(entries, place)
         found = {entry["row"]: entry for entry in _at(entries, place)}
-        best = max(entry["value"] for row, entry in found.items() if row in rows)
+        best = max(entry["value"] for row, entry in found.items() if row in rows and not _on_part(entry))
         for line, row in zip(lines, rows):
             value, *others = (plain(cell) for cell in _cells(found.get(row)))
-            line += [strong(value) if row in found and found[row]["value"] == best else value, *others]
+            whole = row in found and not _on_part(found[row])
+            line += [strong(value) if whole and found[row]["value"] == best else value, *others]
     return lines
+
+
+def _on_part(entry: dict) -> bool:
+    """Whether a row was measured on a part of the queries, as a reranker is."""
+    return entry.get("of", 0) > entry.get("queries", 0)
 
 
 def _cells(entry: dict | None) -> list[str]:
     if entry is None:
         return ["–"] * len(HEADS)
     value = f"{entry['value']:.4f}" + ("" if entry["spread"] is None else f" ± {entry['spread']:.4f}")
+    value += f" (of {entry['queries']})" if _on_part(entry) else ""
     if "verdict" not in entry:
         return [value, "", "", ""]
     low, change, high = (per_cent(entry, entry[key]) for key in ("low", "difference", "high"))
