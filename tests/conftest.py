@@ -45,6 +45,28 @@ def tiny_model(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_cross(tiny_model, tmp_path_factory) -> Path:
+    """The tiny model as a checkpoint of shape cross, without a head."""
+    folder = tmp_path_factory.mktemp("cross") / "model"
+    shutil.copytree(tiny_model, folder)
+    (folder / "start.json").write_text(json.dumps({"shape": "cross", "tokens": 32, "remote_code": False}))
+    return folder
+
+
+def sharpened(body: Path, folder: Path) -> None:
+    """Write a cross-encoder made of a body with large weights, so that its scores differ well."""
+    import torch
+
+    from stages.lib import cross_encoding
+    model = cross_encoding.load(body, 7)
+    with torch.no_grad():
+        for weights in model.model.bert.parameters():
+            weights *= 20 if weights.ndim == 2 else 1
+    model.save_pretrained(str(folder))
+    shutil.copy(body / "start.json", folder)
+
+
+@pytest.fixture(scope="session")
 def tiny_collection(tmp_path_factory) -> Path:
     """120 passages about 40 things in BEIR layout; each query names a thing that three passages speak of."""
     folder = tmp_path_factory.mktemp("things")

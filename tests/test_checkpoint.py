@@ -1,7 +1,6 @@
 """Checkpoints of shape cross: the body as transformers loads it, its head if it has one, and no code unasked."""
 import json
 
-import pytest
 from click.testing import CliRunner
 from conftest import ROOT
 from ruamel.yaml import YAML

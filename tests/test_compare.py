@@ -6,7 +6,6 @@ from click.testing import CliRunner
 
 from stages import compare
 from stages.lib import differences, revisions
-from tests.conftest import run
 from tests.test_gate import QUERIES, planted, repository, worsened, write  # noqa: F401 (repository is a fixture)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from stages.lib import cross_encoding
 from stages.lib.mistakes import Mistake
+from tests.conftest import sharpened
 
 QUERIES = ["what is known of the red boat", "old clock", "  green house  ", "why " * 60, "river", "a b c d " * 5]
 PASSAGES = ["The red boat is seen near the north market.", "The old clock " * 30, "A green house.", "word " * 60, "",
@@ -15,19 +16,11 @@ PASSAGES = ["The red boat is seen near the north market.", "The old clock " * 30
 
 
 @pytest.fixture(scope="module")
-def cross(tiny_model, tmp_path_factory):
-    """A tiny body, and the cross-encoder made of it with large weights, so that its scores differ well."""
-    import torch
-    body, trained = (tmp_path_factory.mktemp(name) / "model" for name in ("body", "cross"))
-    shutil.copytree(tiny_model, body)
-    (body / "start.json").write_text(json.dumps({"shape": "cross", "tokens": 32, "remote_code": False}))
-    model = cross_encoding.load(body, 7)
-    with torch.no_grad():
-        for weights in model.model.bert.parameters():
-            weights *= 20 if weights.ndim == 2 else 1
-    model.save_pretrained(str(trained))
-    shutil.copy(body / "start.json", trained)
-    return body, trained
+def cross(tiny_cross, tmp_path_factory):
+    """A tiny body, and a cross-encoder made of it."""
+    trained = tmp_path_factory.mktemp("cross") / "model"
+    sharpened(tiny_cross, trained)
+    return tiny_cross, trained
 
 
 def test_a_fresh_head_is_drawn_from_its_seed_and_a_trained_one_is_kept(cross):

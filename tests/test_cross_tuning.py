@@ -1,5 +1,4 @@
 """LoRA on a cross-encoder trains its adapters and its head, counted by arithmetic, and merges without a change."""
-import json
 import shutil
 
 import numpy as np
@@ -13,16 +12,8 @@ LORA = Lora(kind="lora", lr=0.001, rank=4, alpha=8, modules=["query", "value"])
 QUERIES, PASSAGES = ["red boat", "clock", "x"], ["a red boat", "the green house behind the wall", "y"]
 
 
-@pytest.fixture(scope="module")
-def body(tiny_model, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("body") / "model"
-    shutil.copytree(tiny_model, folder)
-    (folder / "start.json").write_text(json.dumps({"shape": "cross", "tokens": 32, "remote_code": False}))
-    return folder
-
-
-def test_the_head_is_trained_beside_the_adapters(body):
-    model = cross_encoding.load(body, 7)
+def test_the_head_is_trained_beside_the_adapters(tiny_cross):
+    model = cross_encoding.load(tiny_cross, 7)
     cross_tuning.prepare(model, LORA)
     assert tuning.count(model)[0] == 4 * 64 * 2 * 2 + 32 + 1
     moving = {name.rpartition("model.")[2] for name, weights in model.named_parameters() if weights.requires_grad}
@@ -30,16 +21,16 @@ def test_the_head_is_trained_beside_the_adapters(body):
         "classifier.modules_to_save.default.weight", "classifier.modules_to_save.default.bias"}
 
 
-def test_a_module_of_the_head_or_of_no_model_is_one_line(body):
+def test_a_module_of_the_head_or_of_no_model_is_one_line(tiny_cross):
     with pytest.raises(Mistake, match="'classifier' is a part of the head"):
-        cross_tuning.prepare(cross_encoding.load(body, 7), LORA.model_copy(update={"modules": ["classifier"]}))
+        cross_tuning.prepare(cross_encoding.load(tiny_cross, 7), LORA.model_copy(update={"modules": ["classifier"]}))
     with pytest.raises(Mistake, match="is called 'qeury'"):
-        cross_tuning.prepare(cross_encoding.load(body, 7), LORA.model_copy(update={"modules": ["qeury"]}))
+        cross_tuning.prepare(cross_encoding.load(tiny_cross, 7), LORA.model_copy(update={"modules": ["qeury"]}))
 
 
-def test_a_merged_adapter_and_head_give_the_same_scores(body, tmp_path):
+def test_a_merged_adapter_and_head_give_the_same_scores(tiny_cross, tmp_path):
     import torch
-    model = cross_encoding.load(body, 7)
+    model = cross_encoding.load(tiny_cross, 7)
     start = cross_encoding.score(model, QUERIES, PASSAGES, 4096)
     cross_tuning.prepare(model, LORA)
     before = tuning.snapshot(model)
@@ -50,16 +41,16 @@ def test_a_merged_adapter_and_head_give_the_same_scores(body, tmp_path):
     assert len(tuning.changed(model, before)) == 4 + 2
     unmerged = cross_encoding.score(model.eval(), QUERIES, PASSAGES, 4096)
     tuning.save_adapter(model, tmp_path / "adapter")
-    merged = tuning.merged(cross_encoding.load(body, 8), tmp_path / "adapter")
+    merged = tuning.merged(cross_encoding.load(tiny_cross, 8), tmp_path / "adapter")
     found = cross_encoding.score(merged, QUERIES, PASSAGES, 4096)
     assert np.abs(found - unmerged).max() < 1e-5 < np.abs(found - start).max()
     merged.save_pretrained(str(tmp_path / "model"))
-    shutil.copy(body / "start.json", tmp_path / "model")
+    shutil.copy(tiny_cross / "start.json", tmp_path / "model")
     again = cross_encoding.score(cross_encoding.load(tmp_path / "model"), QUERIES, PASSAGES, 4096)
     assert np.abs(again - found).max() < 1e-6
 
 
-def test_full_means_every_parameter(body):
-    model = cross_encoding.load(body, 7)
+def test_full_means_every_parameter(tiny_cross):
+    model = cross_encoding.load(tiny_cross, 7)
     cross_tuning.prepare(model, Full(kind="full", lr=0.1))
     assert tuning.count(model)[0] == tuning.count(model)[1]

@@ -15,30 +15,22 @@ from ruamel.yaml import YAML
 from stages import rerank
 from stages.lib import beir, collection, cross_encoding, runs
 from stages.lib.mistakes import Mistake
-from tests.conftest import ROOT
+from tests.conftest import ROOT, sharpened
 
 DEPTH = 12
 
 
 @pytest.fixture
-def study(tiny_collection, tiny_model, tmp_path, monkeypatch):
+def study(tiny_collection, tiny_cross, tmp_path, monkeypatch):
     """The tiny collection, a cross-encoder whose scores differ well, a first stage's run, and params to match."""
-    import torch
     blocks = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
     blocks["rerank"] |= {"depth": DEPTH, "queries": 6, "batch_tokens": 256}
     YAML().dump(blocks, tmp_path / "params.yaml")
     source = beir.read(tiny_collection, {split: split for split in ("train", "dev", "test")})
     collection.write(source, tmp_path / "corpora/home", train="train", judged=["dev", "test"], validation=0, limits={},
                      tokens=None)
-    body, model = tmp_path / "body", tmp_path / "model/seed-13"
-    shutil.copytree(tiny_model, body)
-    (body / "start.json").write_text(json.dumps({"shape": "cross", "tokens": 32, "remote_code": False}))
-    cross = cross_encoding.load(body, 7)
-    with torch.no_grad():
-        for weights in cross.model.bert.parameters():
-            weights *= 20 if weights.ndim == 2 else 1
-    cross.save_pretrained(str(model))
-    shutil.copy(body / "start.json", model)
+    shutil.copytree(tiny_cross, tmp_path / "body")
+    sharpened(tiny_cross, tmp_path / "model/seed-13")
     monkeypatch.chdir(tmp_path)
     ranked(tmp_path / "first/home/untrained/test.parquet")
     return tmp_path

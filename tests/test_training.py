@@ -1,7 +1,5 @@
 """The rates that an optimizer really had are those of its schedule; an early end changes none of them."""
-import json
 import math
-import shutil
 
 import pytest
 
@@ -13,15 +11,7 @@ PAIRS = {"query": [f"query {at}" for at in range(24)], "passage": [f"passage {at
          "label": [float(at % 2) for at in range(24)]}
 
 
-@pytest.fixture(scope="module")
-def body(tiny_model, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("body") / "model"
-    shutil.copytree(tiny_model, folder)
-    (folder / "start.json").write_text(json.dumps({"shape": "cross", "tokens": 32, "remote_code": False}))
-    return folder
-
-
-def trained(body, work, optimizer="adamw", **fit):
+def trained(tiny_cross, work, optimizer="adamw", **fit):
     """A trainer that has run, and the (rate of each group) at each step, read before the optimizer took it."""
     from datasets import Dataset
     from sentence_transformers.cross_encoder import CrossEncoderTrainer, CrossEncoderTrainingArguments
@@ -36,7 +26,7 @@ def trained(body, work, optimizer="adamw", **fit):
     fit = Fit(**{"loss": {"kind": "pairs"}, "batch": 4, "epochs": 2, "warmup": 0.25, "weight_decay": 0.01,
                  "clip": 1.0} | fit)
     set_seed(5)
-    model = cross_encoding.load(body, 5)
+    model = cross_encoding.load(tiny_cross, 5)
     trainer = CrossEncoderTrainer(
         model=model, train_dataset=Dataset.from_dict(PAIRS), loss=cross_losses.build(model, fit.loss),
         args=CrossEncoderTrainingArguments(**training.arguments(tune, fit, 5, work, True), save_steps=6),
@@ -52,8 +42,8 @@ SHAPES = {"linear": lambda done: 1 - done, "cosine": lambda done: (1 + math.cos(
 
 @pytest.mark.parametrize("optimizer, schedule", [("adamw", "linear"), ("adamw", "cosine"), ("lion", "linear"),
                                                  ("lion", "cosine"), ("lion", "constant")])
-def test_the_schedule_is_that_of_the_optimizer_that_trains(optimizer, schedule, body, tmp_path):
-    trainer, rates = trained(body, tmp_path, optimizer, schedule=schedule)
+def test_the_schedule_is_that_of_the_optimizer_that_trains(optimizer, schedule, tiny_cross, tmp_path):
+    trainer, rates = trained(tiny_cross, tmp_path, optimizer, schedule=schedule)
     warm, total = 3, 12
     expected = [0.001 * (step / warm if step < warm else SHAPES[schedule]((step - warm) / (total - warm)))
                 for step in range(total)]
@@ -64,8 +54,8 @@ def test_the_schedule_is_that_of_the_optimizer_that_trains(optimizer, schedule, 
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "lion"])
-def test_biases_and_norms_do_not_decay(optimizer, body, tmp_path):
-    trainer, _ = trained(body, tmp_path, optimizer)
+def test_biases_and_norms_do_not_decay(optimizer, tiny_cross, tmp_path):
+    trainer, _ = trained(tiny_cross, tmp_path, optimizer)
     assert type(trainer.optimizer.optimizer).__name__.lower() == optimizer
     names = {id(weights): name for name, weights in trainer.model.named_parameters()}
     decayed, spared = ([names[id(weights)] for weights in group["params"]] for group in trainer.optimizer.param_groups)
@@ -75,10 +65,10 @@ def test_biases_and_norms_do_not_decay(optimizer, body, tmp_path):
     assert len(decayed) + len(spared) == len(names)
 
 
-def test_an_early_end_is_a_prefix_of_the_whole(body, tmp_path):
+def test_an_early_end_is_a_prefix_of_the_whole(tiny_cross, tmp_path):
     """Also in its learning rates; and no checkpoint stands at its last step, from which one would go on."""
-    whole, _ = trained(body, tmp_path / "whole", epochs=3)
-    short, _ = trained(body, tmp_path / "short", epochs=3, stop=2)
+    whole, _ = trained(tiny_cross, tmp_path / "whole", epochs=3)
+    short, _ = trained(tiny_cross, tmp_path / "short", epochs=3, stop=2)
     log = training.by_step(short.state.log_history)
     assert len(log) == 12 and log == training.by_step(whole.state.log_history)[:12]
     assert training.last_checkpoint(tmp_path / "short").endswith("checkpoint-6")
@@ -91,10 +81,10 @@ def test_the_log_has_one_entry_a_step():
     assert training.by_step(history) == [{"step": 0, "RR@10": 0.5}, {"step": 1, "loss": 0.7, "lr": 0.1, "RR@10": 0.6}]
 
 
-def test_bfloat16_trains_and_float16_needs_a_gpu(body, tmp_path):
-    trainer, _ = trained(body, tmp_path, precision="bfloat16")
+def test_bfloat16_trains_and_float16_needs_a_gpu(tiny_cross, tmp_path):
+    trainer, _ = trained(tiny_cross, tmp_path, precision="bfloat16")
     assert all(math.isfinite(entry["loss"]) for entry in training.by_step(trainer.state.log_history))
-    model = cross_encoding.load(body, 5)
+    model = cross_encoding.load(tiny_cross, 5)
     if model.device.type == "cpu":
         fit = Fit(loss={"kind": "pairs"}, batch=4, epochs=1, warmup=0, weight_decay=0, clip=1, precision="float16")
         with pytest.raises(Mistake, match="rerankers.x: its fit asks for precision float16, which needs a GPU"):
