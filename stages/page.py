@@ -4,9 +4,8 @@ from pathlib import Path
 
 import click
 
-from stages.lib import costs, page_charts, page_sections, params, provenance, tables
+from stages.lib import costs, page_charts, page_sections, params, provenance, tables, training_logs
 from stages.lib.markdown_parts import parts
-from stages.lib.mistakes import Mistake
 from stages.lib.publish import publish
 
 folder = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -43,7 +42,7 @@ def main(results: Path, pairs: Path, training: Path, projection: Path, projected
     """
     study = params.load()
     report, rows = study.report, study.rows
-    entries, logs = page_sections.read(results), {row: _log(training, row) for row in rows}
+    entries, logs = page_sections.read(results), {row: training_logs.of_row(training, row) for row in rows}
     look = page_charts.looks([row for row, log in logs.items() if log["copies"]])
     sections = {
         "answer": page_sections.answer(entries, study, logs),
@@ -72,13 +71,6 @@ def main(results: Path, pairs: Path, training: Path, projection: Path, projected
     with publish(out) as draft:
         draft.write_text(page_sections.render({**sections, "sources": sources, "pictures": pictures,
                                                "warnings": study.warnings(), "base": report.base}))
-
-
-def _log(training: Path, row: str) -> dict:
-    path = training / f"{row}.json"
-    if not path.is_file():
-        raise Mistake(f"{path}: the training log of row '{row}' is missing; run dvc repro")
-    return json.loads(path.read_text())
 
 
 def _collections(corpora: Path, named: dict, stages: dict) -> list[dict]:

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import click
 
-from stages.lib import answering, auditing, costs, params, tables
-from stages.lib.mistakes import Mistake
+from stages.lib import answering, auditing, costs, params, tables, training_logs
 from stages.lib.publish import publish
 
 folder = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -32,7 +31,7 @@ def main(results: Path, training: Path, projection: Path, negatives: Path, diagn
     """
     study = params.load()
     entries = json.loads(results.read_text())
-    logs = {row: _log(training, row) for row in study.rows}
+    logs = {row: training_logs.of_row(training, row) for row in study.rows}
     cards = {corpus: json.loads((corpora / corpus / "card.json").read_text()) for corpus in study.corpora}
     found = json.loads(diagnosis.read_text())
     first = "\n".join([answering.sentences(entries, study, logs),
@@ -55,13 +54,6 @@ def main(results: Path, training: Path, projection: Path, negatives: Path, diagn
     with publish(out.with_name("costs.md")) as draft:
         draft.write_text("# Costs\n\nWhat the stages cost when they last ran, on the machine named; no stage depends "
                          "on these figures.\n\n" + tables.costs(costs.recorded()))
-
-
-def _log(training: Path, row: str) -> dict:
-    path = training / f"{row}.json"
-    if not path.is_file():
-        raise Mistake(f"{path}: the training log of row '{row}' is missing; run dvc repro")
-    return json.loads(path.read_text())
 
 
 if __name__ == "__main__":

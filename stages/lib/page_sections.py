@@ -6,13 +6,12 @@ import statistics
 import struct
 from pathlib import Path
 
-from stages.lib import answering, auditing, page_charts, tables
+from stages.lib import answering, auditing, ledger, page_charts, tables
 from stages.lib.comparing import per_cent
 from stages.lib.markdown_parts import parts, plain
 
-VERDICTS = ["holds", "fails", "contradicted by the paper's own figures", "cannot tell", "not tested at this scale"]
-TONES = {"better": "better", "worse": "worse", "holds": "better", "fails": "worse",
-         "contradicted by the paper's own figures": "worse"}
+TONES = {"better": "better", "worse": "worse", ledger.HOLDS: "better", ledger.FAILS: "worse",
+         ledger.CONTRADICTED: "worse"}
 COLUMNS = ("value", "change", "detectable", "queries", "verdict")  # of a place in tables.degradation
 COSTS = {"weights": "weights trained", "steps": "steps", "seconds": "training, s", "memory": "training peak, MB",
          "rate": "encoded passages/s", "pairs": "reranked pairs/s", "busy": "GPU busy in training, %",
@@ -162,7 +161,7 @@ def claims(found: dict) -> dict:
                        "tolerance": minus(" to ".join(f"{end:+g}" for end in claim["tolerance"]))
                        if claim.get("tolerance") else None, "verdict": chip(claim["verdict"])})
     given = [claim["verdict"]["words"] for claim in listed]
-    counts = {verdict: given.count(verdict) for verdict in dict.fromkeys([*VERDICTS, *given])}
+    counts = {verdict: given.count(verdict) for verdict in dict.fromkeys([*ledger.VERDICTS, *given])}
     return {"papers": found["papers"], "claims": listed, "rests": sorted({claim["rests"] for claim in listed}),
             "verdicts": [{**chip(verdict), "count": count} for verdict, count in counts.items()]}
 
