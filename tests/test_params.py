@@ -38,7 +38,25 @@ def changed(path: str, value, folder: Path) -> Path:
     ("retrievers/x", {**ROW, "start": "bm25"}, "retrievers.x: start 'bm25' has no weights to tune"),
     ("triplets/hard/ranks", [51, 201], "triplets.hard.ranks: [51, 201] reaches beyond the depth 200 of pools.base"),
     ("triplets/hard/ranks", [200, 51], "triplets.hard: ranks [200, 51] end before they begin"),
-    ("pools/base/retriever", "full-hard", "pools.base.retriever: 'full-hard' is itself trained"),
+    ("pools/base/retriever", "full-hard", "pools.base.retriever: 'full-hard' itself learns from this pool"),
+    ("pools/base/retriever", "coded-random", None),
+    ("triplets/uniform/relative_margin", 0.05, "triplets.uniform: absolute_margin and relative_margin compare a pool's"),
+    ("triplets/hard/each", 3, "retrievers.full-hard: triplets.hard.each is 3, which only the loss inbatch"),
+    ("triplets/one-rank/each", 2, "triplets.one-rank: draw: one-rank gives one negative"),
+    ("checkpoints/minilm/remote_code", True, "checkpoints.minilm: remote_code is for shape cross"),
+    ("checkpoints/minilm/query_tokens", 8, "checkpoints.minilm: dimension and query_tokens are for shape late"),
+    ("fits/printed/patience", 3, "fits.printed: patience waits for a better model: it needs select: best"),
+    ("corpora/home/validation", 0, "interpolations.full-random-mix: alpha is chosen on validation"),
+    ("interpolations/full-random-mix/of", "base", "interpolations.full-random-mix.of: 'base' is not trained"),
+    ("interpolations/full-random-mix/start", "towers", "interpolations.full-random-mix.start: must be 'minilm'"),
+    ("interpolations/full-random-mix/alphas", [1.5], "alphas.0: input should be less than or equal to 1, got 1.5"),
+    ("retrievers/x", {**ROW, "start": "late"}, "start 'late' is late interaction, which ranks nothing alone"),
+    ("rerankers/late-random/fit", "pairs", "rerankers.late-random: fits.pairs.loss is pairs; for shape late it is"),
+    ("rerankers/cross-lion/fit", "printed", "rerankers.cross-lion: fits.printed.loss is triplet; for shape cross it is"),
+    ("rerankers/cross-lion/first", "cross-adamw", "rerankers.cross-lion.first: no row that searches is called"),
+    ("fits/pairs/loss", {"kind": "margins"}, "the loss margins learns a pool's scores"),
+    ("report/pairs", [["base", "base"]], "report.pairs: 'base' is paired with itself"),
+    ("report/pairs", [["base", "bm25"], ["bm25", "base"]], "report.pairs: bm25 and base stand twice"),
     ("corpora/home/judged", {"train": {}}, "corpora.home: 'train' cannot be judged"),
     ("corpora/home/judged", {"dev": {"subset": "train"}}, "corpora.home: train queries among the judged"),
     ("corpora/home/source", "home", "corpora.home.source: must be docstrings:<packages>, beir:<folder> or irds:"),
@@ -50,9 +68,21 @@ def changed(path: str, value, folder: Path) -> Path:
     ("seeds", [], "seeds: list should have at least 1 item"),
 ])
 def test_a_mistake_is_one_line_that_names_the_parameter(path, value, told, tmp_path):
+    if told is None:
+        params.load(changed(path, value, tmp_path))
+        return
     with pytest.raises(Mistake) as caught:
         params.load(changed(path, value, tmp_path))
     assert told in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("block", ["rerankers", "rerank", "interpolations"])
+def test_a_file_without_a_block_is_told_which(block, tmp_path):
+    blocks = {name: value for name, value in BLOCKS.items() if name != block}
+    with open(tmp_path / "params.yaml", "w") as handle:
+        YAML().dump(blocks, handle)
+    with pytest.raises(Mistake, match=f"params.yaml: {block}: this block is missing"):
+        params.load(tmp_path / "params.yaml")
 
 
 def test_a_file_that_is_missing_or_no_yaml_is_one_line(tmp_path):

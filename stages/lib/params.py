@@ -7,6 +7,8 @@ from typing import Annotated, Literal, Union
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from stages.lib import consistency
+from stages.lib.consistency import CROSS_LOSSES, ENCODERS
 from stages.lib.mistakes import Mistake
 
 Positive = Annotated[int, Field(gt=0)]
@@ -35,6 +37,7 @@ class Corpus(Strict):
     shares: dict[Name, Positive] | None = None
     docpairs: str | None = None
     docpairs_limit: Positive | None = None
+    group: Name | None = None
     publish: bool = False
 
     @field_validator("source")
@@ -62,11 +65,16 @@ class Corpus(Strict):
 
 
 class Checkpoint(Strict):
-    shape: Literal["lexical", "symmetric", "cross", "run"]
+    """`pooling` is for weights that bring none of their own; `random` keeps the architecture and draws the weights."""
+    shape: Literal["lexical", "symmetric", "asymmetric", "late", "cross", "run"]
     source: str
     remote_code: bool = False
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     tokens: Positive = 256
+    pooling: Literal["mean", "cls"] | None = None
+    random: bool = False
+    dimension: Positive | None = None
+    query_tokens: Positive | None = None
     k1: Annotated[float, Field(ge=0)] | None = None
     b: Annotated[float, Field(ge=0, le=1)] | None = None
     corpus: str | None = None
@@ -86,6 +94,14 @@ class Checkpoint(Strict):
                 raise ValueError("source must be hub:<id>@<revision>, package:<distribution> or folder:<path>")
             if kind == "hub" and "@" not in rest:
                 raise ValueError("a hub source pins its revision: hub:<id>@<commit>")
+        if self.remote_code and self.shape != "cross":
+            raise ValueError("remote_code is for shape cross; retrievers never run code from the hub")
+        if self.pooling and self.shape not in ENCODERS:
+            raise ValueError(f"pooling is for shapes {' and '.join(ENCODERS)}")
+        if (self.dimension or self.query_tokens) and self.shape != "late":
+            raise ValueError("dimension and query_tokens are for shape late")
+        if self.random and self.shape in ("lexical", "run"):
+            raise ValueError(f"shape {self.shape} has no weights to draw")
         return self
 
 
@@ -96,12 +112,19 @@ class Pool(Strict):
 
 
 class Triplets(Strict):
-    """`from` is what negatives are drawn from, a folder of data/: corpora/<name> (uniform), pools/<name> (by rank)."""
+    """`from` is what negatives are drawn from, a folder of data/: corpora/<name> (uniform), pools/<name> (by rank).
+
+    `each` negatives go with one positive. With a margin only passages stay that the pool scores that much below the
+    query's own positive: positive - absolute_margin, positive x (1 - relative_margin).
+    """
     corpus: str
     negatives: Annotated[str, Field(alias="from", pattern=r"^(corpora|pools)/[A-Za-z0-9_.-]+(/docpairs\.parquet)?$")]
     size: Annotated[int, Field(ge=0)]
     ranks: tuple[Positive, Positive] | None = None
     draw: Literal["uniform", "one-rank"] = "uniform"
+    each: Positive = 1
+    absolute_margin: Annotated[float, Field(ge=0)] | None = None
+    relative_margin: Share | None = None
     allow_judged: bool = False
 
     @model_validator(mode="after")
@@ -112,6 +135,10 @@ class Triplets(Strict):
             raise ValueError(f"ranks {list(self.ranks)} end before they begin")
         if self.draw == "one-rank" and not self.ranks:
             raise ValueError("draw: one-rank needs negatives from a pool")
+        if self.draw == "one-rank" and self.each > 1:
+            raise ValueError("draw: one-rank gives one negative; each must be 1")
+        if (self.absolute_margin is not None or self.relative_margin is not None) and not self.ranks:
+            raise ValueError("absolute_margin and relative_margin compare a pool's scores: they need negatives from a pool")
         return self
 
 
@@ -136,9 +163,26 @@ class Lora(Moving):
     alpha: Positive
     modules: Annotated[list[str], Field(min_length=1)]
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    rslora: bool = False
+    dora: bool = False
 
 
-Tune = Annotated[Union[Untouched, Full, Lora], Field(discriminator="kind")]
+class Ia3(Moving):
+    """Vectors that scale the outputs of `modules` and, of those also named in `feedforward`, the inputs."""
+    kind: Literal["ia3"]
+    modules: Annotated[list[str], Field(min_length=1)]
+    feedforward: list[str] = []
+
+
+class Frozen(Moving):
+    """Every weight but the embeddings and the first `layers` layers."""
+    kind: Literal["frozen"]
+    layers: Annotated[int, Field(ge=0)]
+
+
+Tune = Annotated[Union[Untouched, Full, Lora, Ia3, Frozen], Field(discriminator="kind")]
+KINDS = ("none", "full", "lora", "ia3", "frozen")
+ADAPTERS = ("lora", "ia3")
 
 
 class TripletLoss(Strict):
@@ -148,9 +192,11 @@ class TripletLoss(Strict):
 
 
 class InBatchLoss(Strict):
+    """`hard` adds the triplets' negatives to the batch's; `cached` is the part of a batch held in memory at once."""
     kind: Literal["inbatch"]
     scale: Annotated[float, Field(gt=0)]
     hard: bool
+    cached: Positive | None = None
 
 
 class ContrastiveLoss(Strict):
@@ -169,11 +215,34 @@ class ListLoss(Strict):
     kind: Literal["lists"]
 
 
-CROSS_LOSSES = ("pairs", "lists")
-Loss = Annotated[Union[TripletLoss, InBatchLoss, ContrastiveLoss, PairLoss, ListLoss], Field(discriminator="kind")]
+class MarginLoss(Strict):
+    """Squared error of the positive's lead over the negative against `scale` times the pool's, for cross-encoders."""
+    kind: Literal["margins"]
+    scale: Annotated[float, Field(gt=0)] = 1.0
+
+
+Loss = Annotated[Union[TripletLoss, InBatchLoss, ContrastiveLoss, PairLoss, ListLoss, MarginLoss],
+                 Field(discriminator="kind")]
+
+
+class KeepWeights(Strict):
+    """Added to the loss: weight x the squared distance of the trained weights from where they started."""
+    kind: Literal["weights"]
+    weight: Annotated[float, Field(gt=0)]
+
+
+class KeepScores(Strict):
+    """Added to the loss: weight x the divergence of the batch's similarities from those of the frozen start."""
+    kind: Literal["scores"]
+    weight: Annotated[float, Field(gt=0)]
+    scale: Annotated[float, Field(gt=0)] = 20.0
+
+
+Keep = Annotated[Union[KeepWeights, KeepScores], Field(discriminator="kind")]
 
 
 class Fit(Strict):
+    """`select: best` keeps the weights that ranked validation best; `patience` looks without a better one end it."""
     loss: Loss
     normalize: bool = True
     batch: Positive
@@ -184,11 +253,18 @@ class Fit(Strict):
     weight_decay: Annotated[float, Field(ge=0)]
     clip: Annotated[float, Field(gt=0)]
     precision: Precision = "float32"
+    keep: Keep | None = None
+    select: Literal["last", "best"] = "last"
+    patience: Positive | None = None
 
     @model_validator(mode="after")
-    def stops_before_the_end(self):
+    def parts_agree(self):
         if self.stop and self.stop > self.epochs:
             raise ValueError(f"stop {self.stop} is after the last of {self.epochs} epochs")
+        if self.patience and self.select != "best":
+            raise ValueError("patience waits for a better model: it needs select: best")
+        if self.loss.kind in CROSS_LOSSES and (self.keep or self.select == "best"):
+            raise ValueError(f"keep and select: best are for retrievers' losses, not for {self.loss.kind}")
         return self
 
     @property
@@ -205,8 +281,19 @@ class Retriever(Strict):
 
 
 class Reranker(Retriever):
-    """A cross-encoder over what another row ranks `first`."""
+    """A cross-encoder, or late interaction, over what another row ranks `first`."""
     first: str
+
+
+class Interpolation(Strict):
+    """The weights between `start` and row `of`, which was trained from it: start + alpha x (of - start).
+
+    The alpha of `alphas` that ranks the validation sample of `triplets` best is taken, among equals the smallest.
+    """
+    start: str
+    of: str
+    triplets: str
+    alphas: Annotated[list[Annotated[float, Field(ge=0, le=1)]], Field(min_length=1)]
 
 
 class Rerank(Strict):
@@ -283,10 +370,11 @@ class Study(Strict):
     tunes: dict[Name, Tune]
     fits: dict[Name, Fit | None]
     retrievers: dict[Name, Retriever]
-    rerankers: dict[Name, Reranker] = {}
+    interpolations: dict[Name, Interpolation]
+    rerankers: dict[Name, Reranker]
     index: Index
     search: Search
-    rerank: Rerank | None = None
+    rerank: Rerank
     measures: Annotated[list[str], Field(min_length=1)]
     report: Report
     gate: Gate
@@ -296,14 +384,29 @@ class Study(Strict):
 
     @model_validator(mode="after")
     def names_exist(self):
-        for problem in _broken_names(self):
+        for problem in consistency.broken(self):
             raise ValueError(problem)
         return self
 
     @property
-    def rows(self) -> dict[str, Retriever]:
-        """All that ends in runs: retrievers, then rerankers."""
-        return {**self.retrievers, **self.rerankers}
+    def encoders(self) -> dict[str, Retriever | Interpolation]:
+        """The rows that search for themselves: retrievers, then interpolations."""
+        return {**self.retrievers, **self.interpolations}
+
+    @property
+    def rows(self) -> dict[str, Retriever | Interpolation]:
+        """All that ends in runs: retrievers, interpolations, rerankers."""
+        return {**self.encoders, **self.rerankers}
+
+    def taught_on(self, row: str) -> str | None:
+        """The corpus that a row's training queries come from; None for a row without a lesson.
+
+        A reranker without a lesson has been taught what its first stage was, if that was taught.
+        """
+        block = self.triplets[self.rows[row].triplets]
+        if block.size or row in self.interpolations:
+            return block.corpus
+        return self.taught_on(self.rerankers[row].first) if row in self.rerankers else None
 
     def warnings(self) -> list[str]:
         """Legal but telling settings, one sentence each; the report repeats them."""
@@ -342,124 +445,23 @@ def parse(blocks: dict) -> Study:
     return Study.model_validate({**{k: v for k, v in blocks.items() if k in known}, "tunes": tunes, "fits": fits})
 
 
-def _broken_names(study: Study):
-    """Names that point nowhere and numbers that contradict each other, as sentences."""
-    def missing(where, name, table, kind):
-        if name not in table:
-            yield f"{where}: no {kind} is called '{name}'; there are: {', '.join(table)}"
-
-    for key, checkpoint in study.checkpoints.items():
-        if checkpoint.shape == "run":
-            yield from missing(f"checkpoints.{key}.corpus", checkpoint.corpus, study.corpora, "corpus")
-            yield from missing(f"checkpoints.{key}.split", checkpoint.split,
-                               study.corpora[checkpoint.corpus].judged, "judged split")
-    for key, row in study.retrievers.items():
-        where = f"retrievers.{key}"
-        yield from missing(f"{where}.start", row.start, study.checkpoints, "checkpoint")
-        yield from missing(f"{where}.tune", row.tune, study.tunes, "tune block")
-        yield from missing(f"{where}.triplets", row.triplets, study.triplets, "triplets block")
-        yield from missing(f"{where}.fit", row.fit, study.fits, "fit")
-        lessons = [study.tunes[row.tune].kind != "none", study.triplets[row.triplets].size > 0,
-                   study.fits[row.fit] is not None]
-        if any(lessons) and not all(lessons):
-            yield f"{where}: tune, triplets and fit are either all 'none' (an untouched row) or all say something"
-        if study.checkpoints[row.start].shape == "cross":
-            yield f"{where}: start '{row.start}' is a cross-encoder, which ranks nothing alone; move the row to rerankers"
-        if all(lessons) and study.checkpoints[row.start].shape != "symmetric":
-            yield f"{where}: start '{row.start}' has no weights to tune; use 'none' for tune, triplets and fit"
-        if all(lessons) and study.fits[row.fit].loss.kind in CROSS_LOSSES:
-            yield f"{where}: the loss of fits.{row.fit} is for rerankers"
-        if all(lessons) and study.triplets[row.triplets].size < study.fits[row.fit].batch:
-            yield f"{where}: triplets.{row.triplets}.size is less than one batch of fits.{row.fit}"
-    yield from _broken_rerankers(study, missing)
-    for key, pool in study.pools.items():
-        yield from missing(f"pools.{key}.retriever", pool.retriever, study.retrievers, "retriever")
-        yield from missing(f"pools.{key}.corpus", pool.corpus, study.corpora, "corpus")
-        if study.retrievers[pool.retriever].triplets != "none":
-            yield f"pools.{key}.retriever: '{pool.retriever}' is itself trained; a pool is mined by an untouched row"
-        if study.checkpoints[study.retrievers[pool.retriever].start].shape == "run":
-            yield f"pools.{key}.retriever: '{pool.retriever}' is a published run and cannot rank training queries"
-        if not study.corpora[pool.corpus].train:
-            yield f"pools.{key}.corpus: '{pool.corpus}' has no train split"
-    for key, block in study.triplets.items():
-        where = f"triplets.{key}"
-        yield from missing(f"{where}.corpus", block.corpus, study.corpora, "corpus")
-        if block.size and not study.corpora[block.corpus].train:
-            yield f"{where}.corpus: '{block.corpus}' has no train split"
-        room, name, *part = block.negatives.split("/")
-        yield from missing(f"{where}.from", name, getattr(study, room), room[:-1].replace("corpor", "corpus"))
-        home = name if room == "corpora" else study.pools[name].corpus
-        if home != block.corpus:
-            yield f"{where}.from: negatives come from corpus '{home}', anchors from '{block.corpus}'"
-        if part and not study.corpora[name].docpairs:
-            yield f"{where}.from: corpora.{name} names no docpairs"
-        if room == "pools" and block.ranks[1] > study.pools[name].depth:
-            yield (f"{where}.ranks: {list(block.ranks)} reaches beyond the depth {study.pools[name].depth} "
-                   f"of pools.{name}")
-    base = study.report.base
-    yield from missing("report.base", base, study.retrievers, "retriever")
-    if study.retrievers[base].triplets != "none":
-        yield f"report.base: '{base}' is itself trained; the base is an untouched row"
-    for place in ("report.primary", "report.outside", "umap"):
-        spot = study.umap if place == "umap" else getattr(study.report, place.split(".")[1])
-        if spot is None:
-            continue
-        yield from missing(f"{place}.corpus", spot.corpus, study.corpora, "corpus")
-        yield from missing(f"{place}.split", spot.split, study.corpora[spot.corpus].judged, "judged split")
-        if place != "umap":
-            yield from missing(f"{place}.measure", spot.measure, study.measures, "measure")
-    for measure in study.measures:
-        depth = measure.rpartition("@")[2]
-        if depth.isdigit() and int(depth) > study.search.depth:
-            yield f"measures: {measure} looks deeper than search.depth {study.search.depth}"
-    if len(set(study.seeds)) < len(study.seeds):
-        yield "seeds: one stands twice"
-
-
-def _broken_rerankers(study: Study, missing):
-    if study.rerankers and not study.rerank:
-        yield "rerank: is missing: depth, queries, batch_tokens, precision and seed of the rerankers' work"
-    for key, row in study.rerankers.items():
-        where = f"rerankers.{key}"
-        if key in study.retrievers:
-            yield f"{where}: a retriever has that name"
-        yield from missing(f"{where}.start", row.start, study.checkpoints, "checkpoint")
-        yield from missing(f"{where}.tune", row.tune, study.tunes, "tune block")
-        yield from missing(f"{where}.triplets", row.triplets, study.triplets, "triplets block")
-        yield from missing(f"{where}.fit", row.fit, study.fits, "fit")
-        yield from missing(f"{where}.first", row.first, study.retrievers, "retriever")
-        lessons = [study.tunes[row.tune].kind != "none", study.triplets[row.triplets].size > 0,
-                   study.fits[row.fit] is not None]
-        if any(lessons) and not all(lessons):
-            yield f"{where}: tune, triplets and fit are either all 'none' (an untouched row) or all say something"
-        if study.checkpoints[row.start].shape != "cross":
-            yield f"{where}: start '{row.start}' is not of shape cross"
-        if all(lessons) and study.fits[row.fit].loss.kind not in CROSS_LOSSES:
-            yield f"{where}: fits.{row.fit}.loss is for retrievers; a reranker's kind is {' or '.join(CROSS_LOSSES)}"
-        if all(lessons) and study.triplets[row.triplets].size < study.fits[row.fit].batch:
-            yield f"{where}: triplets.{row.triplets}.size is less than one batch of fits.{row.fit}"
-        if study.rerank and study.rerank.depth > study.search.depth:
-            yield f"rerank.depth: {study.rerank.depth} is more than search.depth {study.search.depth}"
-    for pair in study.report.pairs:
-        for name in pair:
-            yield from missing("report.pairs", name, study.rows, "row")
-
-
 def _first_problem(error: ValidationError) -> str:
     problem = error.errors()[0]
-    tags = {"full", "lora", "none", "triplet", "inbatch", "contrastive", *CROSS_LOSSES}
+    tags = {*KINDS, "triplet", "inbatch", "contrastive", "weights", "scores", *CROSS_LOSSES}
     place = [str(part) for part in problem["loc"]]
     if place[:1] == ["tunes"]:
         place = place[1:]
         if problem["type"].startswith("union_tag") or len(place) == 1:
             known = sorted(set(Study.model_fields) - {"tunes"})
             return (f"{place[0]}: neither a block of the study ({', '.join(known)}) nor a tune block "
-                    f"(kind: none, full or lora)")
+                    f"(kind: {', '.join(KINDS)})")
     place = [part for index, part in enumerate(place) if not (index and part in tags and place[index - 1] in
-             ("loss", *place[:1]))]
+             ("loss", "keep", *place[:1]))]
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
         message = "no such parameter"
+    elif problem["type"] == "missing" and len(place) == 1:
+        message = "this block is missing; where it has nothing to name, write {}"
     elif problem["type"] not in ("value_error", "missing"):
         message = f"{message[0].lower()}{message[1:]}, got {problem['input']!r}"
     where = ".".join(place)
