@@ -23,8 +23,7 @@ def main(out: Path) -> None:
             _check_place(f"{table}.{name}.source", row.source)
     for table, rows in (("retrievers", study.retrievers), ("rerankers", study.rerankers)):
         for name, row in rows.items():
-            if study.tunes[row.tune].kind == "lora":
-                _check_modules(f"{table}.{name}", study.checkpoints[row.start], study.tunes[row.tune])
+            _check_layers(f"{table}.{name}", study.checkpoints[row.start], study.tunes[row.tune])
     for warning in study.warnings():
         click.echo(f"warning: {warning}", err=True)
     with publish(out) as draft:
@@ -54,12 +53,14 @@ def _check_place(where: str, source: str) -> None:
             raise Mistake(f"{where}: {place} lies in data/, which DVC fills and clears; keep yours outside of it")
 
 
-def _check_modules(where: str, checkpoint, tune) -> None:
-    """A LoRA module that is not in the model, found from the header of weights that are already on this machine."""
+def _check_layers(where: str, checkpoint, tune) -> None:
+    """A layer to tune that is not in the model, found from the header of weights that are already on this machine."""
+    if tune.kind in ("none", "full"):
+        return
     weights = _local_weights(checkpoint.source)
     if weights:
         try:
-            tuning.lora_parameters(tuning.stored_shapes(weights), tune.rank, tune.modules)
+            tuning.check_stored(tuning.stored_shapes(weights), tune)
         except Mistake as mistake:
             raise Mistake(f"{where}: {mistake}")
 

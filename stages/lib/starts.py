@@ -4,7 +4,7 @@ from pathlib import Path
 
 
 def shape(folder: Path) -> dict:
-    """The start.json of a checkpoint's or a model's folder: {"shape": "lexical" | "symmetric" | "run", ...}."""
+    """The start.json of a checkpoint's or a model's folder: {"shape": one that params.yaml can say, ...}."""
     return json.loads((Path(folder) / "start.json").read_text())
 
 

@@ -1,4 +1,5 @@
 """What training a retriever and training a reranker share: arguments, an early end, resumption, the log."""
+import json
 from importlib import metadata
 from pathlib import Path
 
@@ -58,14 +59,22 @@ def key(row: str, inputs: list[str], tune, fit, seed: int, code: list[str], *mor
 
 
 def last_checkpoint(work: Path) -> str | None:
-    """The newest whole checkpoint of a killed run: the trainer writes trainer_state.json last."""
-    whole = [state.parent for state in (work / "trainer").glob("checkpoint-*/trainer_state.json")]
+    """The newest whole checkpoint of a killed run: the trainer writes trainer_state.json last, and so whole or cut."""
+    whole = [state.parent for state in (work / "trainer").glob("checkpoint-*/trainer_state.json") if _is_json(state)]
     return str(max(whole, key=lambda folder: int(folder.name.rpartition("-")[2]))) if whole else None
 
 
+def _is_json(path: Path) -> bool:
+    try:
+        json.loads(path.read_text())
+    except ValueError:
+        return False
+    return True
+
+
 def by_step(history: list[dict]) -> list[dict]:
-    """A trainer's history as one entry a step: {"step", "loss", "lr" (the rate of that step), "RR@10"}, as logged."""
-    names = {"loss": "loss", "learning_rate": "lr", "RR@10": "RR@10"}
+    """A trainer's history as one entry a step: {"step", "loss", "lr" (the rate of that step), what was watched}."""
+    names = {"loss": "loss", "learning_rate": "lr", "RR@10": "RR@10", "RR of 5": "RR of 5"}
     steps: dict[int, dict] = {}
     for entry in history:
         kept = {name: entry[logged] for logged, name in names.items() if logged in entry}
