@@ -48,11 +48,14 @@ def rank(row: str, corpus: str, index: Path, collection: Path, out: Path) -> Non
 @click.option("--collection", type=folder, required=True, help="the corpus")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="the pool, a parquet file")
 def mine(pool: str, index: Path, collection: Path, out: Path) -> None:
-    """Rank the passages for the training queries: the pool that hard negatives are drawn from by rank."""
+    """Rank the passages for the training queries: the pool that hard negatives are drawn from by rank.
+
+    A trained row mines with the first of its copies by name, for all seeds.
+    """
     study = params.load()
+    copy = min(path for path in index.iterdir() if path.is_dir())
     with publish(out) as draft:
-        runs.write(_runs(index / "untrained", collection, "train", study.pools[pool].depth, study.search.block, pool),
-                   draft)
+        runs.write(_runs(copy, collection, "train", study.pools[pool].depth, study.search.block, pool), draft)
 
 
 def _runs(index: Path, collection: Path, split: str, depth: int, block: int, label: str):

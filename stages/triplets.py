@@ -20,9 +20,10 @@ from stages.lib.publish import publish
               help="what negatives come from: a pool, released triples, or the corpus itself")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="the block's folder")
 def main(block: str, collection: Path, pool: Path, out: Path) -> None:
-    """Draw BLOCK's triplets: a training query, a passage relevant to it, and one that is not known to be.
+    """Draw BLOCK's triplets: a training query, a passage relevant to it, and one or more that are not known to be.
 
-    Writes seed-<n>.parquet for each seed, with ids, texts and the rank each negative was drawn at, and
+    Writes seed-<n>.parquet for each seed, with ids, texts and the rank each negative was drawn at (negative, rank,
+    negative_2, rank_2 and so on), what a pool scored them where they come from one, and
     watch/{queries,passages}.parquet, the same validation sample for every seed. A passage that is relevant to the
     query, or to any judged or validation query of the corpus unless the block says allow_judged, is never a negative.
     """
@@ -34,31 +35,47 @@ def main(block: str, collection: Path, pool: Path, out: Path) -> None:
             return
         forbidden = _forbidden(collection, study.corpora[row.corpus].judged, row.allow_judged)
         for seed in study.seeds:
-            drawn = _draw(row, collection, pool, forbidden, seed)
+            drawn, left_out = _draw(row, collection, pool, forbidden, seed)
+            lost = f", {left_out} pairs left out by its margins" if _has_margin(row) else ""
             if len(drawn) < row.size / 2:
-                raise Mistake(f"triplets.{block}: only {len(drawn)} of {row.size} triplets found an allowed negative; "
+                asked = "an allowed negative" if row.each == 1 else f"{row.each} allowed negatives"
+                raise Mistake(f"triplets.{block}: only {len(drawn)} of {row.size} triplets found {asked}{lost}; "
                               f"widen its ranks or draw from another pool")
-            texts = _texts(collection / "docs.parquet", drawn["positive_id"], drawn["negative_id"])
-            queries = pq.read_table(collection / "topics" / "train.parquet").to_pydict()
-            asked = dict(zip(queries["query_id"], queries["text"]))
-            pq.write_table(drawn.append_column("anchor", _lookup(asked, drawn["query_id"]))
-                           .append_column("positive", _lookup(texts, drawn["positive_id"]))
-                           .append_column("negative", _lookup(texts, drawn["negative_id"])),
-                           draft / f"seed-{seed}.parquet", compression="zstd")
+            pq.write_table(_with_texts(drawn, collection, row.each), draft / f"seed-{seed}.parquet", compression="zstd")
+            ranks = [drawn[name] for name in negatives.numbered("rank", row.each)]
             click.echo(f"{block}: seed {seed}, {len(drawn)} triplets, {len(drawn['query_id'].unique())} queries, "
-                       f"negatives at ranks {pc.min(drawn['rank'])}-{pc.max(drawn['rank'])}")
+                       f"negatives at ranks {min(pc.min(column).as_py() for column in ranks)}-"
+                       f"{max(pc.max(column).as_py() for column in ranks)}{lost}")
         if (collection / "topics" / "validation.parquet").exists():
             _watch(collection, study.curve.queries, study.curve.passages, draft / "watch")
 
 
-def _draw(row, collection: Path, pool: Path, forbidden: negatives.Forbidden, seed: int) -> pa.Table:
+def _draw(row, collection: Path, pool: Path, forbidden: negatives.Forbidden, seed: int) -> tuple[pa.Table, int]:
+    """A block's pairs and negatives for one seed, and how many pairs its margins left out."""
     if pool.name == "docpairs.parquet":
-        return negatives.released(pool, row.size, forbidden, seed)
+        return negatives.released(pool, row.size, forbidden, seed), 0
     chosen = negatives.pairs(pq.read_table(collection / "qrels" / "train.parquet"), row.size, seed)
     if row.ranks:
-        return negatives.from_pool(chosen, pool, row.ranks, row.draw == "one-rank", forbidden, seed)
+        return negatives.from_pool(chosen, pool, row, forbidden, seed)
     doc_ids = pq.read_table(collection / "docs.parquet", columns=["doc_id"])["doc_id"].combine_chunks()
-    return negatives.uniform(chosen, doc_ids, forbidden, seed)
+    return negatives.uniform(chosen, doc_ids, forbidden, seed, row.each), 0
+
+
+def _has_margin(row) -> bool:
+    return row.absolute_margin is not None or row.relative_margin is not None
+
+
+def _with_texts(drawn: pa.Table, collection: Path, each: int) -> pa.Table:
+    ids = {"positive": drawn["positive_id"]}
+    for name, column in zip(negatives.numbered("negative", each), negatives.numbered("negative_id", each)):
+        ids[name] = drawn[column]
+    texts = _texts(collection / "docs.parquet", *ids.values())
+    queries = pq.read_table(collection / "topics" / "train.parquet").to_pydict()
+    asked = dict(zip(queries["query_id"], queries["text"]))
+    drawn = drawn.append_column("anchor", _lookup(asked, drawn["query_id"]))
+    for name, column in ids.items():
+        drawn = drawn.append_column(name, _lookup(texts, column))
+    return drawn
 
 
 def _forbidden(collection: Path, judged: list[str], allow_judged: bool) -> negatives.Forbidden:
@@ -76,7 +93,8 @@ def _watch(collection: Path, queries: int, passages: int, out: Path) -> None:
     topics = pq.read_table(collection / "topics" / "validation.parquet", columns=["query_id", "text"])
     qrels = pq.read_table(collection / "qrels" / "validation.parquet")
     qrels = qrels.filter(pc.greater_equal(qrels["grade"], 1))
-    topics = _first_by_hash(topics.filter(pc.is_in(topics["query_id"], value_set=qrels["query_id"])), "query_id", queries)
+    topics = topics.filter(pc.is_in(topics["query_id"], value_set=qrels["query_id"]))
+    topics = _first_by_hash(topics, "query_id", queries)
     qrels = qrels.filter(pc.is_in(qrels["query_id"], value_set=topics["query_id"]))
     doc_ids = pq.read_table(collection / "docs.parquet", columns=["doc_id"])
     beside = doc_ids.filter(pc.invert(pc.is_in(doc_ids["doc_id"], value_set=qrels["doc_id"])))

@@ -7,8 +7,14 @@ from hypothesis import strategies as st
 
 from stages.lib import negatives, runs
 from stages.lib.collection import QRELS
+from stages.lib.params import Triplets
 
 DOCS = pa.array([f"d{n}" for n in range(80)])
+
+
+def block(ranks, one_rank=False, **more) -> Triplets:
+    return Triplets.model_validate({"corpus": "c", "from": "pools/p", "size": 1, "ranks": ranks,
+                                    "draw": "one-rank" if one_rank else "uniform"} | more)
 
 
 def world(seed: int, queries: int):
@@ -30,11 +36,12 @@ def test_drawn_from_a_pool(tmp_path_factory, seed, queries, size, first, width, 
     path = tmp_path_factory.mktemp("pool") / "pool"
     runs.write([pool.slice(0, 160), pool.slice(160)] if len(pool) > 160 else [pool], path)
     chosen = negatives.pairs(qrels, size, seed)
-    drawn = negatives.from_pool(chosen, path, (first, first + width), one_rank, forbidden, seed)
+    drawn, left_out = negatives.from_pool(chosen, path, block((first, first + width), one_rank), forbidden, seed)
     _nothing_forbidden(drawn, qrels, forbidden)
     for query, passage, rank in zip(*(drawn[name].to_pylist() for name in ("query_id", "negative_id", "rank"))):
         assert first <= rank <= first + width
         assert order[int(query[1:])][rank - 1] == int(passage[1:])
+    assert left_out == 0 and drawn["negative_score"].to_pylist() == [1.0 - rank for rank in drawn["rank"].to_pylist()]
     if one_rank and len(drawn):
         assert drawn.group_by("query_id").aggregate([("rank", "count_distinct")])["rank_count_distinct"].to_pylist() \
             == [1] * len(drawn["query_id"].unique())
@@ -76,8 +83,8 @@ def test_one_rank_is_the_middle_of_the_window_and_uniform_covers_it(tmp_path):
     qrels = pa.table([[f"q{q}" for q in range(400)], ["x"] * 400, [1] * 400], schema=QRELS)
     free = negatives.Forbidden(qrels.select(["query_id", "doc_id"]), pa.array([], pa.string()))
     chosen = negatives.pairs(qrels, 400, 1)
-    fixed = negatives.from_pool(chosen, tmp_path / "pool", (51, 200), True, free, 1)
-    spread = negatives.from_pool(chosen, tmp_path / "pool", (51, 200), False, free, 1)
+    fixed, _ = negatives.from_pool(chosen, tmp_path / "pool", block((51, 200), True), free, 1)
+    spread, _ = negatives.from_pool(chosen, tmp_path / "pool", block((51, 200)), free, 1)
     assert set(fixed["rank"].to_pylist()) == {126}
     counts = np.histogram(spread["rank"].to_numpy(), bins=5, range=(51, 201))[0]
     assert counts.min() > 50 and counts.max() < 115
@@ -97,11 +104,83 @@ def test_a_pool_with_nothing_allowed_leaves_the_pair_out(tmp_path):
     runs.write([runs.table(["q"], pa.array(["a", "b"]), np.zeros((1, 2)), np.array([[0, 1]]))], tmp_path / "pool")
     qrels = pa.table([["q"], ["a"], [1]], schema=QRELS)
     forbidden = negatives.Forbidden(qrels.select(["query_id", "doc_id"]), pa.array(["b"]))
-    drawn = negatives.from_pool(negatives.pairs(qrels, 3, 0), tmp_path / "pool", (1, 2), False, forbidden, 0)
-    assert len(drawn) == 0
+    drawn, left_out = negatives.from_pool(negatives.pairs(qrels, 3, 0), tmp_path / "pool", block((1, 2)), forbidden, 0)
+    assert len(drawn) == 0 and left_out == 0
 
 
 def test_a_window_without_a_middle_row_is_refused_before_it_is_drawn():
-    from stages.lib.params import Triplets
     with pytest.raises(ValueError, match="end before they begin"):
-        Triplets.model_validate({"corpus": "c", "from": "pools/p", "size": 1, "ranks": [9, 3]})
+        block((9, 3))
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10**6), queries=st.integers(1, 9), size=st.integers(1, 40), first=st.integers(1, 60),
+       width=st.integers(0, 19), each=st.integers(1, 5))
+def test_several_negatives_a_pair(tmp_path_factory, seed, queries, size, first, width, each):
+    """Different ones for a pair, and a query is shown none again before it has been shown all."""
+    qrels, forbidden, pool, _ = world(seed, queries)
+    path = tmp_path_factory.mktemp("pool") / "pool"
+    runs.write([pool], path)
+    chosen = negatives.pairs(qrels, size, seed)
+    drawn, _ = negatives.from_pool(chosen, path, block((first, first + width), each=each), forbidden, seed)
+    uniform = negatives.uniform(chosen, DOCS, forbidden, seed, each)
+    assert uniform.select(negatives.PAIRS.names).equals(chosen)
+    shown: dict[str, list[str]] = {}
+    for table in (drawn, uniform):
+        columns = [table[name].to_pylist() for name in negatives.numbered("negative_id", each)]
+        for query, *given_to in zip(table["query_id"].to_pylist(), *columns):
+            assert len(set(given_to)) == each
+            if table is drawn:
+                shown.setdefault(query, []).extend(given_to)
+        for name in negatives.numbered("negative_id", each):
+            _nothing_forbidden(pa.table({"query_id": table["query_id"], "negative_id": table[name]}), qrels, forbidden)
+    for query, line in shown.items():
+        window = pool.filter(pa.compute.equal(pool["query_id"], query))["doc_id"].slice(first - 1, width + 1)
+        candidates = sum(~forbidden.mask(pa.array([query] * len(window)), window))
+        times = [line.count(passage) for passage in set(line)]
+        assert max(times) - (min(times) if len(times) == candidates else 0) <= 1
+
+
+def scored_pool(path, scores: dict[str, dict[str, float]]):
+    """A pool of a query's passages and scores, as given, one row group a query."""
+    runs.write([pa.table([[query] * len(line), list(line), list(line.values())], schema=runs.RUN)
+                for query, line in scores.items()], path)
+    return path
+
+
+@pytest.mark.parametrize("margins, allowed", [
+    ({}, "bcdef"), ({"absolute_margin": 0.0}, "cdef"), ({"absolute_margin": 0.25}, "ef"),
+    ({"relative_margin": 0.3}, "def"), ({"absolute_margin": 0.25, "relative_margin": 0.7}, "f")])
+def test_margins_keep_away_from_what_the_pool_scores_like_the_positive(margins, allowed, tmp_path):
+    pool = scored_pool(tmp_path / "pool", {"q": dict(zip("baxcdef", [0.9, 0.8, 0.75, 0.55, 0.5, 0.3, 0.1]))})
+    qrels = pa.table([["q", "q", "q"], ["x", "a", "gone"], [1, 1, 1]], schema=QRELS)
+    forbidden = negatives.Forbidden(qrels.select(["query_id", "doc_id"]), pa.array([], pa.string()))
+    chosen = pa.table([["q"] * 90, ["x", "x", "gone"] * 30], schema=negatives.PAIRS)
+    drawn, left_out = negatives.from_pool(chosen, pool, block((1, 7), **margins), forbidden, 0)
+    found = drawn.filter(pa.compute.equal(drawn["positive_id"], "x"))
+    assert set(found["negative_id"].to_pylist()) == set(allowed)
+    assert set(found["positive_score"].to_pylist()) == {0.75}
+    assert left_out == (30 if margins else 0) and len(drawn) == 90 - left_out
+    if not margins:
+        assert drawn["positive_score"].null_count == 30
+
+
+def test_a_margin_below_a_negative_score_lies_below_it(tmp_path):
+    """A tenth of -0.5 less is -0.55; -0.5 x 0.9 would lie above the positive."""
+    pool = scored_pool(tmp_path / "pool", {"q": {"x": -0.5, "near": -0.52, "far": -0.6}})
+    free = negatives.Forbidden(pa.table({"query_id": ["q"], "doc_id": ["x"]}), pa.array([], pa.string()))
+    chosen = pa.table([["q"] * 8, ["x"] * 8], schema=negatives.PAIRS)
+    drawn, _ = negatives.from_pool(chosen, pool, block((1, 3), relative_margin=0.1), free, 0)
+    assert set(drawn["negative_id"].to_pylist()) == {"far"}
+
+
+def test_margins_and_each_leave_out_by_the_pair(tmp_path):
+    """A pair whose own positive stands low has too few below it; another pair of the same query has enough."""
+    pool = scored_pool(tmp_path / "pool", {"other": {"z": 1.0, "a": 0.5},
+                                           "q": dict(zip("xabyc", [0.9, 0.8, 0.7, 0.6, 0.5]))})
+    known = pa.table({"query_id": ["q", "q", "other"], "doc_id": ["x", "y", "z"]})
+    chosen = pa.table([["q", "other", "q"], ["x", "z", "y"]], schema=negatives.PAIRS)
+    free = negatives.Forbidden(known, pa.array([], pa.string()))
+    drawn, left_out = negatives.from_pool(chosen, pool, block((1, 5), each=2, absolute_margin=0.0), free, 0)
+    assert drawn.select(negatives.PAIRS.names).to_pylist() == [{"query_id": "q", "positive_id": "x"}]
+    assert left_out == 1    # "other" has one candidate, with or without a margin
