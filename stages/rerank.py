@@ -1,4 +1,4 @@
-"""Rerank: what another row ranked first, ordered again by one row's cross-encoders."""
+"""Rerank: what another row ranked first, ordered again by one row's cross-encoders or its late interaction."""
 from contextlib import ExitStack
 from importlib import metadata
 from pathlib import Path
@@ -8,17 +8,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages.lib import candidates, costs, cross_encoding, encoding, fingerprint, params, runs, scratch, starts
+from stages.lib import (candidates, costs, cross_encoding, encoding, fingerprint, late_encoding, params, runs, scratch,
+                        starts)
 from stages.lib.mistakes import Mistake
 from stages.lib.publish import publish
 
 PAIRS = 4096
+READING = {"cross": cross_encoding, "late": late_encoding}
 folder = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 @click.command()
 @click.argument("row")
-@click.option("--model", type=folder, required=True, help="the row's cross-encoders")
+@click.option("--model", type=folder, required=True, help="the row's copies")
 @click.option("--first", type=folder, required=True, help="runs of the row that ranks first, one folder a corpus")
 @click.option("--corpora", type=folder, required=True, help="the corpora")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="runs, one folder a corpus and copy")
@@ -34,7 +36,8 @@ def main(row: str, model: Path, first: Path, corpora: Path, out: Path) -> None:
     with ExitStack() as stack, publish(out) as draft:
         draft.mkdir()
         for copy in starts.replicates(model):
-            encoder = cross_encoding.load(copy)
+            reading = READING[starts.shape(copy)["shape"]]
+            encoder = reading.load(copy)
             for corpus, split in ((name, split) for name, rules in study.corpora.items() for split in rules.judged):
                 run = _candidates_of(first / corpus, copy.name) / f"{split}.parquet"
                 label = f"{row} {copy.name} {corpus} {split}"
@@ -43,9 +46,10 @@ def main(row: str, model: Path, first: Path, corpora: Path, out: Path) -> None:
                     continue
                 sources = {"run": run, "docs": corpora / corpus / "docs.parquet",
                            "topics": corpora / corpus / "topics" / f"{split}.parquet"}
-                work = stack.enter_context(scratch.workspace("rerank", _key(label, copy, sources, study.rerank)))
+                key = _key(label, copy, reading, sources, study.rerank)
+                work = stack.enter_context(scratch.workspace("rerank", key))
                 clock.lap()
-                pairs += _score(encoder, sources, work, study.rerank, label)
+                pairs += _score(reading, encoder, sources, work, study.rerank, label)
                 seconds += clock.lap()
                 target = draft / corpus / copy.name / f"{split}.parquet"
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -64,15 +68,15 @@ def _candidates_of(home: Path, copy: str) -> Path:
     return home / copies[0]
 
 
-def _key(label: str, copy: Path, sources: dict[str, Path], rerank) -> str:
+def _key(label: str, copy: Path, reading, sources: dict[str, Path], rerank) -> str:
     """What finished blocks belong to: model, candidates, texts, settings, and the code and libraries that scored."""
-    made_by = [*(fingerprint.of_file(Path(module.__file__)) for module in (candidates, cross_encoding, encoding)),
+    made_by = [*(fingerprint.of_file(Path(module.__file__)) for module in (candidates, reading, encoding)),
                *(metadata.version(name) for name in ("torch", "transformers", "sentence-transformers"))]
     return fingerprint.of_values(label, fingerprint.of_folder(copy), PAIRS, rerank.model_dump(), made_by,
                                  {name: fingerprint.of_file(path) for name, path in sources.items()})
 
 
-def _score(encoder, sources: dict[str, Path], work: Path, rerank, label: str) -> int:
+def _score(reading, encoder, sources: dict[str, Path], work: Path, rerank, label: str) -> int:
     """Write the blocks that `work` lacks, each a part of the run; returns how many pairs it scored for them."""
     from tqdm import tqdm
     topics = pq.read_table(sources["topics"], columns=["query_id", "text"])
@@ -92,7 +96,7 @@ def _score(encoder, sources: dict[str, Path], work: Path, rerank, label: str) ->
             numbers = np.array([places[passage] for passage in block["doc_id"].to_pylist()])
             texts = passages["text"].take(pa.array(numbers)).to_pylist()
             asking = [queries[query] for query in block["query_id"].to_pylist()]
-            scores = cross_encoding.score(encoder, asking, texts, rerank.batch_tokens, rerank.precision, bar.update)
+            scores = reading.score(encoder, asking, texts, rerank.batch_tokens, rerank.precision, bar.update)
             with publish(path) as draft:
                 runs.write([candidates.followed_by(candidates.best_first(block, scores, numbers), rest)], draft)
     return scored

@@ -5,9 +5,10 @@ import pyarrow as pa
 import pytest
 
 from stages.lib import cross_losses
-from stages.lib.params import ListLoss, PairLoss
+from stages.lib.mistakes import Mistake
+from stages.lib.params import ListLoss, MarginLoss, PairLoss
 
-PAIRS, LISTS = PairLoss(kind="pairs"), ListLoss(kind="lists")
+PAIRS, LISTS, MARGINS = PairLoss(kind="pairs"), ListLoss(kind="lists"), MarginLoss(kind="margins", scale=0.5)
 TRIPLETS = pa.table({"anchor": ["a", "b", "a"], "positive": ["p", "q", "r"], "negative": ["n", "m", "p"]})
 
 
@@ -50,6 +51,23 @@ def test_lists():
         return -sum(share * log for share, log in zip(shares, logged))
 
     assert found == pytest.approx((top_one([1, 2, 0], [1, 0, 0]) + top_one([0.5, 0], [1, 0])) / 2, abs=1e-6)
+
+
+def test_margins():
+    import torch
+    found = value(MARGINS, [["a", "b"], ["p", "q"], ["n", "m"]], torch.tensor([1.0, -0.5]), [2.0, 0.5, 0.25, 1.0])
+    assert found == pytest.approx((((2 - 0.25) - 1) ** 2 + ((0.5 - 1) + 0.5) ** 2) / 2, abs=1e-6)
+
+
+def test_margins_are_fed_the_pools_lead_and_no_triplet_without_one():
+    scored = TRIPLETS.append_column("positive_score", pa.array([9.0, None, 7.0], pa.float32())).append_column(
+        "negative_score", pa.array([4.0, 1.0, 8.0], pa.float32()))
+    fed = cross_losses.columns(scored, MARGINS)
+    assert fed.to_pydict() == {"query": ["a", "a"], "positive": ["p", "r"], "negative": ["n", "p"],
+                               "label": [2.5, -0.5]}
+    assert cross_losses.pairs(fed) == 4
+    with pytest.raises(Mistake, match="have no negative_score"):
+        cross_losses.columns(TRIPLETS, MARGINS)
 
 
 def test_each_loss_is_fed_its_columns():

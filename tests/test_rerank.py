@@ -13,7 +13,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from stages import rerank
-from stages.lib import beir, collection, cross_encoding, runs
+from stages.lib import beir, collection, cross_encoding, late_encoding, runs
 from stages.lib.mistakes import Mistake
 from tests.conftest import ROOT, sharpened
 
@@ -124,6 +124,23 @@ def test_copies_are_paired_by_name_or_with_the_only_one(study):
     home.joinpath("seed-2").rename(home / "seed-13")
     ranked(home / "seed-1/test.parquet", lambda docs: docs[:1])
     assert reranked("named") == only
+
+
+def test_late_interaction_orders_again_untrained(study, tiny_model):
+    shutil.rmtree("model/seed-13")
+    shutil.copytree(tiny_model, "model/untrained")
+    late_encoding.build(Path("model/untrained"), 32, 16, None)
+    Path("model/untrained/start.json").write_text(json.dumps({"shape": "late", "tokens": 32, "query_tokens": 16}))
+    rerank.main.callback("late", *map(Path, ("model", "first", "corpora", "late")))
+    found = pq.read_table("late/home/untrained/test.parquet").to_pylist()[:DEPTH]
+    texts = dict(zip(*(pq.read_table("corpora/home/docs.parquet")[name].to_pylist() for name in ("doc_id", "text"))))
+    topics = pq.read_table("corpora/home/topics/test.parquet")
+    query = dict(zip(*(topics[name].to_pylist() for name in ("query_id", "text"))))[found[0]["query_id"]]
+    model = late_encoding.load(Path("model/untrained"))
+    passages = model.encode_document([texts[row["doc_id"]] for row in found])
+    theirs = model.similarity(model.encode_query([query]), passages)[0].tolist()
+    assert [row["score"] for row in found] == pytest.approx(theirs, abs=1e-4)
+    assert theirs == pytest.approx(sorted(theirs, reverse=True), abs=1e-4)
 
 
 def test_a_body_without_a_head_is_one_line(study):

@@ -1,4 +1,4 @@
-"""Which weights of a cross-encoder move: everything, or low-rank adapters and the head."""
+"""Which weights of a cross-encoder move: everything, the upper layers, or adapters and the head."""
 from pathlib import Path
 
 from stages.lib import tuning
@@ -8,23 +8,22 @@ from stages.lib.mistakes import Mistake
 def prepare(model, tune) -> None:
     """Make exactly the weights that `tune` names trainable, and check their number against the arithmetic.
 
-    full: every parameter. lora: rank x (inputs + outputs) of each linear layer named, and every weight of the head,
-    which is new and would stay as it was drawn. Raises Mistake when a LoRA module is not in the model, or when the
-    library left other weights trainable.
+    full and frozen: as for a retriever. lora and ia3: those of tuning.adapter_parameters, and every weight of the head,
+    which is new and would stay as it was drawn. Raises Mistake when a module is not in the model, or when the library
+    left other weights trainable.
     """
-    if tune.kind == "full":
+    if tune.kind not in ("lora", "ia3"):
         return tuning.prepare(model, tune)
-    from peft import LoraConfig
     parts = head(model)
     if named := set(parts) & set(tune.modules):
-        raise Mistake(f"lora.modules: '{min(named)}' is a part of the head, all of which is trained; leave it out")
-    expected = tuning.lora_parameters(tuning.linear_shapes(model), tune.rank, tune.modules) + sum(
+        raise Mistake(f"modules of tune kind {tune.kind}: '{min(named)}' is a part of the head, all of which is "
+                      f"trained; leave it out")
+    expected = tuning.adapter_parameters(tuning.linear_shapes(model), tune) + sum(
         weight.numel() for name in parts for weight in model.model.get_submodule(name).parameters())
-    model.model.add_adapter(LoraConfig(task_type="SEQ_CLS", r=tune.rank, lora_alpha=tune.alpha,
-                                       target_modules=tune.modules, lora_dropout=tune.dropout, modules_to_save=parts))
+    model.model.add_adapter(tuning.adapter(tune, task_type="SEQ_CLS", modules_to_save=parts))
     trainable, _ = tuning.count(model)
     if trainable != expected:
-        raise Mistake(f"tune kind lora: {trainable:,} parameters would be trained, {expected:,} were asked for")
+        raise Mistake(f"tune kind {tune.kind}: {trainable:,} parameters would be trained, {expected:,} were asked for")
 
 
 def head(model) -> list[str]:
