@@ -10,7 +10,8 @@ from stages.lib.publish import publish
 
 folder = click.Path(exists=True, file_okay=False, path_type=Path)
 file = click.Path(exists=True, dir_okay=False, path_type=Path)
-STAGES = {"evaluate": "the table of variants and its bars", "visualize": "the shared projection",
+STAGES = {"evaluate": "the table of variants and its bars", "transfer": "what rows cost out of domain",
+          "visualize": "the shared projection",
           "diagnose": "the shape of each space", "audit": "the negatives", "cause": "the cause study",
           "claims": "the claims of the papers"}
 
@@ -19,6 +20,8 @@ STAGES = {"evaluate": "the table of variants and its bars", "visualize": "the sh
 @click.option("--results", type=file, required=True, help="means, changes and intervals, JSON")
 @click.option("--pairs", type=file, required=True, help="rows compared with each other, JSON")
 @click.option("--training", type=folder, required=True, help="training logs, one a row")
+@click.option("--transfer", type=file, required=True, help="what rows cost out of domain, JSON")
+@click.option("--transferred", type=file, required=True, help="its picture, PNG")
 @click.option("--projection", type=file, required=True, help="figures of the shared projection, JSON")
 @click.option("--projected", type=file, required=True, help="its picture, PNG")
 @click.option("--negatives", type=file, required=True, help="the audit of the triplets, JSON")
@@ -33,9 +36,9 @@ STAGES = {"evaluate": "the table of variants and its bars", "visualize": "the sh
 @click.option("--lock", type=click.Path(dir_okay=False, path_type=Path), required=True,
               help="dvc.lock; where it is missing the page says so")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="the page")
-def main(results: Path, pairs: Path, training: Path, projection: Path, projected: Path, negatives: Path, audited: Path,
-         diagnosis: Path, cause: Path, caused: Path, claims: Path, corpora: Path, models: Path, runs: Path, lock: Path,
-         out: Path) -> None:
+def main(results: Path, pairs: Path, training: Path, transfer: Path, transferred: Path, projection: Path,
+         projected: Path, negatives: Path, audited: Path, diagnosis: Path, cause: Path, caused: Path, claims: Path,
+         corpora: Path, models: Path, runs: Path, lock: Path, out: Path) -> None:
     """Write the report page: answer, tables, charts, causes, claims, and where every number comes from.
 
     Seconds, memory and rates are those of reports/costs, which no stage tracks; the page says so.
@@ -47,9 +50,10 @@ def main(results: Path, pairs: Path, training: Path, projection: Path, projected
     sections = {
         "answer": page_sections.answer(entries, study, logs),
         "variants": page_sections.variants(entries, report, rows, study.seeds),
-        "pairs": parts(tables.pairs(page_sections.read(pairs), report)),
+        "pairs": parts(tables.pairs(page_sections.read(pairs), report, logs)),
         "measures": parts(tables.measures(entries, study.corpora, rows, study.measures)),
         "degradation": page_sections.degradation(entries, report, list(rows)),
+        "transfer": page_sections.transfer(page_sections.read(transfer)),
         "curves": page_sections.curves(logs, look),
         "space": page_sections.space(entries, report, page_sections.read(diagnosis), page_sections.read(projection),
                                      look),
@@ -58,7 +62,7 @@ def main(results: Path, pairs: Path, training: Path, projection: Path, projected
         "cause": page_sections.cause(page_sections.read(cause)),
         "claims": page_sections.claims(page_sections.read(claims))}
     stages = provenance.recorded(lock)
-    shown = [path.as_posix() for path in (results, training, projection, negatives, diagnosis, cause, claims)]
+    shown = [path.as_posix() for path in (results, training, transfer, projection, negatives, diagnosis, cause, claims)]
     behind = provenance.lineage(stages, shown)
     measures = {place.measure for place in (report.primary, report.outside) if place}
     measured = [entry for entry in entries if entry["measure"] in measures]
@@ -67,7 +71,7 @@ def main(results: Path, pairs: Path, training: Path, projection: Path, projected
                "stages": [provenance.stage(stages, name, shows) for name, shows in STAGES.items()],
                "code": provenance.commit(provenance.code(stages, behind), Path())}
     pictures = {name: page_sections.picture(path) for name, path in
-                {"projected": projected, "audited": audited, "caused": caused}.items()}
+                {"transferred": transferred, "projected": projected, "audited": audited, "caused": caused}.items()}
     with publish(out) as draft:
         draft.write_text(page_sections.render({**sections, "sources": sources, "pictures": pictures,
                                                "warnings": study.warnings(), "base": report.base}))

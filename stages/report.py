@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from stages.lib import answering, auditing, costs, params, tables, training_logs
+from stages.lib import answering, auditing, costs, params, tables, training_logs, transfer_page
 from stages.lib.publish import publish
 
 folder = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -19,12 +19,13 @@ output = click.Path(path_type=Path)
 @click.option("--negatives", type=file, required=True, help="the audit of the triplets, JSON")
 @click.option("--diagnosis", type=file, required=True, help="spaces, ties and half precision, JSON")
 @click.option("--pairs", type=file, required=True, help="rows compared with each other, JSON")
+@click.option("--transfer", type=file, required=True, help="what rows cost out of domain, JSON")
 @click.option("--corpora", type=folder, required=True, help="the corpora, with their cards")
 @click.option("--out", type=output, required=True, help="the whole report")
 @click.option("--table", type=output, required=True, help="its answer and first table, which the README repeats")
-def main(results: Path, training: Path, projection: Path, negatives: Path, diagnosis: Path, pairs: Path, corpora: Path,
-         out: Path, table: Path) -> None:
-    """Write the report: the answer, what fell and by how much, every measure, training, negatives, space, collections.
+def main(results: Path, training: Path, projection: Path, negatives: Path, diagnosis: Path, pairs: Path, transfer: Path,
+         corpora: Path, out: Path, table: Path) -> None:
+    """Write the report: the answer, what fell and by how much, what it costs elsewhere, and all that lies behind.
 
     The costs of the stages (seconds, rates, memory: different in every run) go to costs.md beside it, which is no
     output of any stage.
@@ -43,9 +44,13 @@ def main(results: Path, training: Path, projection: Path, negatives: Path, diagn
             "# Report\n", *[f"> **Warning:** {warning}.\n" for warning in study.warnings()], first,
             "![Change against the base](figures/degradation.png)\n",
             "The queries behind it: [differences.md](differences.md). Why models fall: [cause.md](cause.md).\n",
-            "## Row against row\n", tables.pairs(json.loads(pairs.read_text()), study.report), "## Every measure\n",
+            "## Out of domain\n", transfer_page.average(json.loads(transfer.read_text())),
+            "![In-domain change against the change out of domain](transfer.png)\n",
+            "By set, beside how like it is to what taught, and LoRA beside full: [transfer.md](transfer.md).\n",
+            "## Row against row\n", tables.pairs(json.loads(pairs.read_text()), study.report, logs),
+            "## Every measure\n",
             tables.measures(entries, study.corpora, study.rows, study.measures), "## Training\n",
-            tables.training(logs, study.rows), "![Loss and validation](figures/curves.png)\n",
+            tables.training(logs, study.rows) + tables.alphas(logs), "![Loss and validation](figures/curves.png)\n",
             "## Negatives\n", tables.markdown(*auditing.table(json.loads(negatives.read_text()))),
             "![Ranks and score gaps of the negatives](negatives.png)\n",
             "## The space\n", tables.diagnosis(found), tables.space(json.loads(projection.read_text())),

@@ -51,12 +51,24 @@ def copies(seeds: int) -> list[dict]:
             for seed in range(seeds)]
 
 
+def transferred(rows: list[str], away: bool) -> dict:
+    """What stages.transfer says of the rows: each but the base 10 % above it, away from home where that is measured."""
+    told = [{"row": row, "taught": "home" if row in TRAINED else None, "home": "home", "part": None,
+             "changes": {"home": 10.0, "away": 10.0}, "correlation": None, **{place: {
+                 "sets": [name], "value": 0.55, "against": 0.5, "difference": 0.05, "low": 0.03, "high": 0.07, "won": 1,
+                 "over": "queries", "difference %": 10.0, "low %": 6.0, "high %": 14.0} if name == "home" or away else
+                 None for place, name in (("inside", "home"), ("outside", "away"))}} for row in rows]
+    return {"measure": "RR@10", "base": "base", "alpha": 0.05, "rows": told, "pairs": [],
+            "sets": {"home": ["home test"]}, "passages": {},
+            "similarity": {"home": {"home": 1.0, "away": 0.25}} if away else {}}
+
+
 def study(folder: Path, seeds: int = 1, trained: bool = True, outside: bool = True, full: bool = True) -> Path:
     """A folder with params.yaml and all inputs of the page; not `full`: no cause, no claims, no figures of spaces."""
     yaml = YAML()
     settings = yaml.load((ROOT / "params.yaml").read_text())
     settings["retrievers"] = {row: settings["retrievers"][row] for row in ROWS if trained or row not in TRAINED}
-    settings["rerankers"], settings["report"]["pairs"] = {}, []
+    settings["rerankers"], settings["interpolations"], settings["report"]["pairs"] = {}, {}, []
     settings["seeds"] = list(range(seeds))
     settings["report"]["outside"] = settings["report"]["outside"] if outside else None
     (folder / "reports/training").mkdir(parents=True)
@@ -86,7 +98,7 @@ def study(folder: Path, seeds: int = 1, trained: bool = True, outside: bool = Tr
             {"ask": "Is b worse?", "expect": "worse", "answer": "Yes", "pairs": [
                 {"says": "b for a", "difference %": -17.55, "low %": -25.4, "high %": -9.7, "p_family": 0.00001,
                  "detectable %": None, "verdict": "worse"}, {"says": "z", "verdict": "not run"}]}]}} if full else {},
-        "claims": CLAIMS if full else {"papers": {}, "claims": []}}
+        "claims": CLAIMS if full else {"papers": {}, "claims": []}, "transfer": transferred(rows, full and outside)}
     for name, content in files.items():
         (folder / f"reports/{name}.json").write_text(json.dumps(content))
     from PIL import Image
@@ -101,8 +113,8 @@ def study(folder: Path, seeds: int = 1, trained: bool = True, outside: bool = Tr
 def build(folder: Path, monkeypatch) -> str:
     monkeypatch.chdir(folder)
     inputs = {name: f"reports/{name}.json" for name in
-              ("results", "pairs", "projection", "negatives", "diagnosis", "cause", "claims")}
-    inputs |= {name: "reports/picture.png" for name in ("projected", "audited", "caused")}
+              ("results", "pairs", "transfer", "projection", "negatives", "diagnosis", "cause", "claims")}
+    inputs |= {name: "reports/picture.png" for name in ("transferred", "projected", "audited", "caused")}
     inputs |= {"training": "reports/training", "corpora": "data/corpora", "models": "data/models", "runs": "data/runs",
                "lock": "dvc.lock", "out": "reports/index.html"}
     done = CliRunner().invoke(page.main, [word for name, path in inputs.items() for word in (f"--{name}", path)])
@@ -128,13 +140,16 @@ def test_the_page_says_what_its_inputs_say(tmp_path, monkeypatch):
     text = build(study(tmp_path), monkeypatch)
     said = words(text)
     order = [said.index(title) for title in
-             ("The answer Fine-tune", "Every value is a link", "below the median detectable change", "Training loss",
+             ("The answer Fine-tune", "Every value is a link", "below the median detectable change",
+              "mean RR@10 out of domain", "Training loss",
               "trustworthiness", "Figure on the horizontal axis", "encoded passages/s", "near-duplicate %",
               "Controlled runs", "Show all", "Code and params.yaml behind these numbers")]
     assert order == sorted(order)
     for sentence in ("RR@10 0.5000 becomes 0.5500 on home test, +10.0 % (95 % interval +6.0 to +14.0, better).",
                      "lora-hard minilm, lora, hard, printed 0.5500 +10.0 (+6.0 to +14.0) better",
                      "bm25 bm25, none, none, none 0.4000 −20.0 (−24.0 to −16.0) worse 6.0 10 / 5 / 25",
+                     "lora-hard home 0.5500 +10.0 (+6.0 to +14.0) 0.5500 0.5000 +10.0 (+6.0 to +14.0) 1 of 1",
+                     "similarity 1.00 0.25",
                      "b for a worse −17.6 −25.4 to −9.7 < 0.0001 –", "z not run –", "Is b worse? Yes.",
                      "tolerance −0.05 to +0.05", "expected 3.9, found 3.8 to 4",
                      "dvc repro search@lora-hard-home evaluate", "no git here", "There is no dvc.lock"):
@@ -188,6 +203,8 @@ def test_other_studies_have_their_page(shape, tmp_path, monkeypatch):
     said = words(build(study(tmp_path, **shape), monkeypatch))
     assert ("No row of this study is trained." in said) == (shape.get("trained") is False)
     assert ("No claim is recorded." in said and "No part of the cause study" in said) == (shape.get("full") is False)
+    away = shape.get("full", True) and shape.get("outside", True)
+    assert ("so that nothing is out of domain" in said) != away and ("What is forgotten" in said) == away
     assert ("away test" in said.partition("Every measure")[0]) == shape.get("outside", True)
 
 
@@ -281,7 +298,7 @@ def test_a_browser_draws_all_filters_and_fetches_nothing(width, dark, tmp_path, 
     found = browse(tmp_path / "frame.html", tmp_path / "profile", dark)
     assert found["problems"] == [] and found["fetched"] == [] and found["title"] == "Should I fine-tune my retriever?"
     assert found["width"] == width and found["wide"] <= width and found["dark"] == dark
-    assert found["images"] == [1350] * 3 and found["empty"] == [] and found["broad"] == 0 and found["unlike"] == 0
+    assert found["images"] == [1350] * 4 and found["empty"] == [] and found["broad"] == 0 and found["unlike"] == 0
     assert found["bars"] == ("rgb(86, 180, 233)" if dark else "rgb(0, 114, 178)")
     assert found["filtered"] == {
         "verdict": [["claim-P1.01"], "0 1 0 0 0"],

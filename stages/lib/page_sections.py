@@ -6,7 +6,7 @@ import statistics
 import struct
 from pathlib import Path
 
-from stages.lib import answering, auditing, ledger, page_charts, tables
+from stages.lib import answering, auditing, ledger, page_charts, tables, transfer_page
 from stages.lib.comparing import per_cent
 from stages.lib.markdown_parts import parts, plain
 
@@ -20,8 +20,7 @@ COSTS = {"weights": "weights trained", "steps": "steps", "seconds": "training, s
 
 def answer(entries: list[dict], study, logs: dict[str, dict]) -> dict:
     """The sentences that open the report, and the change of the row they name at each place."""
-    trained = [row for row, log in logs.items() if log["copies"] and row in study.retrievers]
-    found = answering.answer(entries, study.report, study.retrievers, trained)
+    found = answering.answer(entries, study.report, study.retrievers, answering.candidates(study, logs))
     places = [(study.report.primary, found.get("inside")), (study.report.outside, found.get("outside"))]
     first, *rest = parts(answering.sentences(entries, study, logs))
     return {"first": first, "rest": rest, "row": found["row"],
@@ -60,6 +59,12 @@ def degradation(entries: list[dict], report, rows: list[str]) -> list[dict]:
         chart = page_charts.degradation(others, found, reach, f"Bars: change of each row on {title}, with intervals")
         drawn.append({"id": f"chart-degradation-{number}", "title": title, "told": told, "chart": chart})
     return drawn
+
+
+def transfer(found: dict) -> dict:
+    """What rows cost out of domain, as the Markdown page has it; drawn is whether there is anything out of domain."""
+    return {"average": parts(transfer_page.average(found)), "forgetting": parts(transfer_page.forgetting(found)),
+            "pairs": parts(transfer_page.pairs(found)), "drawn": transfer_page.measured(found)}
 
 
 def curves(logs: dict[str, dict], look: dict[str, dict]) -> dict:
