@@ -203,7 +203,7 @@ def per_query(means: dict[str, float], queries=400) -> pa.Table:
                        "cluster": [f"{at:05}" for at in range(queries)],
                        "RR@10": mean + rng.permutation(noise), "RR@100": mean + 0.0118 + rng.permutation(noise)})
              for row, mean in means.items()]
-    return pa.concat_tables(parts)
+    return pa.concat_tables(parts).combine_chunks()
 
 
 PRINTED = {"base": 0.3026, "full-random": 0.2619, "full-hard": 0.2536, "lora-random": 0.2557, "lora-hard": 0.2050,
@@ -271,6 +271,110 @@ def test_a_mined_row_is_known_by_its_miner_and_a_released_one_by_its_name(full_s
     another = paper.model_copy(update={"checkpoints": {**paper.checkpoints, "theirs-lora-hard": pinned.model_copy(
         update={"source": "hub:somebody/else@" + "a" * 40})}})
     assert "start differs" in at_scale.missing(NEEDING["P1.1f"].needs, another, paper, sizes, scales)
+
+
+P3 = "papers/2311.09765.yaml"
+ABOUT_P3 = {name for name, claim in NEEDING.items() if claim.paper == "P3"}
+ROWS_OF_P3 = {"asym": "asym-{}", "asym_hard": "asym-{}-hard", "sym": "sym-{}", "sym_hard": "sym-{}-hard",
+              "bert_large": "large-{}", "bert_large_hard": "large-{}-hard", "roberta_large": "roberta-{}",
+              "roberta_large_hard": "roberta-{}-hard", "colbert": "late-{}", "contriever": "contriever-{}",
+              "bert_small": "small-{}", "bert_medium": "medium-{}", "nq_asym": "nq-asym-{}", "nq_sym": "nq-sym-{}",
+              "nq_colbert": "nq-late-{}", "dpr": "nq-asym-{}-dpr", "bm25": "nq-asym-{}-bm25",
+              "bert_dpr": "nq-large-{}-dpr", "bert": "nq-large-{}", "roberta_dpr": "nq-roberta-{}-dpr",
+              "roberta": "nq-roberta-{}"}
+
+
+def printed_by_p3() -> dict[str, tuple[float, float]]:
+    """Row -> mean nDCG@10 x 100 out of domain, and in domain, as the paper prints them; one rate's are not printed."""
+    of = TABLES["P3"]
+    found = {"asym-lora-slow": (38.0, 29.2)}
+    for setting, row in ROWS_OF_P3.items():
+        figures = next(of[table][setting] for table in ("averages", "nq_negatives", "nq_large") if setting in of[table])
+        found |= {row.format(name): (figures[tune], figures[f"{tune}_in"])
+                  for name, tune in (("full", "ft"), ("lora", "lora"))}
+    for tables, name in ((of["batch"], "asym-lora"), (of["nq_batch"]["ft"], "nq-asym-full"),
+                         (of["nq_batch"]["lora"], "nq-asym-lora")):
+        for size, *figures in zip(("", "-2b", "-4b"), tables["outside"], tables["inside"]):
+            found[f"{name}{size}"] = tuple(figures)
+    return found
+
+
+@pytest.fixture(scope="module")
+def third():
+    """The third paper's study, its collections' sizes, and its 13 sets beside MS MARCO."""
+    study, scales = params.load(ROOT / P3), BOOK.scales[P3]
+    sizes = {name: {"passages": scale.passages, "queries": dict(scale.queries)} for name, scale in scales.items()}
+    return study, sizes, [name for name in scales if name not in ("msmarco", "nq-train")]
+
+
+def by_set(third, printed: dict[str, tuple[float, float]]) -> pa.Table:
+    """Per-query values of rows on all sets, so that the means in and out of their domain are as printed."""
+    study, _, sets = third
+    rng, parts = np.random.default_rng(2), []
+    for row, (outside, inside) in printed.items():
+        home = "nq" if study.taught_on(row) == "nq-train" else "msmarco"
+        apart = rng.normal(0, 0.0002, len(sets))
+        away = dict(zip([name for name in ("msmarco", *sets) if name != home], outside / 100 + apart - apart.mean()))
+        for corpus in ("msmarco", *sets):
+            values = away.get(corpus, inside / 100) + rng.permutation(np.tile([-0.001, 0.001], 5))
+            ids = [f"{at}" for at in range(10)]
+            parts.append(pa.table({"row": [row] * 10, "copy": ["seed-42"] * 10, "corpus": [corpus] * 10, "cluster": ids,
+                                   "split": ["dev" if corpus == "msmarco" else "test"] * 10, "query_id": ids,
+                                   "nDCG@10": values}))
+    return pa.concat_tables(parts).combine_chunks()
+
+
+def told_of_p3(third, table) -> dict[str, str]:
+    study, sizes, _ = third
+    told = {}
+    for name in sorted(ABOUT_P3):
+        assert at_scale.missing(NEEDING[name].needs, study, study, sizes, BOOK.scales[P3]) is None, name
+        told[name] = ledger.verdict(NEEDING[name], at_scale.figure(NEEDING[name].needs, table, {}, [], 0.05, 1000))
+    return told
+
+
+def test_at_full_size_the_third_papers_figures_hold_and_move_only_what_names_their_row(third):
+    printed = printed_by_p3()
+    assert {row for name in ABOUT_P3 for row in NEEDING[name].needs.named} == set(printed)
+    before = told_of_p3(third, by_set(third, printed))
+    assert set(before.values()) == {HOLDS}
+    far = ("asym-lora", "sym-full-hard", "nq-asym-full")  # no claim compares two of them
+    after = told_of_p3(third, by_set(third, printed | {row: (90.0, 90.0) for row in far}))
+    resting = {name for name in ABOUT_P3 if {*far} & {*NEEDING[name].needs.named}}
+    still = {name for name in resting
+             if NEEDING[name].sign == ("positive" if NEEDING[name].needs.row in far else "negative")}
+    assert {name for name in before if before[name] != after[name]} == resting - still
+
+
+@pytest.mark.parametrize("claim, change, reason", [
+    ("P3.2d", lambda blocks: blocks["corpora"]["msmarco"].update(source="irds:mine"),
+     "msmarco is not the paper's: source differs"),
+    ("P3.2d", lambda blocks: blocks["corpora"]["fiqa"].update(tokens=64), "fiqa test is not the paper's: tokens"),
+    ("P3.2d", lambda blocks: blocks["checkpoints"]["bert-asym"].update(pooling="mean"), "row asym-lora is not that of"),
+    ("P3.2d", lambda blocks: blocks["lora"].update(rank=7), "tune differs"),
+    ("P3.2s", lambda blocks: blocks["pools"]["nq-bm25"].update(depth=200), "miner differs"),
+    ("P3.2l", lambda blocks: blocks["rerank"].update(depth=100), "depth differs"),
+])
+def test_a_study_that_is_not_the_third_papers_judges_nothing(third, claim, change, reason):
+    from ruamel.yaml import YAML
+    paper, sizes, _ = third
+    blocks = YAML(typ="safe").load((ROOT / P3).read_text())
+    change(blocks)
+    told = at_scale.missing(NEEDING[claim].needs, params.parse(blocks), paper, sizes, BOOK.scales[P3])
+    assert reason in told
+
+
+def test_passages_without_text_may_be_lacking_and_no_others(third):
+    study, sizes, _ = third
+    needs, scales = NEEDING["P3.2p"].needs, BOOK.scales[P3]
+
+    def lacking(corpus, passages):
+        return at_scale.missing(needs, study, study, sizes | {corpus: sizes[corpus] | {"passages": passages}}, scales)
+    assert lacking("fiqa", 57638 - 38) is None
+    assert "fiqa test has 50,000 passages" in lacking("fiqa", 50000)
+    assert "nq-train has 21,015,325 passages" in lacking("nq-train", 21015325)
+    assert at_scale.missing(needs, study, study, {name: size for name, size in sizes.items() if name != "nq-train"},
+                            scales) == "nq-train is not on disk"
 
 
 def test_the_default_study_speaks_for_no_paper(figures):

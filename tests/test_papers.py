@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from stages.lib import ledger, params
 from tests.conftest import ROOT, copy_of_project, run
 
 NETWORK = '''
@@ -37,7 +38,8 @@ class Dataset:
             yield row(doc_id=str(at), text=" ".join(WORDS[(at * step) % 17] for step in range(1, 12)) + f" {{at}}.")
 
     def queries_iter(self):
-        first = {{"train/judged": 0, "dev/judged": 1000, "dev/small": 1000, "trec-dl-2019/judged": 2000}}
+        first = {{"train/judged": 0, "natural-questions/train": 0, "dev/judged": 1000, "dev/small": 1000,
+                  "trec-dl-2019/judged": 2000, "nfcorpus/test": 3000}}
         at = next(start for end, start in first.items() if self.name.endswith(end))
         for query in range(at, at + (520 if at == 0 else 8)):
             yield row(query_id=str(query), text=f"what of {{WORDS[query % 17]}} and {{WORDS[query % 13]}} {{query}}")
@@ -107,3 +109,43 @@ def test_weights_with_another_hash_are_refused_in_one_line(clone):
     done = run("dvc repro -s -f checkpoint@minilm", clone, check=False)
     assert done.returncode and "Traceback" not in done.stderr
     assert "checkpoints.minilm.sha256: model.safetensors has sha256 53aa" in done.stderr
+
+
+def test_the_third_paper_has_beirs_sets_as_ir_datasets_has_them():
+    """Every judged split is one that ir_datasets knows, as large there as the ledger says that it is in the paper."""
+    import ir_datasets
+    study = params.load(ROOT / "papers/2311.09765.yaml")
+    scales = ledger.read(ROOT / "stages/claims.yaml").scales["papers/2311.09765.yaml"]
+    judged = {name: corpus for name, corpus in study.corpora.items() if corpus.judged}
+    sets = {corpus.group or name for name, corpus in judged.items()}
+    assert sets == {"msmarco", "trec-covid", "nfcorpus", "nq", "hotpotqa", "fiqa", "arguana", "cqadupstack", "touche",
+                    "quora", "dbpedia", "scidocs", "fever", "climate-fever", "scifact"}
+    assert sum(corpus.group == "cqadupstack" for corpus in judged.values()) == 12
+    assert set(scales) == {name for name, corpus in study.corpora.items() if corpus.group != "cqadupstack"}
+    assert study.corpora["touche"].source == "irds:beir/webis-touche2020/v2"
+    alone = [name for name, corpus in judged.items() if any(rules.drop_self for rules in corpus.judged.values())]
+    assert alone == ["arguana"]
+    for name, corpus in study.corpora.items():
+        place = corpus.source.removeprefix("irds:")
+        whole = ir_datasets.load(place)
+        parts = {split: split if rules.subset is None else rules.subset for split, rules in corpus.judged.items()}
+        splits = {split: ir_datasets.load(f"{place}/{part}" if part else place) for split, part in parts.items()}
+        assert all(rules.rel == 1 for rules in corpus.judged.values())
+        assert all(part.has_queries() and part.has_qrels() for part in splits.values())
+        if name in scales:
+            counts = {split: part.metadata()["queries"]["count"] for split, part in splits.items()}
+            assert (whole.metadata()["docs"]["count"], counts) == (scales[name].passages, scales[name].queries), name
+        if corpus.train:
+            assert ir_datasets.load(f"{place}/{corpus.train}").has_qrels()
+
+
+def test_the_third_paper_is_a_drop_in(clone):
+    """Two towers with LoRA and hard negatives, one tower, and a row whose negatives another trained row mined."""
+    text = re.sub(r"size: \d{5,}", "size: 128", (ROOT / "papers/2311.09765.yaml").read_text())
+    text = re.sub(r"batch: \d+", "batch: 64", text).replace("validation: 500", "validation: 100")
+    text = text.replace("epochs: 40", "epochs: 1").replace("index: {precision: float16", "index: {precision: float32")
+    (clone / "params.yaml").write_text(text)
+    run("dvc repro search@asym-lora-hard-msmarco search@sym-full-nfcorpus train@nq-asym-lora-dpr", clone)
+    for path in ("asym-lora-hard/msmarco/seed-42/dev", "sym-full/nfcorpus/seed-42/test"):
+        assert (clone / f"data/runs/{path}.parquet").exists()
+    assert (clone / "data/models/nq-asym-lora-dpr/seed-42/modules.json").exists()

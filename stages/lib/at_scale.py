@@ -5,11 +5,19 @@ import numpy as np
 
 from stages.lib import comparing, revisions
 
+WITHOUT_TEXT = 0.005  # the share of a collection's passages that may have no text, and so are not on disk
+
 
 class Place(NamedTuple):
     corpus: str
     split: str
     measure: str
+
+
+def places(needs) -> list[Place]:
+    """Where a need's figure is measured; a corpus written corpus/split has a split of its own."""
+    named = (corpus.partition("/") for corpus in needs.corpora)
+    return [Place(corpus, split or needs.split, needs.measure) for corpus, _, split in named]
 
 
 def missing(needs, here, paper, sizes: dict[str, dict], scales: dict) -> str | None:
@@ -20,10 +28,12 @@ def missing(needs, here, paper, sizes: dict[str, dict], scales: dict) -> str | N
     """
     if paper is None:
         return f"{needs.study} is not written yet"
-    for corpus in needs.corpora:
-        if reason := _other_corpus(corpus, needs.split, here, paper, sizes.get(corpus), scales.get(corpus)):
+    splits = {place.corpus: place.split for place in places(needs)}
+    taught = [paper.taught_on(row) for row in needs.named if row in paper.rows]
+    for corpus, split in ({corpus: None for corpus in taught if corpus} | splits).items():
+        if reason := _other_corpus(corpus, split, here, paper, sizes.get(corpus), scales.get(corpus)):
             return reason
-    reranked = any(row in here.rerankers for row in needs.named) and paper.rerank
+    reranked = any(row in here.rerankers for row in needs.named)
     if reranked and here.rerank.precision not in ("float32", paper.rerank.precision):
         return f"this study reranks in {here.rerank.precision}, the paper's in {paper.rerank.precision}"
     if here.index.precision not in ("float32", paper.index.precision):
@@ -38,27 +48,29 @@ def missing(needs, here, paper, sizes: dict[str, dict], scales: dict) -> str | N
     return None
 
 
-def _other_corpus(corpus: str, split: str, here, paper, size: dict | None, scale) -> str | None:
+def _other_corpus(corpus: str, split: str | None, here, paper, size: dict | None, scale) -> str | None:
+    """Why a corpus is not the paper's, or its judged split is not; split None is a corpus that only teaches."""
     if corpus not in here.corpora:
         return f"this study has no corpus {corpus}"
-    mine, theirs = here.corpora[corpus], paper.corpora.get(corpus)
-    if theirs is None or split not in theirs.judged:
+    mine, theirs, name = here.corpora[corpus], paper.corpora.get(corpus), f"{corpus} {split}" if split else corpus
+    if theirs is None or split and split not in theirs.judged:
         return f"the paper's study has no judged split {split} of {corpus}"
     if differs := _first_difference(_of_split(mine, split), _of_split(theirs, split)):
-        return f"{corpus} {split} is not the paper's: {differs} differs"
+        return f"{name} is not the paper's: {differs} differs"
     if size is None:
         return f"{corpus} is not on disk"
     if scale is None:
         return f"the ledger does not say how large {corpus} is"
-    if (size["passages"], size["queries"].get(split)) != (scale.passages, scale.queries.get(split)):
-        return (f"{corpus} {split} has {size['passages']:,} passages and {size['queries'].get(split, 0):,} queries, "
-                f"the paper's {scale.passages:,} and {scale.queries.get(split, 0):,}")
+    if not (1 - WITHOUT_TEXT) * scale.passages <= size["passages"] <= scale.passages:
+        return f"{name} has {size['passages']:,} passages, the paper's {scale.passages:,}"
+    if split and size["queries"].get(split) != scale.queries.get(split):
+        return f"{name} has {size['queries'].get(split, 0):,} queries, the paper's {scale.queries.get(split, 0):,}"
     return None
 
 
-def _of_split(corpus, split: str) -> dict[str, object]:
+def _of_split(corpus, split: str | None) -> dict[str, object]:
     """A corpus's block as far as it bears on one judged split."""
-    return corpus.model_dump(exclude={"judged", "publish"}) | {"judgments": corpus.judged.get(split)}
+    return corpus.model_dump(exclude={"judged", "publish", "group"}) | {"judgments": corpus.judged.get(split)}
 
 
 def recipe(study, row: str, paper) -> dict[str, object]:
@@ -68,11 +80,14 @@ def recipe(study, row: str, paper) -> dict[str, object]:
     hub: the revision is what that study leaves to be pinned.
     """
     names = study.rows[row]
+    if row in study.interpolations:
+        return {"of": recipe(study, names.of, paper), "alphas": names.alphas}
     start = study.checkpoints[names.start]
     hashed = paper.checkpoints.get(names.start, start).sha256
     taught = study.triplets[names.triplets]
     made = {"start": start.sha256 if hashed else start.source.rpartition("@")[0] or start.source,
-            "tokens": start.tokens, "tune": study.tunes[names.tune], "fit": study.fits.get(names.fit)}
+            **start.model_dump(exclude={"source", "sha256", "remote_code"}),
+            "tune": study.tunes[names.tune], "fit": study.fits.get(names.fit)}
     if taught.size:
         pool = study.pools.get(taught.negatives.removeprefix("pools/"))
         made |= {"triplets": taught, "pool": pool, "miner": pool and recipe(study, pool.retriever, paper)}
@@ -97,16 +112,16 @@ def figure(needs, table, diagnosis: dict, recorded: list[dict], alpha: float,
     """
     if needs.measure.startswith("gpu_"):
         return _cost(needs, recorded)
-    places = [Place(corpus, needs.split, needs.measure) for corpus in needs.corpora]
-    if not all(_measured(table, place, row) for place in places for row in needs.named):
+    where = places(needs)
+    if not all(_measured(table, place, row) for place in where for row in needs.named):
         return None
     if needs.figure == "correlation":
-        return _correlation(needs, table, places[0], diagnosis, alpha)
-    rows = [revisions.per_query(table, needs.row, place) for place in places]
+        return _correlation(needs, table, where[0], diagnosis, alpha)
+    rows = [revisions.per_query(table, needs.row, place) for place in where]
     if needs.figure == "value":
         return float(np.mean([row.values.mean() for row in rows]))
-    others = [revisions.per_query(table, needs.against, place) for place in places]
-    if len(places) == 1:
+    others = [revisions.per_query(table, needs.against, place) for place in where]
+    if len(where) == 1:
         one, other, clusters = revisions.common(rows[0], others[0])
         found = revisions.change(one, other, clusters, alpha, resamples)
         ends = (found["low"], found["high"])
