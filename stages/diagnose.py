@@ -1,31 +1,16 @@
 """Diagnose: the shape of every row's space beside its change, and what ties and half precision could do to its runs."""
 import json
 from pathlib import Path
-from typing import NamedTuple
 
 import click
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 
-from stages.lib import encoding, geometry, leftovers, params, projection, runs, ties
+from stages.lib import encoding, geometry, leftovers, looks, params, projection, raw_vectors, ties
 from stages.lib.mistakes import Mistake
 from stages.lib.publish import publish
 
 DEPTH = 10
 folder = click.Path(exists=True, file_okay=False, path_type=Path)
-
-
-class Corpus(NamedTuple):
-    """What every row is looked at through. relevant: judged query -> document numbers; sample: document numbers."""
-    queries: dict[str, int]
-    doc_ids: pa.Array
-    relevant: dict[str, list[int]]
-    sample: np.ndarray
-    texts: list[str]
-    tokens: int | None
 
 
 @click.command()
@@ -44,23 +29,24 @@ def main(indexes: Path, ranked: Path, models: Path, corpora: Path, results: Path
     tried, one small p says little.
     """
     study = params.load()
-    for line in [*leftovers.remove(indexes, study.retrievers, study.corpora), *leftovers.remove(models, study.rows)]:
+    for line in [*leftovers.remove(indexes, study.encoders, study.corpora), *leftovers.remove(models, study.rows)]:
         click.echo(line)
     spot, settings = study.report.primary, study.diagnose
-    corpus = _corpus(corpora / spot.corpus, spot.split, study.corpora[spot.corpus].judged[spot.split].rel, settings)
+    rel = study.corpora[spot.corpus].judged[spot.split].rel
+    corpus = looks.corpus(corpora / spot.corpus, spot.split, rel, settings)
     copies = {row: sorted(path for path in (indexes / row / spot.corpus).glob("*") if path.is_dir())
-              for row in study.retrievers}
+              for row in study.encoders}
     if missing := [row for row in copies if not copies[row]]:
         raise Mistake(f"{indexes}: no index of {spot.corpus} by {', '.join(missing)}; run dvc repro")
     start = copies[study.report.base][0] / "docs.npy"
     base = _unit(_open(start, len(corpus.doc_ids)), corpus.sample) if start.exists() else None
     space, hygiene = {}, {}
-    for row in study.retrievers:
-        looks = [_look(copy, ranked / row / spot.corpus / copy.name / f"{spot.split}.parquet",
+    for row in study.encoders:
+        figures = [_look(copy, ranked / row / spot.corpus / copy.name / f"{spot.split}.parquet",
                        models / row / copy.name, corpus, base, settings.neighbours) for copy in copies[row]]
-        space[row], hygiene[row] = (_means(side) for side in zip(*looks))
+        space[row], hygiene[row] = (_means(side) for side in zip(*figures))
     space, hygiene = ({row: found for row, found in side.items() if found} for side in (space, hygiene))
-    trained = {row: space[row] for row, names in study.retrievers.items() if study.fits[names.fit] and row in space}
+    trained = {row: space[row] for row in study.encoders if study.taught_on(row) and row in space}
     changes = {entry["row"]: entry["difference"] for entry in json.loads(results.read_text()) if "difference" in entry
                and (entry["corpus"], entry["split"], entry["measure"]) == (spot.corpus, spot.split, spot.measure)}
     sample = {**spot.model_dump(), **settings.model_dump(), "passages": len(corpus.sample), "norms": len(corpus.texts),
@@ -70,14 +56,15 @@ def main(indexes: Path, ranked: Path, models: Path, corpora: Path, results: Path
                                      "correlation": geometry.correlations(trained, changes)}, indent=1) + "\n")
 
 
-def _look(index: Path, run: Path, model: Path, corpus: Corpus, base: np.ndarray | None, k: int) -> tuple[dict, dict]:
+def _look(index: Path, run: Path, model: Path, corpus: looks.Corpus, base: np.ndarray | None,
+          k: int) -> tuple[dict, dict]:
     """One copy's figures of its space (none without vectors) and of its run (none without a run of this split)."""
     dense = (index / "docs.npy").exists()
     if not run.is_file():
         if dense:
             raise Mistake(f"{run}: there is no such file; run dvc repro")
         return {}, {}
-    rankings = _rankings(run, corpus)
+    rankings = looks.rankings(run, corpus)
     hygiene = ties.figures([ranking[2:] for ranking in rankings], DEPTH, len(corpus.relevant))
     if not dense:
         return {}, hygiene
@@ -95,49 +82,10 @@ def _look(index: Path, run: Path, model: Path, corpus: Corpus, base: np.ndarray 
             best.append((exact.max(), scores[~relevant][0]))
         near = ties.within_reach(scores, DEPTH)
         halves.append((ties.half(asked[None], docs[rows[:near]])[0], relevant[:near]))
-    lengths = {f"norm_{name}": value for name, value in geometry.norms(_raw(model, corpus)).items()}
+    raw = raw_vectors.of_passages(encoding.load_encoder(model, corpus.tokens), corpus.texts)
+    lengths = {f"norm_{name}": value for name, value in geometry.norms(raw).items()}
     return ({**space, **lengths, **geometry.gaps(*np.array(best).reshape(-1, 2).T)},
             {**hygiene, **ties.half_figures(halves, DEPTH, len(corpus.relevant))})
-
-
-def _rankings(run: Path, corpus: Corpus) -> list[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
-    """For each judged query of the run: its id, and its document numbers, scores and what is relevant, best first."""
-    found = []
-    for part in runs.read(run):
-        ids, scores = part["query_id"].to_numpy(), part["score"].to_numpy()
-        rows = pc.fill_null(pc.index_in(part["doc_id"], value_set=corpus.doc_ids), -1).to_numpy()
-        ends = [*np.flatnonzero(ids[1:] != ids[:-1]) + 1, len(ids)]
-        for start, end in zip([0, *ends], ends):
-            if ids[start] in corpus.relevant:
-                relevant = np.isin(rows[start:end], corpus.relevant[ids[start]])
-                found.append((ids[start], rows[start:end], scores[start:end], relevant))
-    return found
-
-
-def _raw(folder: Path, corpus: Corpus) -> np.ndarray:
-    """What the model gives the texts before its Normalize makes them unit vectors."""
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import Normalize
-    model = encoding.load_encoder(folder, corpus.tokens)
-    body = [part for part in model if not isinstance(part, Normalize)]
-    raw = SentenceTransformer(modules=body, device=str(model.device)).eval()
-    return raw.encode([text.strip() for text in corpus.texts], prompt="", show_progress_bar=False)
-
-
-def _corpus(home: Path, split: str, rel: int, settings) -> Corpus:
-    query_ids = pq.read_table(home / "topics" / f"{split}.parquet", columns=["query_id"])["query_id"].to_pylist()
-    doc_ids = pq.read_table(home / "docs.parquet", columns=["doc_id"])["doc_id"].combine_chunks()
-    qrels = pq.read_table(home / "qrels" / f"{split}.parquet")
-    passages = pc.index_in(qrels["doc_id"], value_set=doc_ids).to_pylist()
-    relevant: dict[str, list[int]] = {}
-    for query, passage, grade in zip(qrels["query_id"].to_pylist(), passages, qrels["grade"].to_pylist()):
-        relevant.setdefault(query, []).extend([passage] if grade >= rel and passage is not None else [])
-    size = min(settings.passages, len(doc_ids))
-    drawn = np.random.default_rng(settings.seed).choice(len(doc_ids), size, replace=False)
-    texts = ds.dataset(home / "docs.parquet").take(pa.array(drawn[:settings.norms]), columns=["text"])["text"]
-    tokens = json.loads((home / "docs.json").read_text())["tokens"]
-    queries = {query: row for row, query in enumerate(query_ids)}
-    return Corpus(queries, doc_ids, relevant, drawn, texts.to_pylist(), tokens)
 
 
 def _open(path: Path, rows: int) -> np.memmap:

@@ -40,7 +40,7 @@ def main(ranked: Path, corpora: Path, queries: Path, results: Path, pairs: Path,
     with publish(results) as draft:
         draft.write_text(json.dumps(rows, indent=1) + "\n")
     with publish(pairs) as draft:
-        draft.write_text(json.dumps(_pairs(study.report, revisions.plain(table), rows), indent=1) + "\n")
+        draft.write_text(json.dumps(_pairs(study, revisions.plain(table), rows), indent=1) + "\n")
     with publish(metrics) as draft:
         draft.write_text(json.dumps(_metrics(study.report, study.rows, rows), indent=2) + "\n")
 
@@ -105,12 +105,17 @@ def _results(study, table: pa.Table) -> list[dict]:
     return rows
 
 
-def _pairs(report, table: pa.Table, results: list[dict]) -> list[dict]:
-    """Each pair of report.pairs on the primary and the outside measure, on the queries that both rows have."""
-    found = []
+def _pairs(study, table: pa.Table, results: list[dict]) -> list[dict]:
+    """Each pair of report.pairs on the primary and the outside measure, on the queries that both rows have.
+
+    So is each reranker and the row that it follows, unless that is the base, which every row is compared with.
+    """
+    report, found = study.report, []
+    followed = [(row, names.first) for row, names in study.rerankers.items() if names.first != report.base]
+    named = [*report.pairs, *(pair for pair in followed if {*pair} not in [{*other} for other in report.pairs])]
     for place in [place for place in (report.primary, report.outside) if place]:
         known = {entry["row"] for entry in results if (entry["corpus"], entry["split"]) == (place.corpus, place.split)}
-        for row, against in [pair for pair in report.pairs if set(pair) <= known]:
+        for row, against in [pair for pair in named if set(pair) <= known]:
             both = (revisions.per_query(table, name, place) for name in (row, against))
             one, other, clusters = revisions.common(*both)
             change = revisions.change(one, other, clusters, report.alpha, report.resamples)

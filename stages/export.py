@@ -43,7 +43,8 @@ def of_run(row: str, corpus: str, split: str, copy: str | None, out: Path) -> No
     study = params.load()
     _known("params.yaml", row, study.rows, "row")
     rel = _judged(study, corpus, split)
-    stage = f"rerank@{row}" if row in study.rerankers else f"search@{row}-{corpus}"
+    search = "search-interpolated" if row in study.interpolations else "search"
+    stage = f"rerank@{row}" if row in study.rerankers else f"{search}@{row}-{corpus}"
     home, again = RUNS / row / corpus, f"dvc pull or dvc repro {stage}"
     if not home.is_dir():
         raise Mistake(f"{home}: there is no such run here; {again}")
@@ -105,7 +106,7 @@ def of_model(row: str, copy: str | None, out: Path) -> None:
 def of_models(out: Path) -> None:
     """Write the model card of every trained row to a folder, as <row>/<copy>/README.md."""
     study, stages = params.load(), _stages()
-    for row, names in study.rows.items():
+    for row, names in {**study.retrievers, **study.rerankers}.items():
         if study.fits[names.fit]:
             for copy in _trained(row):
                 _publish(_card(study, row, copy, stages), out / row / copy / "README.md")

@@ -31,11 +31,11 @@ def main(indexes: Path, corpora: Path, training: Path, results: Path, out: Path,
     """
     study = params.load()
     rows, base = list(study.rows), study.report.base
-    for line in [*leftovers.remove(indexes, study.retrievers, study.corpora), *leftovers.remove(training, rows)]:
+    for line in [*leftovers.remove(indexes, study.encoders, study.corpora), *leftovers.remove(training, rows)]:
         click.echo(line)
     entries = _results(results, rows)
     logs = _logs(training, rows)
-    copies = _copies(indexes, list(study.retrievers), study.umap.corpus)
+    copies = _copies(indexes, list(study.encoders), study.umap.corpus)
     rel = study.corpora[study.umap.corpus].judged[study.umap.split].rel
     vectors = _vectors(copies, corpora / study.umap.corpus, study.umap, rel, base)
     settings = study.umap.model_dump(include={"n_neighbors", "min_dist", "metric", "seed"})

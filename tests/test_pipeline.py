@@ -24,7 +24,8 @@ def small_params(collection: Path, model: Path) -> dict:
     blocks["corpora"] = {"things": {"source": f"beir:{collection}", "train": "train", "validation": 4,
                                     "judged": {"dev": {}, "test": {}}}}
     blocks["checkpoints"]["minilm"] = {"shape": "symmetric", "source": f"folder:{model}", "tokens": 32}
-    blocks["checkpoints"]["cross"] = {"shape": "cross", "source": f"folder:{model}", "tokens": 32}
+    for name, shape in (("towers", "asymmetric"), ("late", "late"), ("cross", "cross")):
+        blocks["checkpoints"][name] = {"shape": shape, "source": f"folder:{model}", "tokens": 32}
     for block in [*blocks["pools"].values(), *blocks["triplets"].values()]:
         block["corpus"] = "things"
     blocks["triplets"] = {name: {**blocks["triplets"][name], "size": min(48, blocks["triplets"][name]["size"])}
@@ -33,8 +34,11 @@ def small_params(collection: Path, model: Path) -> dict:
     blocks["triplets"]["hard"]["ranks"] = [11, 60]
     for fit in ("printed", "coded", "inbatch", "contrastive", "pairs"):
         blocks["fits"][fit]["batch"] = 4
-    blocks["retrievers"] = {name: blocks["retrievers"][name] for name in ("bm25", "base", "full-hard", "lora-random")}
-    blocks["rerankers"] = {"cross-lion": {**blocks["rerankers"]["cross-lion"], "triplets": "random"}}
+    blocks["retrievers"] = {name: blocks["retrievers"][name] for name in ("bm25", "base", "full-hard", "lora-random",
+                                                                          "towers-random")}
+    blocks["interpolations"] = {"mix": {"start": "minilm", "of": "full-hard", "triplets": "hard", "alphas": [0.5]}}
+    blocks["rerankers"] = {"late": {**blocks["rerankers"]["late-random"], "first": "mix"},
+                           "cross-lion": {**blocks["rerankers"]["cross-lion"], "triplets": "random"}}
     blocks["fits"]["pairs"]["epochs"] = 1
     blocks["rerank"] |= {"depth": 10, "queries": 6}
     primary = {"corpus": "things", "split": "test", "measure": "RR@10"}
@@ -85,7 +89,9 @@ def test_only_what_a_change_touches_runs_again(study):
     assert rows(ran) == {"lora-random"}
     assert {"train@lora-random", "encode@lora-random-things", "search@lora-random-things", "evaluate"} <= ran
     ran = experiment("-S 'triplets.hard.ranks=[31,60]'", study)
-    assert rows(ran) == {"hard", "full-hard"}
+    assert rows(ran) == {"hard", "full-hard", "mix", "late"}
+    ran = experiment("-S 'interpolations.mix.alphas=[0.25]'", study)
+    assert rows(ran) == {"mix", "late"} and not any(name.startswith("train@") for name in ran)
     ran = experiment("-S cross-lion.lr=0.0003", study)
     assert ran == {"check", "train-reranker@cross-lion", "rerank@cross-lion", "evaluate"}
     ran = experiment("-S 'measures=[RR@10,nDCG@10]'", study)
@@ -100,8 +106,9 @@ def test_a_reranker_is_judged_on_the_queries_that_it_was_given(study):
               if (entry["row"], entry["split"], entry["measure"]) == ("cross-lion", "test", "RR@10"))
     assert len(given) == entry["queries"] == 6 and entry["of"] == len(base) == 8
     assert entry["base"] == pytest.approx(base[sorted(given)].mean(), abs=1e-6)
-    pair, = json.loads((study / "reports/pairs.json").read_text())
-    assert (pair["row"], pair["against"], pair["queries"]) == ("cross-lion", "bm25", 6) and "verdict" in pair
+    pairs = {(pair["row"], pair["against"]): pair for pair in json.loads((study / "reports/pairs.json").read_text())}
+    assert pairs.keys() == {("cross-lion", "bm25"), ("late", "mix")}
+    assert all(pair["queries"] == 6 and "verdict" in pair for pair in pairs.values())
     ranked = pq.read_table(next((study / "data/runs/cross-lion/things").glob("*/test.parquet"))).to_pandas()
     first = pq.read_table(next((study / "data/runs/base/things").glob("*/test.parquet"))).to_pandas()
     for query in given:

@@ -65,6 +65,11 @@ def test_paths_in_the_command_are_deps_and_outs(name):
                for word in said)
 
 
+SEARCHING = {"retrievers", "interpolations"}
+READ = {"warnings": {"fits"}, "encoders": SEARCHING, "rows": {*SEARCHING, "rerankers"},
+        "taught_on": {*SEARCHING, "rerankers", "triplets"}}
+
+
 def blocks_read(name: str) -> set[str]:
     """The blocks of params.yaml that a stage's command reads: attributes of `study` in the functions it reaches."""
     tree = ast.parse((ROOT / script_of(name)).read_text())
@@ -83,7 +88,7 @@ def blocks_read(name: str) -> set[str]:
                 holder = node.value
                 loaded = isinstance(holder, ast.Call) and ast.unparse(holder) == "params.load()"
                 if loaded or (isinstance(holder, ast.Name) and holder.id == "study"):
-                    found |= {"warnings": {"fits"}, "rows": {"retrievers", "rerankers"}}.get(node.attr, {node.attr})
+                    found |= READ.get(node.attr, {node.attr})
     return found
 
 
@@ -98,7 +103,7 @@ def test_declared_params_are_the_blocks_read(name):
 
 
 def test_check_watches_everything_and_comes_first():
-    assert [name for name in STAGES if declared(name)["params"] == WHOLE] == ["check", "claims"]
+    assert [name for name in STAGES if declared(name)["params"] == WHOLE] == ["check", "transfer", "claims"]
     assert all("data/checked" in declared(name)["deps"] for name in ("download", "checkpoint"))
 
 

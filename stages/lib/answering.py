@@ -22,10 +22,15 @@ def answer(entries: list[dict], report, rows: dict, trained: list[str]) -> dict:
     return {"advice": "cannot tell", "row": nearest, "inside": judged.get(nearest), "outside": outside.get(nearest)}
 
 
+def candidates(study, logs: dict[str, dict]) -> list[str]:
+    """The rows that the answer may name: trained retrievers, and interpolations between them and their starts."""
+    return [row for row in study.encoders if row in study.interpolations or row in logs and logs[row]["copies"]]
+
+
 def sentences(entries: list[dict], study, logs: dict[str, dict]) -> str:
     """The answer as the Markdown that opens the report and the README: advice, intervals, cost, and its limits."""
     report = study.report
-    trained = [row for row, log in logs.items() if log["copies"] and row in study.retrievers]
+    trained = candidates(study, logs)
     found = answer(entries, report, study.retrievers, trained)
     place = report.primary
     judged = [entry for row, entry in _verdicts(entries, place).items() if row in trained]
@@ -82,12 +87,13 @@ def _told(entry: dict, place, report) -> str:
 
 
 def _cost(row: str, study, logs: dict[str, dict]) -> str:
-    copy, names = logs[row]["copies"][0], study.retrievers[row]
+    trained = study.interpolations[row].of if row in study.interpolations else row
+    copy, names = logs[trained]["copies"][0], study.retrievers[trained]
     fit = study.fits[names.fit]
     unit = "pairs" if fit.loss.kind == "contrastive" else "triplets"
     return (f"Its cost: {copy['steps']:,} steps of {fit.batch} {unit} with {copy['trainable']:,} weights trained "
             f"({100 * copy['trainable'] / copy['total']:.2f} % of the model), and encoding the whole collection "
-            f"with it.")
+            f"with it.{' Then its weights are mixed with those it started from.' if trained != row else ''}")
 
 
 def _limits(study, judged: list[dict]) -> str:

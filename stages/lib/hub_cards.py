@@ -39,8 +39,10 @@ def recipe_of(stages: dict, row: str) -> dict:
     names = said.get(f"retrievers.{row}") or said[f"rerankers.{row}"]
     start, triplets = (_params(stages, f"{kind}@{name}")[f"{block}.{name}"] for kind, block, name in
                        (("checkpoint", "checkpoints", names["start"]), ("triplets", "triplets", names["triplets"])))
+    again = {"first": names["first"], "depth": _params(stages, f"rerank@{row}")["rerank"]["depth"]} if "first" in names \
+        else {}
     return {"seeds": said["seeds"], "start": start, "tune": said[names["tune"]], "triplets": triplets,
-            "fit": said[f"fits.{names['fit']}"]}
+            "fit": said[f"fits.{names['fit']}"], **again}
 
 
 def _trainer(stages: dict, row: str) -> str:
@@ -98,7 +100,7 @@ def _metadata(row: str, copy: str, recipe: dict, own: list[dict]) -> str:
     related = {"base_model": base, "base_model_relation": "finetune"} if base else {}
     return ModelCardData(
         model_name=f"{row}-{copy}", library_name="sentence-transformers",
-        pipeline_tag="text-ranking" if recipe["start"]["shape"] == "cross" else "sentence-similarity",
+        pipeline_tag="text-ranking" if recipe["start"]["shape"] in ("cross", "late") else "sentence-similarity",
         tags=["sentence-transformers", *([] if recipe["start"]["shape"] == "cross" else ["feature-extraction"]),
               "information-retrieval", recipe["tune"]["kind"],
               f"{recipe['fit']['loss']['kind']}-loss"], eval_results=results, **related).to_yaml()
@@ -109,17 +111,26 @@ def _opening(recipe: dict, own: list[dict], report) -> str:
     told = [f"- {entry['measure']} of {entry['corpus']} {entry['split']} against the untouched `{report.base}`: "
             f"**{entry['verdict']}**. Change in per cent, with its {100 * (1 - report.alpha):g} % interval: "
             f"{_change(entry)}." for entry in own if "verdict" in entry]
-    cross = start["shape"] == "cross"
-    does = (f"Query and passage are read together, cut at {start['tokens']} tokens" if cross else
-            f"Texts are cut at {start['tokens']} tokens; vectors have unit length, so that the inner product is the "
-            "cosine")
-    return (f"A {'reranker' if cross else 'retriever'}: `{_base_model(start) or start['source']}` trained on "
-            f"{_unit(recipe)} of the collection `{recipe['triplets']['corpus']}`. {does}.\n\n" + "\n".join(told) + "\n")
+    again = start["shape"] in ("cross", "late")
+    cosine = "vectors have unit length, so that the inner product is the cosine"
+    does = {"cross": f"Query and passage are read together, cut at {start['tokens']} tokens",
+            "late": f"Texts are cut at {start['tokens']} tokens, each of them a unit vector",
+            "asymmetric": f"Queries and passages have an encoder each. Texts are cut at {start['tokens']} tokens; {cosine}"
+            }.get(start["shape"], f"Texts are cut at {start['tokens']} tokens; {cosine}")
+    return (f"A {'reranker' if again else 'retriever'}: `{_base_model(start) or start['source']}` trained on "
+            f"{_unit(recipe)} of the collection `{recipe['triplets']['corpus']}`. {does}.{_after(recipe)}\n\n"
+            + "\n".join(told) + "\n")
+
+
+def _after(recipe: dict) -> str:
+    """What a reranker's figures are of."""
+    return (f" Its figures are those of ordering again the first {recipe['depth']} passages that `{recipe['first']}` "
+            f"ranks." if "first" in recipe else "")
 
 
 def _loading(row: str, copy: str, recipe: dict) -> str:
     beside = (" The adapter is merged into the weights; it also lies beside them, in `adapter/`."
-              if recipe["tune"]["kind"] == "lora" else "")
+              if recipe["tune"]["kind"] in ("lora", "ia3") else "")
     if recipe["start"]["shape"] == "cross":
         trusted = ", trust_remote_code=True" if recipe["start"].get("remote_code") else ""
         return f"""## How to load it
@@ -131,12 +142,23 @@ scores = model.predict([("a query", "a passage"), ("a query", "another")])
 ```
 {beside}
 """
+    if recipe["start"]["shape"] == "late":
+        return f"""## How to load it
+
+```python
+from sentence_transformers import MultiVectorEncoder
+model = MultiVectorEncoder("data/models/{row}/{copy}")  # or the name it was published under
+scores = model.similarity(model.encode_query(["a query"]), model.encode_document(["a passage", "another"]))
+```
+
+A passage's score is the sum over the query's tokens of the largest inner product with a token of the passage.{beside}
+"""
     return f"""## How to load it
 
 ```python
 from sentence_transformers import SentenceTransformer
 model = SentenceTransformer("data/models/{row}/{copy}")  # or the name it was published under
-scores = model.similarity(model.encode(["a query"]), model.encode(["a passage", "another"]))
+scores = model.similarity(model.encode_query(["a query"]), model.encode_document(["a passage", "another"]))
 ```
 
 Queries and passages take no prefix.{beside}

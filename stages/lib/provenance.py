@@ -53,7 +53,13 @@ def stage(stages: dict[str, dict], name: str, shows: str) -> dict:
             "reads": files((known or {}).get("deps", [])), "writes": files((known or {}).get("outs", []))}
 
 
-def output(stages: dict[str, dict], name: str, path: Path) -> dict:
+def maker(stages: dict[str, dict], path: str) -> str | None:
+    """The stage whose output is at `path`, or holds it; None where no stage of the lock has one."""
+    return next((name for name, stage in stages.items() for out in stage.get("outs", [])
+                 if path == out["path"] or path.startswith(out["path"] + "/")), None)
+
+
+def output(stages: dict[str, dict], name: str | None, path: Path) -> dict:
     """{"hash", "state"} of the first output of a stage, which lies at `path`.
 
     state is "as recorded" where the files there have the number and total size that dvc.lock says, else "changed
@@ -74,13 +80,13 @@ def numbers(stages: dict[str, dict], entries: list[dict], runs: Path, models: Pa
     lines = []
     for entry in entries:
         row, corpus = entry["row"], entry["corpus"]
-        again = f"rerank@{row}" in stages
-        search = f"rerank@{row}" if again else f"search@{row}-{corpus}"
+        search = maker(stages, f"data/runs/{row}/{corpus}") or f"search@{row}-{corpus}"
         lines.append({"link": f"from-{row}-{corpus}-{entry['split']}-{entry['measure']}", "row": row,
                       "corpus": corpus, "split": entry["split"], "measure": entry["measure"],
                       "value": f"{entry['value']:.4f}", "command": f"dvc repro {search} evaluate",
-                      "run": output(stages, search, runs / row if again else runs / row / corpus),
-                      "model": output(stages, f"{'train-reranker' if again else 'train'}@{row}", models / row),
+                      "run": output(stages, search, runs / row if search.startswith("rerank@") else
+                                    runs / row / corpus),
+                      "model": output(stages, maker(stages, f"data/models/{row}"), models / row),
                       "data": output(stages, f"download@{corpus}", corpora / corpus)})
     return lines
 

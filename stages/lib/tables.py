@@ -30,25 +30,49 @@ def degradation(entries: list[dict], report, rows: dict, seeds: list[int]) -> st
 
 
 def made_of(names) -> str:
-    """A row's names as a cell; a reranker's begin with what it reranks."""
+    """A row's names as a cell; a reranker's begin with what it reranks, an interpolation says what it lies between."""
+    if hasattr(names, "of"):
+        return f"between {names.start} and {names.of}"
     first = getattr(names, "first", None)
     return (f"after {first}: " if first else "") + ", ".join([names.start, names.tune, names.triplets, names.fit])
 
 
-def pairs(found: list[dict], report) -> str:
-    """Rows compared with each other, on the queries that both have."""
+def pairs(found: list[dict], report, logs: dict[str, dict]) -> str:
+    """Rows compared with each other, on the queries that both have, and how soon each reached what both reached."""
     lines = []
     for entry in found:
         low, difference, high = (f"{per_cent(entry, entry[key]):+.1f}" for key in ("low", "difference", "high"))
         lines.append([f"**{entry['row']}** against **{entry['against']}**", f"{entry['corpus']} {entry['split']}",
                       entry["measure"], f"{entry['value']:.4f} against {entry['base']:.4f}", f"{entry['queries']:,}",
                       f"{difference} ({low} to {high})",
-                      f"{entry['better']} / {entry['worse']} / {entry['equal']}", entry["verdict"]])
+                      f"{entry['better']} / {entry['worse']} / {entry['equal']}", entry["verdict"],
+                      steps_to_quality(*(logs.get(entry[side], {"copies": []}) for side in ("row", "against")))])
     if not lines:
         return "`report.pairs` names no rows that were both measured.\n"
-    heads = ["rows", "on", "measure", "values", "queries", "change % (interval)", "better / worse / equal", "verdict"]
+    heads = ["rows", "on", "measure", "values", "queries", "change % (interval)", "better / worse / equal", "verdict",
+             "steps to the same quality"]
     return (f"{markdown(heads, lines)}\nChange in per cent of the second row's value, {100 * (1 - report.alpha):g} % "
-            f"interval; the pairs of a place are one family.\n")
+            f"interval; the pairs of a place are one family. The same quality is the best that both rows reached on the "
+            f"validation sample that is watched while they train (the mean over their seeds), and the steps are those "
+            f"after which each first had it.\n")
+
+
+def steps_to_quality(one: dict, other: dict) -> str:
+    """Steps after which each of two rows first ranked validation as well as both did; – where one was not watched."""
+    watched = [_watched(log["copies"]) for log in (one, other)]
+    if not all(watched):
+        return "–"
+    quality = min(max(figures.values()) for figures in watched)
+    steps = [next(step for step, figure in figures.items() if figure >= quality) for figures in watched]
+    return f"{steps[0]} against {steps[1]} ({quality:.3f})"
+
+
+def _watched(copies: list[dict]) -> dict[int, float]:
+    """Step -> the mean over copies of what was watched there, for the steps that all copies have."""
+    logs = [{entry["step"]: entry[name] for entry in copy["log"] for name in ("RR@10", "RR of 5") if name in entry}
+            for copy in copies]
+    return {step: sum(log[step] for log in logs) / len(logs) for step in (logs[0] if logs else {})
+            if all(step in log for log in logs)}
 
 
 def measures(entries: list[dict], corpora: dict, rows: dict, names: list[str]) -> str:
@@ -83,6 +107,18 @@ def training(logs: dict[str, dict], rows: dict) -> str:
     heads = ["row", "seed", "steps", "weights trained", "% of all", "tensors changed", "first loss", "last loss",
              "validation RR@10 before", "best", "after"]
     return markdown(heads, lines) + "\nValidation is a small fixed sample: it shows when a fall begins, not its size.\n"
+
+
+def alphas(logs: dict[str, dict]) -> str:
+    """What each alpha of an interpolation came to on the validation sample; nothing where no row is one."""
+    lines = [[row, copy["copy"], *(f"**{figure:.3f}**" if float(alpha) == copy["alpha"] else f"{figure:.3f}"
+                                   for alpha, figure in copy["RR@10"].items())]
+             for row, log in logs.items() for copy in log.get("between", [])]
+    tried = next((copy["RR@10"] for log in logs.values() for copy in log.get("between", [])), None)
+    if not tried:
+        return ""
+    return (f"\nInterpolations, validation RR@10 at each alpha (0 is the start, 1 the trained row; bold was taken):\n\n"
+            f"{markdown(['row', 'copy', *(f'{float(alpha):g}' for alpha in tried)], lines)}")
 
 
 def space(projection: dict) -> str:
