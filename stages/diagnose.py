@@ -46,7 +46,7 @@ def main(indexes: Path, ranked: Path, models: Path, corpora: Path, results: Path
                        models / row / copy.name, corpus, base, settings.neighbours) for copy in copies[row]]
         space[row], hygiene[row] = (_means(side) for side in zip(*figures))
     space, hygiene = ({row: found for row, found in side.items() if found} for side in (space, hygiene))
-    trained = {row: space[row] for row in study.encoders if study.taught_on(row) and row in space}
+    trained = {row: space[row] for row in study.retrievers if study.taught_on(row) and row in space}
     changes = {entry["row"]: entry["difference"] for entry in json.loads(results.read_text()) if "difference" in entry
                and (entry["corpus"], entry["split"], entry["measure"]) == (spot.corpus, spot.split, spot.measure)}
     sample = {**spot.model_dump(), **settings.model_dump(), "passages": len(corpus.sample), "norms": len(corpus.texts),

@@ -53,8 +53,8 @@ def _per_query(study, ranked: Path, corpora: Path) -> pa.Table:
             topics = pq.read_table(corpora / corpus / "topics" / f"{split}.parquet").to_pydict()
             clusters = dict(zip(topics["query_id"], topics["cluster"]))
             qrels = pq.read_table(corpora / corpus / "qrels" / f"{split}.parquet")
-            sample = study.rerank and candidates.asked(topics["query_id"], study.rerank.queries, study.rerank.seed)
-            few = qrels.filter(pc.is_in(qrels["query_id"], value_set=pa.array(sample))) if sample else qrels
+            sample = candidates.asked(topics["query_id"], study.rerank.queries, study.rerank.seed)
+            few = qrels.filter(pc.is_in(qrels["query_id"], value_set=pa.array(sample)))
             for row in study.rows:
                 for path in sorted((ranked / row / corpus).glob(f"*/{split}.parquet")):
                     judged = few if row in study.rerankers else qrels

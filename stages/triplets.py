@@ -83,8 +83,8 @@ def _forbidden(collection: Path, judged: list[str], allow_judged: bool) -> negat
     known = pa.concat_tables(table.filter(pc.greater_equal(table["grade"], 1)) for table in known)
     watched = [split for split in ["validation"] if (collection / "qrels" / f"{split}.parquet").exists()]
     looked_at = [pq.read_table(collection / "qrels" / f"{split}.parquet") for split in [*judged, *watched]]
-    relevant = pa.concat_tables(table.filter(pc.greater_equal(table["grade"], 1)) for table in looked_at)
-    passages = pa.array([], pa.string()) if allow_judged else relevant["doc_id"].combine_chunks().unique()
+    relevant = [table.filter(pc.greater_equal(table["grade"], 1))["doc_id"].combine_chunks() for table in looked_at]
+    passages = pa.array([], pa.string()) if allow_judged or not relevant else pa.concat_arrays(relevant).unique()
     return negatives.Forbidden(known, passages)
 
 

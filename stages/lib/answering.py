@@ -23,8 +23,15 @@ def answer(entries: list[dict], report, rows: dict, trained: list[str]) -> dict:
 
 
 def candidates(study, logs: dict[str, dict]) -> list[str]:
-    """The rows that the answer may name: trained retrievers, and interpolations between them and their starts."""
-    return [row for row in study.encoders if row in study.interpolations or row in logs and logs[row]["copies"]]
+    """The rows that the answer may name: trained retrievers, and interpolations between them and their starts.
+
+    Only those that were taught on the primary corpus or on one of its group.
+    """
+    def home(corpus: str) -> str:
+        return study.corpora[corpus].group or corpus
+
+    return [row for row in study.encoders if (row in study.interpolations or row in logs and logs[row]["copies"])
+            and home(study.taught_on(row)) == home(study.report.primary.corpus)]
 
 
 def sentences(entries: list[dict], study, logs: dict[str, dict]) -> str:
@@ -53,7 +60,8 @@ def sentences(entries: list[dict], study, logs: dict[str, dict]) -> str:
         lines.append("Nothing was measured outside what taught it: give `report.outside` a second corpus.")
     if found["row"]:
         lines.append(_cost(found["row"], study, logs))
-    lines.append(f"Of {len(judged)} trained rows on {place.measure} of {place.corpus} {place.split} ({queries:,} queries "
+    mixes = sum(row in study.interpolations for row in trained)
+    lines.append(f"Of {len(judged)} trained rows{f' ({mixes} mixed with its start)' if mixes else ''} on {place.measure} of {place.corpus} {place.split} ({queries:,} queries "
                  f"in {clusters:,} clusters): {counts}. {_limits(study, judged)}")
     lines += _reranked(entries, study)
     return "\n\n".join(lines) + "\n"

@@ -103,7 +103,8 @@ def _rerankers(study) -> Iterator[str]:
                                         or fit.select == "best"):
             yield (f"{where}: late interaction learns by inbatch on unit vectors (normalize: true), without keep or "
                    f"select: best, and fits.{row.fit} says otherwise")
-        if not fit and study.fits[getattr(study.retrievers.get(row.first), "fit", "none")] and len(study.seeds) > 1:
+        first = study.interpolations[row.first].of if row.first in study.interpolations else row.first
+        if not fit and study.fits[study.retrievers[first].fit] and len(study.seeds) > 1:
             yield f"{where}: has one copy and '{row.first}' one a seed; train it, or put it after an untouched row"
         if study.rerank.depth > study.search.depth:
             yield f"rerank.depth: {study.rerank.depth} is more than search.depth {study.search.depth}"
@@ -112,6 +113,7 @@ def _rerankers(study) -> Iterator[str]:
 def _pools(study) -> Iterator[str]:
     for key, pool in study.pools.items():
         yield from _missing(f"pools.{key}.retriever", pool.retriever, study.retrievers, "retriever")
+    for key, pool in study.pools.items():
         yield from _missing(f"pools.{key}.corpus", pool.corpus, study.corpora, "corpus")
         miner = study.retrievers[pool.retriever]
         if study.checkpoints[miner.start].shape == "run":

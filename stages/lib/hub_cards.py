@@ -101,7 +101,7 @@ def _metadata(row: str, copy: str, recipe: dict, own: list[dict]) -> str:
     return ModelCardData(
         model_name=f"{row}-{copy}", library_name="sentence-transformers",
         pipeline_tag="text-ranking" if recipe["start"]["shape"] in ("cross", "late") else "sentence-similarity",
-        tags=["sentence-transformers", *([] if recipe["start"]["shape"] == "cross" else ["feature-extraction"]),
+        tags=["sentence-transformers", *([] if recipe["start"]["shape"] in ("cross", "late") else ["feature-extraction"]),
               "information-retrieval", recipe["tune"]["kind"],
               f"{recipe['fit']['loss']['kind']}-loss"], eval_results=results, **related).to_yaml()
 

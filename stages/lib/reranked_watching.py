@@ -5,8 +5,10 @@ BATCH_TOKENS = 2048
 CANDIDATES = 5
 
 
-def candidates(sample: dict) -> tuple[list[str], list[str], np.ndarray]:
+def candidates(sample: dict) -> tuple[list[str], list[str], np.ndarray] | None:
     """Queries and passages of the pairs that a look scores, and what is relevant, (queries, CANDIDATES).
+
+    None where the sample has too few passages for that.
 
     Of each watched query the first relevant passage, and as many others as make CANDIDATES: those that follow it in the
     sample, round and round, relevant ones left out. Where it stands among them is the same for every row.
@@ -16,6 +18,8 @@ def candidates(sample: dict) -> tuple[list[str], list[str], np.ndarray]:
         known = sample["relevant"][number]
         first = int(known.argmax())
         others = [at % len(known) for at in range(first + 1, first + len(known)) if not known[at % len(known)]]
+        if len(others) < CANDIDATES - 1:
+            return None
         chosen = sorted([first, *others[:CANDIDATES - 1]])
         queries += [query] * len(chosen)
         passages += [sample["passages"][at] for at in chosen]
@@ -32,7 +36,7 @@ def callback(sample: dict | None, score, precision: str, every: int):
     from transformers import TrainerCallback
 
     from stages.lib.watching import mean_reciprocal_rank
-    pairs = sample and candidates(sample)
+    pairs = candidates(sample) if sample else None
 
     class Watch(TrainerCallback):
         def on_train_begin(self, args, state, control, model=None, **kwargs):

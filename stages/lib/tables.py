@@ -48,7 +48,7 @@ def pairs(found: list[dict], report, logs: dict[str, dict]) -> str:
                       f"{entry['better']} / {entry['worse']} / {entry['equal']}", entry["verdict"],
                       steps_to_quality(*(logs.get(entry[side], {"copies": []}) for side in ("row", "against")))])
     if not lines:
-        return "`report.pairs` names no rows that were both measured.\n"
+        return "No two rows to be compared were both measured.\n"
     heads = ["rows", "on", "measure", "values", "queries", "change % (interval)", "better / worse / equal", "verdict",
              "steps to the same quality"]
     return (f"{markdown(heads, lines)}\nChange in per cent of the second row's value, {100 * (1 - report.alpha):g} % "
@@ -58,8 +58,12 @@ def pairs(found: list[dict], report, logs: dict[str, dict]) -> str:
 
 
 def steps_to_quality(one: dict, other: dict) -> str:
-    """Steps after which each of two rows first ranked validation as well as both did; – where one was not watched."""
-    watched = [_watched(log["copies"]) for log in (one, other)]
+    """Steps after which each of two rows first ranked validation as well as both did.
+
+    – where one was not watched, or they were by different measures (a reranker's is RR among a few candidates).
+    """
+    measure = next((name for name in ("RR@10", "RR of 5") if _watched(one["copies"], name)), None)
+    watched = [_watched(log["copies"], measure) for log in (one, other)]
     if not all(watched):
         return "–"
     quality = min(max(figures.values()) for figures in watched)
@@ -67,10 +71,9 @@ def steps_to_quality(one: dict, other: dict) -> str:
     return f"{steps[0]} against {steps[1]} ({quality:.3f})"
 
 
-def _watched(copies: list[dict]) -> dict[int, float]:
-    """Step -> the mean over copies of what was watched there, for the steps that all copies have."""
-    logs = [{entry["step"]: entry[name] for entry in copy["log"] for name in ("RR@10", "RR of 5") if name in entry}
-            for copy in copies]
+def _watched(copies: list[dict], name: str | None) -> dict[int, float]:
+    """Step -> the mean over copies of a measure that was watched there, for the steps that all copies have."""
+    logs = [{entry["step"]: entry[name] for entry in copy["log"] if name in entry} for copy in copies]
     return {step: sum(log[step] for log in logs) / len(logs) for step in (logs[0] if logs else {})
             if all(step in log for log in logs)}
 
@@ -99,13 +102,15 @@ def training(logs: dict[str, dict], rows: dict) -> str:
     for row, log in logs.items():
         for copy in log["copies"]:
             losses = [entry["loss"] for entry in copy["log"] if "loss" in entry]
-            watched = [entry["RR@10"] for entry in copy["log"] if "RR@10" in entry]
+            looks = {entry["step"]: entry["RR@10"] for entry in copy["log"] if "RR@10" in entry}
+            watched = list(looks.values())
+            kept = looks.get(copy.get("best_step"), watched[-1] if watched else None)
             lines.append([row, copy["seed"], copy["steps"], f"{copy['trainable']:,}",
                           f"{100 * copy['trainable'] / copy['total']:.3f}", f"{copy['changed']} of {copy['tensors']}",
                           f"{losses[0]:.3f}", f"{losses[-1]:.3f}", *([f"{value:.3f}" for value in
-                          (watched[0], max(watched), watched[-1])] if watched else ["–"] * 3)])
+                          (watched[0], max(watched), kept)] if watched else ["–"] * 3)])
     heads = ["row", "seed", "steps", "weights trained", "% of all", "tensors changed", "first loss", "last loss",
-             "validation RR@10 before", "best", "after"]
+             "validation RR@10 before", "best", "kept"]
     return markdown(heads, lines) + "\nValidation is a small fixed sample: it shows when a fall begins, not its size.\n"
 
 
