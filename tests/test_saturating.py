@@ -14,13 +14,14 @@ from stages.lib.mistakes import Mistake
 from tests.conftest import ROOT
 
 SEEDS = ["seed-13", "seed-14", "seed-15"]
-STEPS = {"untouched": 0, "level-8": 8, "level-32": 32, "level-128": 128, "level-512": 512, "level-random": 512,
-         "blank": 0}
+STEPS = {"untouched": 0, "level-8": 8, "level-16": 16, "level-32": 32, "level-64": 64, "level-128": 128,
+         "level-512": 512, "level-random": 512, "blank": 0}
 REPORT = SimpleNamespace(alpha=0.05, margin=2.0, resamples=1000)
 PLACE = {"split": "test", "known": "dev"}
 SHIPPED = YAML(typ="safe").load((ROOT / "papers/saturation/questions.yaml").read_text())
 ASKED = {**SHIPPED, "ladder": ["untouched", "level-8", "level-32", "level-128", "level-512"], "beside": ["level-random"],
-         "recipes": {**SHIPPED["recipes"], "text-lora": "the text's loss, LoRA"}}
+         "recipes": {"text-full": "the text's loss, full", "text-lora": "the text's loss, LoRA",
+                     "code-full": "the code's loss, full", "code-lora": "the code's loss, LoRA"}}
 
 
 def write(folder, slopes: dict[str, tuple[float, float]], part="home", queries=2000, random=-0.2, seed=0) -> None:
@@ -172,8 +173,7 @@ def test_the_recipes_are_those_of_the_default_study():
     default, apply = params.load(ROOT / "params.yaml"), saturation._study("home", "apply", ROOT)
     for name in ("printed", "coded"):
         assert apply.fits[name] == default.fits[name]
-    for name in ("full", "lora"):
-        assert apply.tunes[name] == default.tunes[name]
+    assert apply.tunes["full"] == default.tunes["full"]
     assert apply.triplets["hard"] == default.triplets["hard"]
     assert apply.pools["base"].depth == default.pools["base"].depth
 

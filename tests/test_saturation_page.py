@@ -23,20 +23,19 @@ def at_root(monkeypatch):
 
 
 def test_each_question_has_its_answer_and_each_row_its_line(tmp_path):
-    write(tmp_path, {"text-full": (-0.01, 0.02), "text-lora": (-0.01, 0.02), "code-full": (0.01, 0.02)}, queries=300,
-          random=-0.25)
+    write(tmp_path, {"text-full": (-0.01, 0.02), "code-full": (0.01, 0.02)}, queries=300, random=-0.25)
     page, found = judged(tmp_path)
     assert "**Does the text's recipe fall more, the more its start was taught?** Yes." in page
     assert "- the text's loss, full: grows, the change goes down as the start is taught more. From `untouched`" in page
-    assert "**Does the code's recipe fall more, the more its start was taught?** Not shown." in page
-    assert "- the code's loss, full: does not grow" in page and "- the code's loss, LoRA: not run" in page
+    assert "**Does the code's recipe fall more, the more its start was taught?** No." in page
+    assert "- the code's loss, full: does not grow" in page
     falls = [row for row in found["default"]["rows"] if row["recipe"] == "text-full" and row["level"] != "level-random"
              and row["own"]["verdict"] == "worse"]
     assert len(falls) == 2 and "a fall by itself at 2 of 3" in page and "a fall by itself at 0 of 3" in page
     assert "at the floor, as far as can be told" in page
     assert "- A cut of MS MARCO, which the base has learned before: not run." in page
-    assert "| `text-full_level-128` | 128 |" in page and "| `level-128` | untouched | 128 | 0.500 |" in page
-    assert len(found["default"]["rows"]) == 9 and found["msmarco"]["rows"] == []
+    assert "| `text-full_level-64` | 64 |" in page and "| `level-64` | untouched | 64 | 0.500 |" in page
+    assert len(found["default"]["rows"]) == 6 and found["msmarco"]["rows"] == []
     assert (tmp_path / "s.png").stat().st_size > 10_000
 
 
