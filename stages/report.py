@@ -43,7 +43,8 @@ def main(results: Path, training: Path, projection: Path, negatives: Path, diagn
         draft.write_text("\n".join([
             "# Report\n", *[f"> **Warning:** {warning}.\n" for warning in study.warnings()], first,
             "![Change against the base](figures/degradation.png)\n",
-            "The queries behind it: [differences.md](differences.md). Why models fall: [cause.md](cause.md).\n",
+            "The queries behind it: [differences.md](differences.md). Why models fall: [cause.md](cause.md); whether they "
+            "fall more, the more was known: [saturation.md](saturation.md).\n",
             "## Out of domain\n", transfer_page.average(json.loads(transfer.read_text())),
             "![In-domain change against the change out of domain](transfer.png)\n",
             "By set, beside how like it is to what taught, and LoRA beside full: [transfer.md](transfer.md).\n",

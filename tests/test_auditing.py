@@ -42,6 +42,7 @@ def study(tmp_path, monkeypatch):
     blocks["seeds"] = [1, 2]
     blocks["triplets"] = {"none": blocks["triplets"]["none"],
                           "planted": {"corpus": "home", "from": "pools/base", "ranks": [1, 10], "size": 10}}
+    blocks["interpolations"] = {}
     blocks["retrievers"] = {row: blocks["retrievers"][row] for row in ("bm25", "base")}
     blocks["rerankers"], blocks["report"]["pairs"] = {}, []
     for place in ("data/triplets/planted", "data/triplets/gone", "data/corpora/home/qrels", "data/corpora/home/topics",

@@ -38,6 +38,7 @@ def worsened(table: dict, row: str, share: float, rank: int) -> dict:
 
 def write(folder: Path, table: dict, rows=ROWS) -> None:
     blocks = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
+    blocks["interpolations"] = {}
     blocks["retrievers"] = {"bm25": blocks["retrievers"]["bm25"], **rows}
     blocks["report"] |= {"base": "base", "primary": {"corpus": "home", "split": "test", "measure": "RR@10"},
                          "alpha": 0.05, "resamples": 1000}

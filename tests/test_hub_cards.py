@@ -42,7 +42,7 @@ def test_the_metadata_holds_the_results_and_the_text_the_recipe(row):
         "How to load it", "Results", "What it was not tested on", "How it was trained", "How to make it again",
         "Licence", "Citation"]
     assert not re.search(r"[^\n]\n## ", text) and "\n\n\n" not in text
-    assert ("`adapter/`" in text) == (recipe["tune"]["kind"] == "lora")
+    assert ("`adapter/`" in text) == (recipe["tune"]["kind"] in ("lora", "ia3"))
 
 
 def test_hashes_verdict_and_base_are_those_of_the_files():

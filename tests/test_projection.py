@@ -59,6 +59,7 @@ def plant(home: Path) -> dict[str, np.ndarray]:
     blocks["checkpoints"]["theirs"] = {"shape": "run", "source": "trec:x.trec", "corpus": "home", "split": "test"}
     idle = {"tune": "none", "triplets": "none", "fit": "none"}
     trained = {"start": "minilm", "tune": "full", "triplets": "random", "fit": "printed"}
+    blocks["interpolations"] = {}
     blocks["retrievers"] = {"bm25": {"start": "bm25", **idle}, "theirs": {"start": "theirs", **idle},
                             "base": {"start": "minilm", **idle}, "turned": trained, "collapsed": trained}
     blocks["rerankers"], blocks["report"]["pairs"] = {}, []
