@@ -39,7 +39,7 @@ def changed(path: str, value, folder: Path) -> Path:
     ("triplets/hard/ranks", [51, 201], "triplets.hard.ranks: [51, 201] reaches beyond the depth 200 of pools.base"),
     ("triplets/hard/ranks", [200, 51], "triplets.hard: ranks [200, 51] end before they begin"),
     ("pools/base/retriever", "full-hard", "pools.base.retriever: 'full-hard' itself learns from this pool"),
-    ("pools/base/retriever", "lora-random", None),
+    ("pools/base/retriever", "ia3-random", None),
     ("triplets/uniform/relative_margin", 0.05, "triplets.uniform: absolute_margin and relative_margin compare a pool's"),
     ("triplets/hard/each", 3, "retrievers.full-hard: triplets.hard.each is 3, which only the loss inbatch"),
     ("triplets/one-rank/each", 2, "triplets.one-rank: draw: one-rank gives one negative"),

@@ -24,8 +24,9 @@ def small_params(collection: Path, model: Path) -> dict:
     blocks["corpora"] = {"things": {"source": f"beir:{collection}", "train": "train", "validation": 4,
                                     "judged": {"dev": {}, "test": {}}}}
     blocks["checkpoints"]["minilm"] = {"shape": "symmetric", "source": f"folder:{model}", "tokens": 32}
-    for name, shape in (("towers", "asymmetric"), ("late", "late"), ("cross", "cross")):
-        blocks["checkpoints"][name] = {"shape": shape, "source": f"folder:{model}", "tokens": 32}
+    del blocks["checkpoints"]["towers"]
+    for shape in ("late", "cross"):
+        blocks["checkpoints"][shape] = {"shape": shape, "source": f"folder:{model}", "tokens": 32}
     for block in [*blocks["pools"].values(), *blocks["triplets"].values()]:
         block["corpus"] = "things"
     blocks["triplets"] = {name: {**blocks["triplets"][name], "size": min(48, blocks["triplets"][name]["size"])}
@@ -34,8 +35,8 @@ def small_params(collection: Path, model: Path) -> dict:
     blocks["triplets"]["hard"]["ranks"] = [11, 60]
     for fit in ("printed", "coded", "inbatch", "contrastive", "pairs"):
         blocks["fits"][fit]["batch"] = 4
-    blocks["retrievers"] = {name: blocks["retrievers"][name] for name in ("bm25", "base", "full-hard", "lora-random",
-                                                                          "towers-random")}
+    blocks["retrievers"] = {name: blocks["retrievers"][name] for name in ("bm25", "base", "full-hard")}
+    blocks["retrievers"]["lora-random"] = {"start": "minilm", "tune": "lora", "triplets": "random", "fit": "printed"}
     blocks["interpolations"] = {"mix": {"start": "minilm", "of": "full-hard", "triplets": "hard", "alphas": [0.5]}}
     blocks["rerankers"] = {"late": {**blocks["rerankers"]["late-random"], "first": "mix"},
                            "cross-lion": {**blocks["rerankers"]["cross-lion"], "triplets": "random"}}
