@@ -21,7 +21,7 @@ def entries(inside: dict, outside: dict = {}) -> list[dict]:
 
 
 def answer(inside: dict, outside: dict = {}) -> tuple:
-    found = answering.answer(entries(inside, outside), STUDY.report, STUDY.retrievers, TRAINED)
+    found = answering.answer(entries(inside, outside), STUDY.report, TRAINED)
     return found["advice"], found["row"]
 
 

@@ -2,7 +2,7 @@
 from stages.lib.comparing import per_cent
 
 
-def answer(entries: list[dict], report, rows: dict, trained: list[str]) -> dict:
+def answer(entries: list[dict], report, trained: list[str]) -> dict:
     """{"advice": "fine-tune" | "do not" | "cannot tell", "row", "why"} from results entries.
 
     Fine-tune: some trained row is better on the primary measure, and of these one is chosen that is not worse
@@ -38,7 +38,7 @@ def sentences(entries: list[dict], study, logs: dict[str, dict]) -> str:
     """The answer as the Markdown that opens the report and the README: advice, intervals, cost, and its limits."""
     report = study.report
     trained = candidates(study, logs)
-    found = answer(entries, report, study.retrievers, trained)
+    found = answer(entries, report, trained)
     place = report.primary
     judged = [entry for row, entry in _verdicts(entries, place).items() if row in trained]
     if not judged:

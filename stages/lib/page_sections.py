@@ -20,7 +20,7 @@ COSTS = {"weights": "weights trained", "steps": "steps", "seconds": "training, s
 
 def answer(entries: list[dict], study, logs: dict[str, dict]) -> dict:
     """The sentences that open the report, and the change of the row they name at each place."""
-    found = answering.answer(entries, study.report, study.retrievers, answering.candidates(study, logs))
+    found = answering.answer(entries, study.report, answering.candidates(study, logs))
     places = [(study.report.primary, found.get("inside")), (study.report.outside, found.get("outside"))]
     first, *rest = parts(answering.sentences(entries, study, logs))
     return {"first": first, "rest": rest, "row": found["row"],
