@@ -10,7 +10,12 @@ from pathlib import Path
 import click
 import pyarrow.parquet as pq
 
-from stages.lib import beir, collection, encoding, measuring, ranking, runs
+from stages.collections import collection
+from stages.collections.readers import beir
+from stages.evaluation import measures
+from stages.models import encoding
+from stages.retrieval import dense
+from stages.retrieval import runs
 
 # embeddings-benchmark/results, all-MiniLM-L6-v2 at 8b3219a, SciFact test, mteb 1.12.75.
 PUBLISHED = {"nDCG@10": 0.64508, "RR@10": 0.60472, "R@100": 0.92500}
@@ -30,9 +35,9 @@ def main(folder: Path) -> None:
         qrels = pq.read_table(corpus / "qrels/test.parquet")
     model = encoding.load_encoder(package, 256)
     passages, queries = (encoding.encode(model, table["text"].to_pylist(), 4096) for table in (docs, topics))
-    scores, rows = ranking.top_k(queries, passages, 100, 65536)
+    scores, rows = dense.top_k(queries, passages, 100, 65536)
     run = runs.table(topics["query_id"].to_pylist(), docs["doc_id"].combine_chunks(), scores, rows)
-    found = measuring.per_query(run, qrels, list(PUBLISHED), rel=1)
+    found = measures.per_query(run, qrels, list(PUBLISHED), rel=1)
     wrong = 0
     for name, published in PUBLISHED.items():
         ours = sum(found[name].values()) / len(found[name])

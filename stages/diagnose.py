@@ -5,9 +5,16 @@ from pathlib import Path
 import click
 import numpy as np
 
-from stages.lib import encoding, geometry, leftovers, looks, params, projection, raw_vectors, ties
-from stages.lib.mistakes import Mistake
-from stages.lib.publish import publish
+from stages import params
+from stages.analysis import geometry
+from stages.analysis import projection
+from stages.analysis import probe
+from stages.core import leftovers
+from stages.evaluation import ties
+from stages.models import encoding
+from stages.models import raw_vectors
+from stages.core.errors import UserError
+from stages.core.files import publish
 
 DEPTH = 10
 folder = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -29,25 +36,25 @@ def main(indexes: Path, ranked: Path, models: Path, corpora: Path, results: Path
     tried, one small p says little.
     """
     study = params.load()
-    for line in [*leftovers.remove(indexes, study.encoders, study.corpora), *leftovers.remove(models, study.rows)]:
+    for line in [*leftovers.remove(indexes, study.searchers, study.corpora), *leftovers.remove(models, study.variants)]:
         click.echo(line)
-    spot, settings = study.report.primary, study.diagnose
+    spot, settings = study.report.in_domain, study.diagnose
     rel = study.corpora[spot.corpus].judged[spot.split].rel
-    corpus = looks.corpus(corpora / spot.corpus, spot.split, rel, settings)
+    corpus = probe.corpus(corpora / spot.corpus, spot.split, rel, settings)
     copies = {row: sorted(path for path in (indexes / row / spot.corpus).glob("*") if path.is_dir())
-              for row in study.encoders}
+              for row in study.searchers}
     if missing := [row for row in copies if not copies[row]]:
-        raise Mistake(f"{indexes}: no index of {spot.corpus} by {', '.join(missing)}; run dvc repro")
+        raise UserError(f"{indexes}: no index of {spot.corpus} by {', '.join(missing)}; run dvc repro")
     start = copies[study.report.base][0] / "docs.npy"
     base = _unit(_open(start, len(corpus.doc_ids)), corpus.sample) if start.exists() else None
     space, hygiene = {}, {}
-    for row in study.encoders:
+    for row in study.searchers:
         figures = [_look(copy, ranked / row / spot.corpus / copy.name / f"{spot.split}.parquet",
                        models / row / copy.name, corpus, base, settings.neighbours) for copy in copies[row]]
         space[row], hygiene[row] = (_means(side) for side in zip(*figures))
     space, hygiene = ({row: found for row, found in side.items() if found} for side in (space, hygiene))
-    trained = {row: space[row] for row in study.retrievers if study.taught_on(row) and row in space}
-    changes = {entry["row"]: entry["difference"] for entry in json.loads(results.read_text()) if "difference" in entry
+    trained = {row: space[row] for row in study.retrievers if study.trained_on(row) and row in space}
+    changes = {entry["variant"]: entry["difference"] for entry in json.loads(results.read_text()) if "difference" in entry
                and (entry["corpus"], entry["split"], entry["measure"]) == (spot.corpus, spot.split, spot.measure)}
     sample = {**spot.model_dump(), **settings.model_dump(), "passages": len(corpus.sample), "norms": len(corpus.texts),
               "queries": len(corpus.relevant), "pairs": sum(map(len, corpus.relevant.values()))}
@@ -56,15 +63,15 @@ def main(indexes: Path, ranked: Path, models: Path, corpora: Path, results: Path
                                      "correlation": geometry.correlations(trained, changes)}, indent=1) + "\n")
 
 
-def _look(index: Path, run: Path, model: Path, corpus: looks.Corpus, base: np.ndarray | None,
+def _look(index: Path, run: Path, model: Path, corpus: probe.Corpus, base: np.ndarray | None,
           k: int) -> tuple[dict, dict]:
     """One copy's figures of its space (none without vectors) and of its run (none without a run of this split)."""
     dense = (index / "docs.npy").exists()
     if not run.is_file():
         if dense:
-            raise Mistake(f"{run}: there is no such file; run dvc repro")
+            raise UserError(f"{run}: there is no such file; run dvc repro")
         return {}, {}
-    rankings = looks.rankings(run, corpus)
+    rankings = probe.rankings(run, corpus)
     hygiene = ties.figures([ranking[2:] for ranking in rankings], DEPTH, len(corpus.relevant))
     if not dense:
         return {}, hygiene
@@ -90,16 +97,16 @@ def _look(index: Path, run: Path, model: Path, corpus: looks.Corpus, base: np.nd
 
 def _open(path: Path, rows: int) -> np.memmap:
     if not path.is_file():
-        raise Mistake(f"{path}: there is no such file; run dvc repro")
+        raise UserError(f"{path}: there is no such file; run dvc repro")
     vectors = np.load(path, mmap_mode="r")
     if len(vectors) != rows:
-        raise Mistake(f"{path}: {len(vectors)} vectors for {rows} texts; encode the corpus again")
+        raise UserError(f"{path}: {len(vectors)} vectors for {rows} texts; encode the corpus again")
     return vectors
 
 
 def _unit(vectors: np.memmap, rows: np.ndarray) -> np.ndarray:
     if not np.isfinite(vectors[rows]).all():
-        raise Mistake(f"{vectors.filename}: some vectors are not numbers; the training of this row diverged, "
+        raise UserError(f"{vectors.filename}: some vectors are not numbers; the training of this row diverged, "
                       f"lower its lr")
     return projection.unit(vectors[rows])
 

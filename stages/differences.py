@@ -3,8 +3,12 @@ from pathlib import Path
 
 import click
 
-from stages.lib import differences, excerpts, params, revisions, tables
-from stages.lib.publish import publish
+from stages import params
+from stages.collections import excerpts
+from stages.evaluation import differences
+from stages.evaluation import revisions
+from stages.reporting import tables
+from stages.core.files import publish
 
 LENGTH = 160
 
@@ -20,10 +24,10 @@ LENGTH = 160
 def main(queries: Path, corpora: Path, page: Path, texts: Path) -> None:
     """List the queries that gained and lost most on the primary measure, row by row, with ranks before and after."""
     study = params.load()
-    place = study.report.primary
+    place = study.report.in_domain
     table = revisions.table(path=queries)
     there = revisions.rows(table, place)
-    listed = {row: _listed(table, row, study.report) for row in study.rows
+    listed = {row: _listed(table, row, study.report) for row in study.variants
               if row != study.report.base and row in there}
     wanted = sorted({query for lines in listed.values() for query, *_ in lines})
     rel = study.corpora[place.corpus].judged[place.split].rel
@@ -36,7 +40,7 @@ def main(queries: Path, corpora: Path, page: Path, texts: Path) -> None:
 
 def _listed(table, row: str, report) -> list[tuple]:
     """(query_id, ranks under the base, ranks under the row, as text, and the change): most gained, then most lost."""
-    base, one, _ = revisions.common(*(revisions.per_query(table, name, report.primary) for name in (report.base, row)))
+    base, one, _ = revisions.common(*(revisions.per_query(table, name, report.in_domain) for name in (report.base, row)))
     change = one.values.mean(axis=0) - base.values.mean(axis=0)
     gained, lost = differences.most(change, report.shown)
     return [(one.query_ids[at], _ranks(base, at), _ranks(one, at), change[at]) for at in [*gained, *lost]]

@@ -3,8 +3,13 @@ from pathlib import Path
 
 import click
 
-from stages.lib import beir, collection, costs, docstrings, irds, params
-from stages.lib.mistakes import Mistake
+from stages import params
+from stages.collections import collection
+from stages.collections.readers import beir
+from stages.collections.readers import docstrings
+from stages.collections.readers import irds
+from stages.core import costs
+from stages.core.errors import UserError
 
 
 @click.command()
@@ -20,15 +25,15 @@ def main(corpus: str, out: Path) -> None:
     """
     study = params.load()
     if corpus not in study.corpora:
-        raise Mistake(f"corpora: no corpus is called '{corpus}'; there are: {', '.join(study.corpora)}")
+        raise UserError(f"corpora: no corpus is called '{corpus}'; there are: {', '.join(study.corpora)}")
     row, clock = study.corpora[corpus], costs.Clock()
     try:
         card = collection.write(
             _read(row), out, train="train" if row.train is not None else None, judged=list(row.judged),
             validation=row.validation, tokens=row.tokens,
             limits={split: rules.limit for split, rules in row.judged.items() if rules.limit})
-    except Mistake as mistake:
-        raise Mistake(f"corpora.{corpus}: {mistake}")
+    except UserError as error:
+        raise UserError(f"corpora.{corpus}: {error}")
     costs.record("download", corpus, seconds=clock.seconds(), documents=card["documents"])
     click.echo(f"{corpus}: {card['documents']:,} passages of {card['words_per_passage']:g} words")
     for split, sizes in card["splits"].items():
@@ -45,13 +50,13 @@ def _read(row) -> collection.Source:
     splits = {"train": row.train} if row.train is not None else {}
     splits |= {split: split if rules.subset is None else rules.subset for split, rules in row.judged.items()}
     if row.docpairs and (kind != "irds" or row.train is None):
-        raise Mistake("docpairs: released triples belong to an irds: source with a train split")
+        raise UserError("docpairs: released triples belong to an irds: source with a train split")
     match kind:
         case "docstrings":
             source = docstrings.read(place.split(","), row.shares)
             for subset in splits.values():
                 if subset not in source.qrels:
-                    raise Mistake(f"no split is called '{subset}'; shares makes: {', '.join(source.qrels)}")
+                    raise UserError(f"no split is called '{subset}'; shares makes: {', '.join(source.qrels)}")
             source.qrels = {split: source.qrels[subset] for split, subset in splits.items()}
         case "beir":
             source = beir.read(Path(place), splits)
@@ -60,7 +65,7 @@ def _read(row) -> collection.Source:
             if row.docpairs:
                 source.docpairs = irds.docpairs(place, row.docpairs, row.docpairs_limit)
         case _:
-            raise Mistake(f"source: '{row.source}' is not docstrings:<packages>, beir:<folder> or irds:<dataset id>")
+            raise UserError(f"source: '{row.source}' is not docstrings:<packages>, beir:<folder> or irds:<dataset id>")
     return source
 
 

@@ -7,12 +7,20 @@ from pathlib import Path
 import click
 import pyarrow.parquet as pq
 
-from stages.lib import costs, encoding, fingerprint, lexical, params, runs, scratch, starts, towers
-from stages.lib.publish import link, publish
+from stages import params
+from stages.core import costs
+from stages.core import fingerprint
+from stages.core import scratch
+from stages.models import encoding
+from stages.models import model_folder
+from stages.models import towers
+from stages.retrieval import bm25
+from stages.retrieval import runs
+from stages.core.files import link, publish
 
 
 @click.command()
-@click.argument("row")
+@click.argument("variant")
 @click.argument("corpus")
 @click.option("--model", type=click.Path(exists=True, path_type=Path), required=True, help="the row's models")
 @click.option("--collection", type=click.Path(exists=True, path_type=Path), required=True, help="the corpus")
@@ -26,14 +34,14 @@ def main(row: str, corpus: str, model: Path, collection: Path, out: Path) -> Non
     index = params.load().index
     with ExitStack() as stack, publish(out) as draft:
         finished = []
-        for copy in starts.replicates(model):
+        for copy in model_folder.seed_runs(model):
             home = draft / copy.name
             home.mkdir(parents=True)
-            match starts.shape(copy):
-                case {"shape": "lexical", "k1": k1, "b": b}:
+            match model_folder.describe(copy):
+                case {"architecture": "lexical", "k1": k1, "b": b}:
                     texts = pq.read_table(collection / "docs.parquet", columns=["text"])["text"].to_pylist()
-                    lexical.build(texts, home / "bm25", k1, b)
-                case {"shape": "run", "corpus": judged, "split": split}:
+                    bm25.build(texts, home / "bm25", k1, b)
+                case {"architecture": "run", "corpus": judged, "split": split}:
                     if judged == corpus:
                         runs.write([runs.from_trec(next(copy.glob("run.*")))], home / f"{split}.parquet")
                     else:

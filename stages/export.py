@@ -4,18 +4,24 @@ from pathlib import Path
 
 import click
 
-from stages.lib import collection, hub_cards, params, runs, starts, trec, variant_table
-from stages.lib.mistakes import Mistake
-from stages.lib.publish import publish
+from stages import params
+from stages.collections import collection
+from stages.models import model_folder
+from stages.reporting import hub_cards
+from stages.reporting import variant_table
+from stages.retrieval import runs
+from stages.retrieval import trec
+from stages.core.errors import UserError
+from stages.core.files import publish
 
 RUNS, CORPORA = Path("data/runs"), Path("data/corpora")
 RESULTS, TRAINING = Path("reports/results.json"), Path("reports/training")
-LOCK, REFERENCES = Path("dvc.lock"), Path("papers/references.bib")
+LOCK, REFERENCES = Path("dvc.lock"), Path("studies/papers/references.bib")
 
 
 def _not_ours(context, parameter, path: Path | None) -> Path | None:
     if path and Path("data").resolve() in [path.resolve(), *path.resolve().parents]:
-        raise Mistake(f"--out {path}: what lies in data/ is DVC's; name a place outside it")
+        raise UserError(f"--out {path}: what lies in data/ is DVC's; name a place outside it")
     return path
 
 
@@ -29,7 +35,7 @@ def main() -> None:
 
 
 @main.command("run")
-@click.argument("row")
+@click.argument("variant")
 @click.argument("corpus")
 @click.argument("split")
 @click.option("--copy", help="which trained copy (seed-<n>), where the row has several")
@@ -41,19 +47,19 @@ def of_run(row: str, corpus: str, split: str, copy: str | None, out: Path) -> No
     keeps it. The tag is the row, with the copy where it was trained.
     """
     study = params.load()
-    _known("params.yaml", row, study.rows, "row")
+    _known("params.yaml", row, study.variants, "variant")
     rel = _judged(study, corpus, split)
     search = "search-interpolated" if row in study.interpolations else "search"
     stage = f"rerank@{row}" if row in study.rerankers else f"{search}@{row}-{corpus}"
     home, again = RUNS / row / corpus, f"dvc pull or dvc repro {stage}"
     if not home.is_dir():
-        raise Mistake(f"{home}: there is no such run here; {again}")
-    copy = _chosen(row, [path.name for path in starts.replicates(home)], copy)
+        raise UserError(f"{home}: there is no such run here; {again}")
+    copy = _chosen(row, [path.name for path in model_folder.seed_runs(home)], copy)
     path = home / copy / f"{split}.parquet"
     if not path.is_file():
-        published = study.checkpoints[study.rows[row].start].shape == "run"
-        raise Mistake(f"{path}: there is no such run here; {'a published run is of one split' if published else again}")
-    tag = row if copy == "untrained" else f"{row}.{copy}"
+        published = study.checkpoints[study.variants[row].checkpoint].architecture == "run"
+        raise UserError(f"{path}: there is no such run here; {'a published run is of one split' if published else again}")
+    tag = row if copy == "pretrained" else f"{row}.{copy}"
     with publish(out) as draft:
         trec.write(trec.run_text(runs.read(path), tag), draft, out.suffix == ".gz")
     click.echo(f"{out}: {tag} on {corpus} {split}; relevant from grade {rel} (trec_eval -c -l {rel})")
@@ -68,7 +74,7 @@ def of_qrels(corpus: str, split: str, out: Path) -> None:
     rel = _judged(params.load(), corpus, split)
     path = CORPORA / corpus / "qrels" / f"{split}.parquet"
     if not path.is_file():
-        raise Mistake(f"{path}: is not here; dvc pull or dvc repro download@{corpus}")
+        raise UserError(f"{path}: is not here; dvc pull or dvc repro download@{corpus}")
     with publish(out) as draft:
         trec.write([trec.qrels_text(collection.qrels(CORPORA / corpus, split))], draft, out.suffix == ".gz")
     click.echo(f"{out}: relevant from grade {rel} (trec_eval -c -l {rel})")
@@ -80,7 +86,7 @@ def of_qrels(corpus: str, split: str, out: Path) -> None:
 def of_table(form: str, out: Path | None) -> None:
     """Write the table of all rows: value, change against the base, interval and verdict, here and outside."""
     study = params.load()
-    text = getattr(variant_table, form)(json.loads(_text(RESULTS)), study.report, study.rows, study.seeds)
+    text = getattr(variant_table, form)(json.loads(_text(RESULTS)), study.report, study.variants, study.seeds)
     if out:
         _publish(text, out)
     else:
@@ -88,13 +94,13 @@ def of_table(form: str, out: Path | None) -> None:
 
 
 @main.command("card")
-@click.argument("row")
+@click.argument("variant")
 @click.option("--copy", help="which trained copy (seed-<n>), where the row has several")
 @click.option("--out", type=click.Path(path_type=Path), required=True, callback=_not_ours, help="file *.md, or folder")
 def of_model(row: str, copy: str | None, out: Path) -> None:
     """Write the model card of a trained ROW for the hub, to a file *.md or as README.md into a folder."""
     study = params.load()
-    _known("params.yaml", row, study.rows, "row")
+    _known("params.yaml", row, study.variants, "variant")
     copy = _chosen(row, _trained(row), copy)
     text = _card(study, row, copy, _stages())
     _publish(text, out if out.suffix == ".md" and not out.is_dir() else out / "README.md")
@@ -107,7 +113,7 @@ def of_models(out: Path) -> None:
     """Write the model card of every trained row to a folder, as <row>/<copy>/README.md."""
     study, stages = params.load(), _stages()
     for row, names in {**study.retrievers, **study.rerankers}.items():
-        if study.fits[names.fit]:
+        if study.recipes[names.recipe]:
             for copy in _trained(row):
                 _publish(_card(study, row, copy, stages), out / row / copy / "README.md")
 
@@ -123,9 +129,9 @@ def _card(study, row: str, copy: str, stages: dict) -> str:
 
 
 def _trained(row: str) -> list[str]:
-    copies = [f"seed-{copy['seed']}" for copy in json.loads(_text(TRAINING / f"{row}.json"))["copies"]]
+    copies = [f"seed-{copy['seed']}" for copy in json.loads(_text(TRAINING / f"{row}.json"))["seed_runs"]]
     if not copies:
-        raise Mistake(f"{row}: is not trained, so there is no model of this study to describe; name a trained row")
+        raise UserError(f"{row}: is not trained, so there is no model of this study to describe; name a trained row")
     return copies
 
 
@@ -136,7 +142,7 @@ def _stages() -> dict:
 
 def _known(where: str, name: str, table, kind: str) -> None:
     if name not in table:
-        raise Mistake(f"{where}: no {kind} is called '{name}'; there are: {', '.join(table)}")
+        raise UserError(f"{where}: no {kind} is called '{name}'; there are: {', '.join(table)}")
 
 
 def _judged(study, corpus: str, split: str) -> int:
@@ -152,13 +158,13 @@ def _chosen(row: str, copies: list[str], copy: str | None) -> str:
         return copies[0]
     if copy not in copies:
         asked = f"has no copy '{copy}'" if copy else "has several copies"
-        raise Mistake(f"{row}: {asked}; say --copy with one of: {', '.join(copies)}")
+        raise UserError(f"{row}: {asked}; say --copy with one of: {', '.join(copies)}")
     return copy
 
 
 def _text(path: Path) -> str:
     if not path.is_file():
-        raise Mistake(f"{path}: there is no such file here; run dvc repro from the repository's root")
+        raise UserError(f"{path}: there is no such file here; run dvc repro from the repository's root")
     return path.read_text()
 
 

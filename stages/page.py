@@ -4,9 +4,15 @@ from pathlib import Path
 
 import click
 
-from stages.lib import costs, page_charts, page_sections, params, provenance, tables, training_logs
-from stages.lib.markdown_parts import parts
-from stages.lib.publish import publish
+from stages import params
+from stages.core import costs
+from stages.reporting import tables
+from stages.reporting.page import charts
+from stages.reporting.page import provenance
+from stages.reporting.page import page_sections
+from stages.training import log_file
+from stages.reporting.markdown_parts import parts
+from stages.core.files import publish
 
 folder = click.Path(exists=True, file_okay=False, path_type=Path)
 file = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -44,9 +50,9 @@ def main(results: Path, pairs: Path, training: Path, transfer: Path, transferred
     Seconds, memory and rates are those of reports/costs, which no stage tracks; the page says so.
     """
     study = params.load()
-    report, rows = study.report, study.rows
-    entries, logs = page_sections.read(results), {row: training_logs.of_row(training, row) for row in rows}
-    look = page_charts.looks([row for row, log in logs.items() if log["copies"]])
+    report, rows = study.report, study.variants
+    entries, logs = page_sections.read(results), {row: log_file.of_row(training, row) for row in rows}
+    look = charts.looks([row for row, log in logs.items() if log["seed_runs"]])
     sections = {
         "answer": page_sections.answer(entries, study, logs),
         "variants": page_sections.variants(entries, report, rows, study.seeds),
@@ -64,7 +70,7 @@ def main(results: Path, pairs: Path, training: Path, transfer: Path, transferred
     stages = provenance.recorded(lock)
     shown = [path.as_posix() for path in (results, training, transfer, projection, negatives, diagnosis, cause, claims)]
     behind = provenance.lineage(stages, shown)
-    measures = {place.measure for place in (report.primary, report.outside) if place}
+    measures = {place.measure for place in (report.in_domain, report.out_of_domain) if place}
     measured = [entry for entry in entries if entry["measure"] in measures]
     sources = {"lines": provenance.numbers(stages, measured, runs, models, corpora), "lock": lock.as_posix(),
                "locked": bool(stages), "collections": _collections(corpora, study.corpora, stages),

@@ -4,8 +4,14 @@ from pathlib import Path
 
 import click
 
-from stages.lib import answering, auditing, costs, params, tables, training_logs, transfer_page
-from stages.lib.publish import publish
+from stages import params
+from stages.core import costs
+from stages.negatives import hardness
+from stages.reporting import advice
+from stages.reporting import tables
+from stages.reporting import transfer_page
+from stages.training import log_file
+from stages.core.files import publish
 
 folder = click.Path(exists=True, file_okay=False, path_type=Path)
 file = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -32,11 +38,11 @@ def main(results: Path, training: Path, projection: Path, negatives: Path, diagn
     """
     study = params.load()
     entries = json.loads(results.read_text())
-    logs = {row: training_logs.of_row(training, row) for row in study.rows}
+    logs = {row: log_file.of_row(training, row) for row in study.variants}
     cards = {corpus: json.loads((corpora / corpus / "card.json").read_text()) for corpus in study.corpora}
     found = json.loads(diagnosis.read_text())
-    first = "\n".join([answering.sentences(entries, study, logs),
-                       tables.degradation(entries, study.report, study.rows, study.seeds)])
+    first = "\n".join([advice.sentences(entries, study, logs),
+                       tables.degradation(entries, study.report, study.variants, study.seeds)])
     with publish(table) as draft:
         draft.write_text(first)
     with publish(out) as draft:
@@ -50,9 +56,9 @@ def main(results: Path, training: Path, projection: Path, negatives: Path, diagn
             "By set, beside how like it is to what taught, and LoRA beside full: [transfer.md](transfer.md).\n",
             "## Row against row\n", tables.pairs(json.loads(pairs.read_text()), study.report, logs),
             "## Every measure\n",
-            tables.measures(entries, study.corpora, study.rows, study.measures), "## Training\n",
-            tables.training(logs, study.rows) + tables.alphas(logs), "![Loss and validation](figures/curves.png)\n",
-            "## Negatives\n", tables.markdown(*auditing.table(json.loads(negatives.read_text()))),
+            tables.measures(entries, study.corpora, study.variants, study.measures), "## Training\n",
+            tables.training(logs, study.variants) + tables.alphas(logs), "![Loss and validation](figures/curves.png)\n",
+            "## Negatives\n", tables.markdown(*hardness.table(json.loads(negatives.read_text()))),
             "![Ranks and score gaps of the negatives](negatives.png)\n",
             "## The space\n", tables.diagnosis(found), tables.space(json.loads(projection.read_text())),
             "![One projection of all rows](figures/umap.png)\n",

@@ -8,18 +8,26 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages.lib import (candidates, costs, cross_encoding, encoding, fingerprint, late_encoding, params, runs, scratch,
-                        starts)
-from stages.lib.mistakes import Mistake
-from stages.lib.publish import publish
+from stages import params
+from stages.core import costs
+from stages.core import fingerprint
+from stages.core import scratch
+from stages.models import cross_encoder
+from stages.models import encoding
+from stages.models import model_folder
+from stages.models import late_interaction
+from stages.retrieval import candidates
+from stages.retrieval import runs
+from stages.core.errors import UserError
+from stages.core.files import publish
 
 PAIRS = 4096
-READING = {"cross": cross_encoding, "late": late_encoding}
+READING = {"cross": cross_encoder, "late": late_interaction}
 folder = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 @click.command()
-@click.argument("row")
+@click.argument("variant")
 @click.option("--model", type=folder, required=True, help="the row's copies")
 @click.option("--first", type=folder, required=True, help="runs of the row that ranks first, one folder a corpus")
 @click.option("--corpora", type=folder, required=True, help="the corpora")
@@ -35,8 +43,8 @@ def main(row: str, model: Path, first: Path, corpora: Path, out: Path) -> None:
     clock, pairs, seconds = costs.Clock(), 0, 0.0
     with ExitStack() as stack, publish(out) as draft:
         draft.mkdir()
-        for copy in starts.replicates(model):
-            reading = READING[starts.shape(copy)["shape"]]
+        for copy in model_folder.seed_runs(model):
+            reading = READING[model_folder.describe(copy)["architecture"]]
             encoder = reading.load(copy)
             for corpus, split in ((name, split) for name, rules in study.corpora.items() for split in rules.judged):
                 run = _candidates_of(first / corpus, copy.name) / f"{split}.parquet"
@@ -59,11 +67,11 @@ def main(row: str, model: Path, first: Path, corpora: Path, out: Path) -> None:
 
 def _candidates_of(home: Path, copy: str) -> Path:
     """The first stage's copy of the same name, or its only one; a folder that is not there where it has none."""
-    copies = [path.name for path in starts.replicates(home)] if home.is_dir() else []
+    copies = [path.name for path in model_folder.seed_runs(home)] if home.is_dir() else []
     if copy in copies or not copies:
         return home / copy
     if len(copies) > 1:
-        raise Mistake(f"{home}: has copies {', '.join(copies)} and none called '{copy}'; train both rows with the "
+        raise UserError(f"{home}: has copies {', '.join(copies)} and none called '{copy}'; train both rows with the "
                       f"same seeds, or rerank a row with one copy")
     return home / copies[0]
 

@@ -4,8 +4,11 @@ from pathlib import Path
 
 import click
 
-from stages.lib import params, saturating, saturation_page, saturation_picture
-from stages.lib.publish import publish
+from stages import params
+from stages.analysis import saturation
+from stages.reporting import saturation_page
+from stages.reporting import saturation_picture
+from stages.core.files import publish
 
 
 @click.command()
@@ -19,12 +22,12 @@ from stages.lib.publish import publish
 def main(questions: Path, runs: Path, page: Path, verdicts: Path, picture: Path) -> None:
     """Answer the questions from the runs, with intervals over seeds and queries; what was not run is said so.
 
-    The runs are made by `python -m benchmarks.saturation run`; this stage only reads them.
+    The runs are made by `python -m studies.saturation.run run`; this stage only reads them.
     """
     from ruamel.yaml import YAML
     report = params.load().report
     asked = YAML(typ="safe").load(questions.read_text())
-    found = {name: _judged(saturating.read(runs, place["part"]), asked, place, report)
+    found = {name: _judged(saturation.read(runs, place["part"]), asked, place, report)
              for name, place in asked["collections"].items()}
     with publish(page) as draft:
         draft.write_text(saturation_page.page(found, asked, report, picture.name))
@@ -38,19 +41,19 @@ def _judged(runs: dict | None, asked: dict, place: dict, report) -> dict:
     """One collection's starts, rows and answers; all empty where it has not been run."""
     told = {"title": place["title"], "split": place["split"], "known": place.get("known"), "measure": asked["measure"]}
     if runs is None:
-        return {**told, "starts": [], "rows": [], "questions": [], "source": None}
+        return {**told, "starts": [], "variants": [], "questions": [], "source": None}
     questions = []
     for question in asked["questions"]:
-        kind = next(kind for kind in saturating.YES if kind in question)
+        kind = next(kind for kind in saturation.YES if kind in question)
         found = ASKED[kind](runs, question[kind], asked, place, report)
-        questions.append({"ask": question["ask"], "kind": kind, "answer": saturating.answer(kind, found),
+        questions.append({"ask": question["ask"], "kind": kind, "answer": saturation.answer(kind, found),
                           "found": found})
     source = {key: value for key, value in runs["sources"][0].items() if key != "levels"}
-    return {**told, "starts": saturating.starts(runs, asked, place, report),
-            "rows": saturating.rows(runs, asked, place, report), "questions": questions, "source": source}
+    return {**told, "starts": saturation.starts(runs, asked, place, report),
+            "variants": saturation.rows(runs, asked, place, report), "questions": questions, "source": source}
 
 
-ASKED = {"growth": saturating.growths, "less": saturating.less, "last": saturating.last, "floor": saturating.floor}
+ASKED = {"growth": saturation.growths, "less": saturation.less, "last": saturation.last, "floor": saturation.floor}
 
 
 if __name__ == "__main__":

@@ -6,9 +6,13 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from stages.lib import costs, lexical, params, ranking, runs
-from stages.lib.mistakes import Mistake
-from stages.lib.publish import publish
+from stages import params
+from stages.core import costs
+from stages.retrieval import bm25
+from stages.retrieval import dense
+from stages.retrieval import runs
+from stages.core.errors import UserError
+from stages.core.files import publish
 
 QUERIES = 4096
 folder = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -20,7 +24,7 @@ def main() -> None:
 
 
 @main.command()
-@click.argument("row")
+@click.argument("variant")
 @click.argument("corpus")
 @click.option("--index", type=folder, required=True, help="the row's indexes of the corpus")
 @click.option("--collection", type=folder, required=True, help="the corpus")
@@ -71,10 +75,10 @@ def _runs(index: Path, collection: Path, split: str, depth: int, block: int, lab
         for start in range(0, len(topics["text"]), QUERIES):
             part = slice(start, start + QUERIES)
             if (index / "bm25").exists():
-                scores, rows = lexical.top_k(topics["text"][part], index / "bm25", depth)
+                scores, rows = bm25.top_k(topics["text"][part], index / "bm25", depth)
             else:
                 queries = np.load(index / "topics" / f"{split}.npy", mmap_mode="r")[part]
-                scores, rows = ranking.top_k(queries, _vectors(index, len(doc_ids)), depth, block)
+                scores, rows = dense.top_k(queries, _vectors(index, len(doc_ids)), depth, block)
             bar.update(len(rows))
             yield runs.table(topics["query_id"][part], doc_ids, scores, rows)
 
@@ -82,7 +86,7 @@ def _runs(index: Path, collection: Path, split: str, depth: int, block: int, lab
 def _vectors(index: Path, passages: int) -> np.ndarray:
     vectors = np.load(index / "docs.npy", mmap_mode="r")
     if len(vectors) != passages:
-        raise Mistake(f"{index / 'docs.npy'}: {len(vectors)} vectors for {passages} passages; encode the corpus again")
+        raise UserError(f"{index / 'docs.npy'}: {len(vectors)} vectors for {passages} passages; encode the corpus again")
     return vectors
 
 

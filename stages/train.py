@@ -6,13 +6,25 @@ from pathlib import Path
 import click
 import pyarrow.parquet as pq
 
-from stages.lib import (cards, copies, costs, encoding, fingerprint, keeping, losses, optimizers, params, starts,
-                        towers, training, tuning, watching)
-from stages.lib.publish import publish
+from stages import params
+from stages.core import costs
+from stages.core import fingerprint
+from stages.models import encoding
+from stages.models import model_folder
+from stages.models import towers
+from stages.reporting import cards
+from stages.training import losses
+from stages.training import optimizers
+from stages.training import regularizers
+from stages.training import seed_runs
+from stages.training import loop
+from stages.training import tuning
+from stages.training import validation
+from stages.core.files import publish
 
 
 @click.command()
-@click.argument("row")
+@click.argument("variant")
 @click.option("--start", type=click.Path(exists=True, path_type=Path), required=True, help="the checkpoint's folder")
 @click.option("--triplets", type=click.Path(exists=True, path_type=Path), required=True, help="the block's folder")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="folder of models, one a seed")
@@ -26,12 +38,12 @@ def main(row: str, start: Path, triplets: Path, out: Path, log: Path) -> None:
     """
     study = params.load()
     names = study.retrievers[row]
-    tune, fit = study.tunes[names.tune], study.fits[names.fit]
+    tune, fit = study.tunings[names.tuning], study.recipes[names.recipe]
     if fit is None:
-        return copies.untrained(row, start, out, log)
-    copies.train(row, "train", study.seeds, triplets, out, log,
-                 key=lambda seed, lesson: _key(row, start, lesson, tune, fit, seed, study.curve),
-                 one=lambda seed, lesson, work: _train(row, seed, start, lesson, tune, fit, study.curve, work))
+        return seed_runs.pretrained(row, start, out, log)
+    seed_runs.train(row, "train", study.seeds, triplets, out, log,
+                 key=lambda seed, lesson: _key(row, start, lesson, tune, fit, seed, study.validation_curve),
+                 one=lambda seed, lesson, work: _train(row, seed, start, lesson, tune, fit, study.validation_curve, work))
 
 
 def _train(row: str, seed: int, start: Path, lesson: Path, tune, fit, curve, work: Path) -> None:
@@ -43,7 +55,7 @@ def _train(row: str, seed: int, start: Path, lesson: Path, tune, fit, curve, wor
     clock = costs.Clock()
     set_seed(seed)
     model = encoding.load_encoder(start)
-    on_cpu = training.on_cpu(model, fit, f"retrievers.{row}")
+    on_cpu = loop.on_cpu(model, fit, f"retrievers.{row}")
     body = [part for part in model if not isinstance(part, Normalize)]
     model = SentenceTransformer(modules=[*body, Normalize()] if fit.normalize else body, device=str(model.device))
     model.model_card_data.generate_widget_examples = False
@@ -54,12 +66,12 @@ def _train(row: str, seed: int, start: Path, lesson: Path, tune, fit, curve, wor
     trainable, total = tuning.count(model)
     before = tuning.snapshot(model)
     data = Dataset(losses.columns(pq.read_table(lesson), fit.loss))
-    resumed = training.last_checkpoint(work)
-    watch = watching.callback(watching.read_sample(lesson.parent / "watch"), curve, fit, work)
+    resumed = loop.last_checkpoint(work)
+    watch = validation.callback(validation.read_sample(lesson.parent / "watch"), curve, fit, work)
     trainer = SentenceTransformerTrainer(
-        model=model, train_dataset=data, loss=keeping.wrap(losses.build(model, fit.loss), model, fit.keep, start),
+        model=model, train_dataset=data, loss=regularizers.wrap(losses.build(model, fit.loss), model, fit.regularizer, start),
         args=_arguments(tune, fit, seed, curve.every, work, on_cpu, towers.router_mapping(model, data.column_names)),
-        callbacks=[watch, training.stopping(fit.stop), tuning.restoring(resumed)],
+        callbacks=[watch, loop.stopping(fit.stop), tuning.restoring(resumed)],
         optimizer_cls_and_kwargs=optimizers.chosen(tune, fit.weight_decay))
     loading = clock.lap()
     trainer.train(resume_from_checkpoint=resumed)
@@ -74,7 +86,7 @@ def _train(row: str, seed: int, start: Path, lesson: Path, tune, fit, curve, wor
                  triplets_per_second=len(data) * trainer.state.epoch * (1 - _step(resumed) / steps) / seconds)
     _save(row, seed, model, start, lesson, tune, fit, work / "model")
     finished = {"seed": seed, "trainable": trainable, "total": total, "tensors": len(before), "changed": len(moved),
-                "steps": steps, "log": training.by_step(trainer.state.log_history)}
+                "steps": steps, "log": loop.by_step(trainer.state.log_history)}
     if best is not None:
         finished["best_step"] = best
     with publish(work / "finished.json") as draft:
@@ -90,8 +102,8 @@ def _step(checkpoint: str | None) -> int:
 def _arguments(tune, fit, seed: int, every: int, work: Path, on_cpu: bool, router_mapping: dict[str, str]):
     from sentence_transformers import SentenceTransformerTrainingArguments
     from sentence_transformers.base.sampler import BatchSamplers
-    sampler = BatchSamplers.NO_DUPLICATES if fit.loss.kind == "inbatch" else BatchSamplers.BATCH_SAMPLER
-    return SentenceTransformerTrainingArguments(**training.arguments(tune, fit, seed, work, on_cpu),
+    sampler = BatchSamplers.NO_DUPLICATES if fit.loss.kind == "in-batch" else BatchSamplers.BATCH_SAMPLER
+    return SentenceTransformerTrainingArguments(**loop.arguments(tune, fit, seed, work, on_cpu),
                                                 save_steps=2 * every, batch_sampler=sampler,
                                                 router_mapping=router_mapping)
 
@@ -111,15 +123,15 @@ def _save(row: str, seed: int, model, start: Path, lesson: Path, tune, fit, fold
     if not any(isinstance(part, Normalize) for part in model):
         model = SentenceTransformer(modules=[*model, Normalize()])
     model.save_pretrained(str(folder), create_model_card=False)
-    shutil.copy(start / "start.json", folder / "start.json")
+    shutil.copy(start / "architecture.json", folder / "architecture.json")
     (folder / "README.md").write_text(cards.model_card(
-        row, seed, tune.model_dump(), fit.model_dump(), starts.shape(start), fingerprint.of_file(lesson)))
+        row, seed, tune.model_dump(), fit.model_dump(), model_folder.describe(start), fingerprint.of_file(lesson)))
 
 
 def _key(row: str, start: Path, lesson: Path, tune, fit, seed: int, curve) -> str:
     inputs = [fingerprint.of_folder(start), fingerprint.of_file(lesson), fingerprint.of_folder(lesson.parent / "watch")]
-    code = [__file__, *(module.__file__ for module in (encoding, keeping, losses, towers, tuning, watching))]
-    return training.key(row, inputs, tune, fit, seed, code, curve.model_dump())
+    code = [__file__, *(module.__file__ for module in (encoding, regularizers, losses, towers, tuning, validation))]
+    return loop.key(row, inputs, tune, fit, seed, code, curve.model_dump())
 
 
 if __name__ == "__main__":

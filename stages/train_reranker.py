@@ -5,18 +5,35 @@ from pathlib import Path
 
 import click
 
-from stages.lib import (copies, costs, cross_cards, cross_encoding, cross_losses, cross_training, cross_tuning,
-                        encoding, fingerprint, gpu, late_cards, late_encoding, late_training, params, reranked_watching,
-                        starts, towers, training, tuning, watching)
-from stages.lib.publish import publish
+from stages import params
+from stages.core import costs
+from stages.core import fingerprint
+from stages.models import cross_encoder
+from stages.models import encoding
+from stages.models import model_folder
+from stages.models import late_interaction
+from stages.models import towers
+from stages.reporting import cross_cards
+from stages.reporting import late_cards
+from stages.training import gpu
+from stages.training import seed_runs
+from stages.training import loop
+from stages.training import tuning
+from stages.training import validation
+from stages.training.reranker import cross_encoder_losses
+from stages.training.reranker import cross_encoder_training
+from stages.training.reranker import cross_encoder_tuning
+from stages.training.reranker import late_interaction_training
+from stages.training.reranker import reranker_validation
+from stages.core.files import publish
 
-TEACHING = {"cross": (cross_training, cross_cards, cross_encoding, cross_losses, cross_tuning),
-            "late": (late_training, late_cards, late_encoding)}
-READING = {"cross": cross_encoding, "late": late_encoding}
+TEACHING = {"cross": (cross_encoder_training, cross_cards, cross_encoder, cross_encoder_losses, cross_encoder_tuning),
+            "late": (late_interaction_training, late_cards, late_interaction)}
+READING = {"cross": cross_encoder, "late": late_interaction}
 
 
 @click.command()
-@click.argument("row")
+@click.argument("variant")
 @click.option("--start", type=click.Path(exists=True, path_type=Path), required=True, help="the checkpoint's folder")
 @click.option("--triplets", type=click.Path(exists=True, path_type=Path), required=True, help="the block's folder")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="folder of models, one a seed")
@@ -31,15 +48,15 @@ def main(row: str, start: Path, triplets: Path, out: Path, log: Path) -> None:
     """
     study = params.load()
     names = study.rerankers[row]
-    tune, fit = study.tunes[names.tune], study.fits[names.fit]
-    shape = starts.shape(start)["shape"]
+    tune, fit = study.tunings[names.tuning], study.recipes[names.recipe]
+    shape = model_folder.describe(start)["architecture"]
     if fit is None:
         if shape == "cross":
-            cross_encoding.load(start)
-        return copies.untrained(row, start, out, log)
-    copies.train(row, "train-reranker", study.seeds, triplets, out, log,
-                 key=lambda seed, lesson: _key(row, shape, start, lesson, tune, fit, seed, study.curve.every),
-                 one=lambda seed, lesson, work: _train(row, shape, seed, start, lesson, tune, fit, study.curve.every,
+            cross_encoder.load(start)
+        return seed_runs.pretrained(row, start, out, log)
+    seed_runs.train(row, "train-reranker", study.seeds, triplets, out, log,
+                 key=lambda seed, lesson: _key(row, shape, start, lesson, tune, fit, seed, study.validation_curve.every),
+                 one=lambda seed, lesson, work: _train(row, shape, seed, start, lesson, tune, fit, study.validation_curve.every,
                                                        work))
 
 
@@ -49,13 +66,13 @@ def _train(row: str, shape: str, seed: int, start: Path, lesson: Path, tune, fit
     teaching = TEACHING[shape][0]
     trainer, pairs = teaching.trainer(row, seed, start, lesson, tune, fit, work)
     model = trainer.model
-    trainer.add_callback(reranked_watching.callback(watching.read_sample(lesson.parent / "watch"), READING[shape].score,
+    trainer.add_callback(reranker_validation.callback(validation.read_sample(lesson.parent / "watch"), READING[shape].score,
                                                     fit.precision, every))
     trainable, total = tuning.count(model)
     click.echo(f"{row}, seed {seed}: {trainable:,} of {total:,} parameters are trained "
                f"({100 * trainable / total:.3f} %)")
     before = tuning.snapshot(model)
-    resumed = training.last_checkpoint(work)
+    resumed = loop.last_checkpoint(work)
     begun = int(resumed.rpartition("-")[2]) if resumed else 0
     loading = clock.lap()
     with gpu.watched(gpu.reader(model.device)) as busy:
@@ -70,7 +87,7 @@ def _train(row: str, shape: str, seed: int, start: Path, lesson: Path, tune, fit
                  pairs_per_second=pairs * trainer.state.epoch * (1 - begun / steps) / seconds)
     teaching.save(model, row, seed, start, lesson, tune, fit, work / "model")
     finished = {"seed": seed, "trainable": trainable, "total": total, "tensors": len(before), "changed": len(moved),
-                "steps": steps, "log": training.by_step(trainer.state.log_history)}
+                "steps": steps, "log": loop.by_step(trainer.state.log_history)}
     with publish(work / "finished.json") as draft:
         draft.write_text(json.dumps(finished))
     shutil.rmtree(work / "trainer", ignore_errors=True)
@@ -78,8 +95,8 @@ def _train(row: str, shape: str, seed: int, start: Path, lesson: Path, tune, fit
 
 def _key(row: str, shape: str, start: Path, lesson: Path, tune, fit, seed: int, every: int) -> str:
     inputs = [fingerprint.of_folder(start), fingerprint.of_file(lesson), fingerprint.of_folder(lesson.parent / "watch")]
-    modules = (*TEACHING[shape], encoding, reranked_watching, towers, tuning, watching)
-    return training.key(row, inputs, tune, fit, seed, [__file__, *(module.__file__ for module in modules)], every)
+    modules = (*TEACHING[shape], encoding, reranker_validation, towers, tuning, validation)
+    return loop.key(row, inputs, tune, fit, seed, [__file__, *(module.__file__ for module in modules)], every)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from stages.lib import negatives, params
-from stages.lib.mistakes import Mistake
-from stages.lib.publish import publish
+from stages import params
+from stages.negatives import draw
+from stages.core.errors import UserError
+from stages.core.files import publish
 
 
 @click.command()
@@ -38,27 +39,27 @@ def main(block: str, collection: Path, pool: Path, out: Path) -> None:
             drawn, left_out = _draw(row, collection, pool, forbidden, seed)
             lost = f", {left_out} pairs left out by its margins" if _has_margin(row) else ""
             if len(drawn) < row.size / 2:
-                asked = "an allowed negative" if row.each == 1 else f"{row.each} allowed negatives"
-                raise Mistake(f"triplets.{block}: only {len(drawn)} of {row.size} triplets found {asked}{lost}; "
+                asked = "an allowed negative" if row.negatives_per_query == 1 else f"{row.negatives_per_query} allowed negatives"
+                raise UserError(f"triplets.{block}: only {len(drawn)} of {row.size} triplets found {asked}{lost}; "
                               f"widen its ranks or draw from another pool")
-            pq.write_table(_with_texts(drawn, collection, row.each), draft / f"seed-{seed}.parquet", compression="zstd")
-            ranks = [drawn[name] for name in negatives.numbered("rank", row.each)]
+            pq.write_table(_with_texts(drawn, collection, row.negatives_per_query), draft / f"seed-{seed}.parquet", compression="zstd")
+            ranks = [drawn[name] for name in draw.numbered("rank", row.negatives_per_query)]
             click.echo(f"{block}: seed {seed}, {len(drawn)} triplets, {len(drawn['query_id'].unique())} queries, "
                        f"negatives at ranks {min(pc.min(column).as_py() for column in ranks)}-"
                        f"{max(pc.max(column).as_py() for column in ranks)}{lost}")
         if (collection / "topics" / "validation.parquet").exists():
-            _watch(collection, study.curve.queries, study.curve.passages, draft / "watch")
+            _watch(collection, study.validation_curve.queries, study.validation_curve.passages, draft / "watch")
 
 
-def _draw(row, collection: Path, pool: Path, forbidden: negatives.Forbidden, seed: int) -> tuple[pa.Table, int]:
+def _draw(row, collection: Path, pool: Path, forbidden: draw.Forbidden, seed: int) -> tuple[pa.Table, int]:
     """A block's pairs and negatives for one seed, and how many pairs its margins left out."""
     if pool.name == "docpairs.parquet":
-        return negatives.released(pool, row.size, forbidden, seed), 0
-    chosen = negatives.pairs(pq.read_table(collection / "qrels" / "train.parquet"), row.size, seed)
+        return draw.released(pool, row.size, forbidden, seed), 0
+    chosen = draw.pairs(pq.read_table(collection / "qrels" / "train.parquet"), row.size, seed)
     if row.ranks:
-        return negatives.from_pool(chosen, pool, row, forbidden, seed)
+        return draw.from_pool(chosen, pool, row, forbidden, seed)
     doc_ids = pq.read_table(collection / "docs.parquet", columns=["doc_id"])["doc_id"].combine_chunks()
-    return negatives.uniform(chosen, doc_ids, forbidden, seed, row.each), 0
+    return draw.uniform(chosen, doc_ids, forbidden, seed, row.negatives_per_query), 0
 
 
 def _has_margin(row) -> bool:
@@ -67,7 +68,7 @@ def _has_margin(row) -> bool:
 
 def _with_texts(drawn: pa.Table, collection: Path, each: int) -> pa.Table:
     ids = {"positive": drawn["positive_id"]}
-    for name, column in zip(negatives.numbered("negative", each), negatives.numbered("negative_id", each)):
+    for name, column in zip(draw.numbered("negative", each), draw.numbered("negative_id", each)):
         ids[name] = drawn[column]
     texts = _texts(collection / "docs.parquet", *ids.values())
     queries = pq.read_table(collection / "topics" / "train.parquet").to_pydict()
@@ -78,14 +79,14 @@ def _with_texts(drawn: pa.Table, collection: Path, each: int) -> pa.Table:
     return drawn
 
 
-def _forbidden(collection: Path, judged: list[str], allow_judged: bool) -> negatives.Forbidden:
+def _forbidden(collection: Path, judged: list[str], allow_judged: bool) -> draw.Forbidden:
     known = [pq.read_table(path) for path in sorted((collection / "qrels").glob("*.parquet"))]
     known = pa.concat_tables(table.filter(pc.greater_equal(table["grade"], 1)) for table in known)
     watched = [split for split in ["validation"] if (collection / "qrels" / f"{split}.parquet").exists()]
     looked_at = [pq.read_table(collection / "qrels" / f"{split}.parquet") for split in [*judged, *watched]]
     relevant = [table.filter(pc.greater_equal(table["grade"], 1))["doc_id"].combine_chunks() for table in looked_at]
     passages = pa.array([], pa.string()) if allow_judged or not relevant else pa.concat_arrays(relevant).unique()
-    return negatives.Forbidden(known, passages)
+    return draw.Forbidden(known, passages)
 
 
 def _watch(collection: Path, queries: int, passages: int, out: Path) -> None:

@@ -40,7 +40,7 @@ def tiny_model(tmp_path_factory) -> Path:
     model = SentenceTransformer(str(folder / "body"))
     model.max_seq_length = 32
     SentenceTransformer(modules=[*model, Normalize()]).save_pretrained(str(folder / "model"), create_model_card=False)
-    (folder / "model" / "start.json").write_text(json.dumps({"shape": "symmetric", "sha256": "0" * 64, "tokens": 32}))
+    (folder / "model" / "architecture.json").write_text(json.dumps({"architecture": "symmetric", "sha256": "0" * 64, "tokens": 32}))
     return folder / "model"
 
 
@@ -49,7 +49,7 @@ def tiny_cross(tiny_model, tmp_path_factory) -> Path:
     """The tiny model as a checkpoint of shape cross, without a head."""
     folder = tmp_path_factory.mktemp("cross") / "model"
     shutil.copytree(tiny_model, folder)
-    (folder / "start.json").write_text(json.dumps({"shape": "cross", "tokens": 32, "remote_code": False}))
+    (folder / "architecture.json").write_text(json.dumps({"architecture": "cross", "tokens": 32, "remote_code": False}))
     return folder
 
 
@@ -57,13 +57,13 @@ def sharpened(body: Path, folder: Path) -> None:
     """Write a cross-encoder made of a body with large weights, so that its scores differ well."""
     import torch
 
-    from stages.lib import cross_encoding
-    model = cross_encoding.load(body, 7)
+    from stages.models import cross_encoder
+    model = cross_encoder.load(body, 7)
     with torch.no_grad():
         for weights in model.model.bert.parameters():
             weights *= 20 if weights.ndim == 2 else 1
     model.save_pretrained(str(folder))
-    shutil.copy(body / "start.json", folder)
+    shutil.copy(body / "architecture.json", folder)
 
 
 @pytest.fixture(scope="session")

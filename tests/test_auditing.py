@@ -12,14 +12,15 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from stages import audit
-from stages.lib import audit_picture, auditing
-from stages.lib.collection import QRELS
+from stages.negatives import hardness
+from stages.reporting import audit_picture
+from stages.collections.collection import QRELS
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = ["query_id", "positive_id", "negative_id", "rank", "anchor", "positive", "negative"]
 TEXT = "one two three four five six seven eight nine ten eleven twelve thirteen"
 DOCS = {**{f"p{n}": f"the answer to question number {n} and to nothing else" for n in range(9)},
-        "p1": TEXT, "copy": TEXT.upper() + " fourteen!", "above": "a", "own": "b", "tested": "c", "plain": "d"}
+        "p1": TEXT, "seed_run": TEXT.upper() + " fourteen!", "above": "a", "own": "b", "tested": "c", "plain": "d"}
 ACROSS = {"above": 1.0, "p0": 0.6}   # the cosine of every query with a passage; 0.8 to positives, 0 to the rest
 
 
@@ -29,7 +30,7 @@ def draw(rows: list[tuple[str, str, str, int]]) -> pa.Table:
 
 # One fault each in the first five rows: above its positive, a near duplicate, relevant to its own query, relevant to
 # a measured query, relevant to another training query.
-FAULTS = [("t0", "p5", "above", 7), ("t1", "p1", "copy", 7), ("t2", "p2", "own", 7), ("t3", "p3", "tested", 7),
+FAULTS = [("t0", "p5", "above", 7), ("t1", "p1", "seed_run", 7), ("t2", "p2", "own", 7), ("t3", "p3", "tested", 7),
           ("t4", "p4", "p0", 7)]
 HARMLESS = [("t5", "p5", "plain", 7)] * 2 + [(f"t{n}", f"p{n}", "plain", 7) for n in (6, 7, 8)]
 
@@ -41,16 +42,16 @@ def study(tmp_path, monkeypatch):
     blocks = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
     blocks["seeds"] = [1, 2]
     blocks["triplets"] = {"none": blocks["triplets"]["none"],
-                          "planted": {"corpus": "home", "from": "pools/base", "ranks": [1, 10], "size": 10}}
+                          "planted": {"corpus": "in_domain", "from": "pools/base", "ranks": [1, 10], "size": 10}}
     blocks["interpolations"] = {}
     blocks["retrievers"] = {row: blocks["retrievers"][row] for row in ("bm25", "base")}
     blocks["rerankers"], blocks["report"]["pairs"] = {}, []
-    for place in ("data/triplets/planted", "data/triplets/gone", "data/corpora/home/qrels", "data/corpora/home/topics",
-                  "data/indexes/base/home/untrained/topics", "data/indexes/bm25/home/untrained/bm25"):
+    for place in ("data/triplets/planted", "data/triplets/gone", "data/corpora/in_domain/qrels", "data/corpora/in_domain/topics",
+                  "data/indexes/base/in_domain/pretrained/topics", "data/indexes/bm25/in_domain/pretrained/bm25"):
         Path(place).mkdir(parents=True)
     for seed, rows in {1: FAULTS + HARMLESS, 2: HARMLESS * 2}.items():
         pq.write_table(draw(rows), f"data/triplets/planted/seed-{seed}.parquet")
-    home = Path("data/corpora/home")
+    home = Path("data/corpora/in_domain")
     judgments = {"train": [(f"t{n}", f"p{n}", 1) for n in range(9)] + [("t3", "tested", 0)],
                  "validation": [("t2", "own", 2)], "dev": [("y", "z", 1)],
                  "test": [("x", "tested", 1), ("x", "plain", 0)]}
@@ -59,7 +60,7 @@ def study(tmp_path, monkeypatch):
     pq.write_table(pa.table({"query_id": [f"t{n}" for n in range(9)]}), home / "topics" / "train.parquet")
     pq.write_table(pa.table({"doc_id": list(DOCS), "text": list(DOCS.values())}), home / "docs.parquet")
     cosines = np.array([ACROSS.get(name, 0.8 if name[0] == "p" and name != "plain" else 0) for name in DOCS])
-    index = Path("data/indexes/base/home/untrained")
+    index = Path("data/indexes/base/in_domain/pretrained")
     np.save(index / "docs.npy", np.column_stack([cosines, np.sqrt(1 - cosines ** 2)]).astype(np.float32))
     np.save(index / "topics" / "train.npy", np.tile(np.float32([1, 0]), (9, 1)))
 
@@ -88,7 +89,7 @@ def test_each_planted_fault_is_counted_once(study):
     ranks = block["ranks"]
     assert ranks["edges"] == list(range(1, 12)) and ranks["counts"] == [0] * 6 + [20] + [0] * 3
     assert (ranks["distinct"], ranks["min"], ranks["max"], ranks["median"]) == (1, 7, 7, 7)
-    heads, [line] = auditing.table(found)
+    heads, [line] = hardness.table(found)
     assert len(heads) == len(line) and line[0] == "planted" and line[-1] == "7 only: one rank for every query"
     assert line[3] == "5.0"
 
@@ -97,11 +98,11 @@ def test_a_base_without_vectors_leaves_scores_out_and_counts_the_rest(study):
     block = study(base="bm25")["planted"]
     assert block["above_positive"] is block["mean_gap"] is block["gaps"] is None
     assert block["near_duplicates"] == 0.05
-    assert auditing.table({"planted": block})[1][0][3:5] == ["–", "–"]
+    assert hardness.table({"planted": block})[1][0][3:5] == ["–", "–"]
 
 
 def test_a_draw_of_other_passages_is_one_line(study):
-    pq.write_table(pa.table({"doc_id": list(DOCS)[1:] + ["other"]}), "data/corpora/home/docs.parquet")
+    pq.write_table(pa.table({"doc_id": list(DOCS)[1:] + ["other"]}), "data/corpora/in_domain/docs.parquet")
     with pytest.raises(SystemExit, match="docs.parquet: has no 'p0'"):
         study()
 
@@ -113,7 +114,7 @@ def test_relevance_is_what_plain_sets_say(data, size):
     shown = data.draw(st.lists(st.tuples(name, name), min_size=size, max_size=size))
     listed = data.draw(st.lists(st.tuples(name, name, st.integers(0, 2)), max_size=12))
     table = pa.table({"query_id": [q for q, _ in shown], "negative_id": [n for _, n in shown]})
-    own, other = auditing.relevant(table, pa.table(list(zip(*listed)) or [[], [], []], schema=QRELS))
+    own, other = hardness.relevant(table, pa.table(list(zip(*listed)) or [[], [], []], schema=QRELS))
     known = {(query, passage) for query, passage, grade in listed if grade >= 1}
     assert own.tolist() == [pair in known for pair in shown]
     assert other.tolist() == [any(q != query and p == passage for q, p in known) for query, passage in shown]
@@ -123,20 +124,20 @@ def test_relevance_is_what_plain_sets_say(data, size):
 @given(data=st.data(), first=st.integers(1, 90), width=st.integers(1, 300))
 def test_every_negative_is_in_one_bin(data, first, width):
     ranks = data.draw(st.lists(st.integers(first, first + width - 1), min_size=1, max_size=40))
-    found = auditing.rank_histogram(np.array(ranks), (first, first + width - 1))
+    found = hardness.rank_histogram(np.array(ranks), (first, first + width - 1))
     assert sum(found["counts"]) == len(ranks) and found["distinct"] == len(set(ranks))
     assert (found["edges"][0], found["edges"][-1]) == (first, first + width) and np.ptp(np.diff(found["edges"])) <= 1
     gaps = np.array(data.draw(st.lists(st.floats(-2, 2), min_size=1, max_size=40)))
-    bins = auditing.gap_histogram(gaps)
+    bins = hardness.gap_histogram(gaps)
     assert sum(bins["counts"]) == len(gaps)
     assert sum(count for edge, count in zip(bins["edges"], bins["counts"]) if edge < 0) == (gaps < 0).sum()
 
 
 def test_panels_stand_on_one_scale_whatever_a_block_has():
-    hard = {"mean_gap": 0.2, "above_positive": 0.25, "gaps": auditing.gap_histogram(np.array([-0.1, 0.2, 0.3, 0.4])),
-            "ranks": auditing.rank_histogram(np.arange(51, 201), (51, 200))}
-    same = {**hard, "ranks": auditing.rank_histogram(np.full(9, 126), (51, 200))}
-    bare = {**hard, "gaps": None, "ranks": auditing.rank_histogram(np.zeros(9), None)}
+    hard = {"mean_gap": 0.2, "above_positive": 0.25, "gaps": hardness.gap_histogram(np.array([-0.1, 0.2, 0.3, 0.4])),
+            "ranks": hardness.rank_histogram(np.arange(51, 201), (51, 200))}
+    same = {**hard, "ranks": hardness.rank_histogram(np.full(9, 126), (51, 200))}
+    bare = {**hard, "gaps": None, "ranks": hardness.rank_histogram(np.zeros(9), None)}
     figure = audit_picture.negatives({"hard": hard, "same": same, "bare": bare, "again": same, "fifth": hard})
     drawn = [axes for axes in figure.axes if axes.axison]
     ranks = [axes for axes in drawn if axes.get_xlabel() == "rank of the negative"]

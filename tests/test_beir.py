@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from stages.lib import beir, collection
-from stages.lib.mistakes import Mistake
+from stages.collections import collection
+from stages.collections.readers import beir
+from stages.core.errors import UserError
 
 SPLITS = {"train": "train", "dev": "dev"}
 
@@ -112,16 +113,16 @@ BAD = {
 def test_bad_input_is_one_line_and_leaves_nothing(folder, tmp_path, damage, message):
     damage(folder)
     out = tmp_path / "house" / "out"
-    with pytest.raises(Mistake) as told:
+    with pytest.raises(UserError) as told:
         write(folder, out)
     assert re.search(message, str(told.value)) and "\n" not in str(told.value)
     assert not out.parent.exists() or not list(out.parent.iterdir())
 
 
 def test_no_folder(folder):
-    with pytest.raises(Mistake, match="nowhere: there is no such folder"):
+    with pytest.raises(UserError, match="nowhere: there is no such folder"):
         beir.read(folder / "nowhere", SPLITS)
-    with pytest.raises(Mistake, match="corpus.jsonl: not a folder"):
+    with pytest.raises(UserError, match="corpus.jsonl: not a folder"):
         beir.read(folder / "corpus.jsonl", SPLITS)
 
 

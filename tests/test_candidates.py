@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.lib import candidates, runs
-from stages.lib.mistakes import Mistake
+from stages.retrieval import candidates
+from stages.retrieval import runs
+from stages.core.errors import UserError
 
 NAMES = [f"q{at}" for at in range(200)]
 
@@ -55,7 +56,7 @@ def test_texts_are_those_of_the_ids_across_row_groups(tmp_path):
     found = candidates.passages(tmp_path / "docs.parquet", pa.chunked_array([["d90", "d8"], ["d3", "d90"]]))
     assert found.to_pydict() == {"doc_id": ["d3", "d8", "d90"], "text": ["text 3", "text 8", "text 90"]}
     assert not len(candidates.passages(tmp_path / "docs.parquet", pa.chunked_array([], pa.string())))
-    with pytest.raises(Mistake, match="has no passage 'x', which"):
+    with pytest.raises(UserError, match="has no passage 'x', which"):
         candidates.passages(tmp_path / "docs.parquet", pa.chunked_array([["d1", "x"]]))
 
 

@@ -11,14 +11,14 @@ from tests.test_contrasts import SEEDS, write
 QUESTIONS = {
     "measure": "RR@10", "drifts": 2, "sweeps": {"small": ["a", "b"], "large": ["c", "d"]},
     "collections": {
-        "default": {"title": "Planted", "parts": ["home"], "split": "test", "choose": "dev", "questions": [
-            {"ask": "Is b worse?", "expect": "worse", "pairs": [{"row": "b", "against": "a", "says": "b for a"}]},
-            {"ask": "Is c?", "expect": "worse", "pairs": [{"row": "c", "against": "base", "says": "c"}]},
+        "default": {"title": "Planted", "parts": ["in_domain"], "split": "test", "choose": "dev", "questions": [
+            {"ask": "Is b worse?", "expect": "worse", "pairs": [{"variant": "b", "against": "a", "says": "b for a"}]},
+            {"ask": "Is c?", "expect": "worse", "pairs": [{"variant": "c", "against": "base", "says": "c"}]},
             {"ask": "At equal drift?", "expect": "worse",
-             "pairs": [{"row": "large at drift", "against": "small at drift", "says": "full"}]},
-            {"ask": "Is z?", "expect": "worse", "pairs": [{"row": "z", "against": "a", "says": "z"}]}]},
+             "pairs": [{"variant": "large at drift", "against": "small at drift", "says": "full"}]},
+            {"ask": "Is z?", "expect": "worse", "pairs": [{"variant": "z", "against": "a", "says": "z"}]}]},
         "elsewhere": {"title": "Elsewhere", "parts": ["gone"], "split": "test", "questions": [
-            {"ask": "Is it?", "expect": "worse", "pairs": [{"row": "a", "against": "base", "says": "a"}]}]}}}
+            {"ask": "Is it?", "expect": "worse", "pairs": [{"variant": "a", "against": "base", "says": "a"}]}]}}}
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def page(tmp_path) -> str:
     told = json.loads(path.read_text())
     for row, cell in told["cells"].items():
         cell |= {"batch": 4}
-        for seed, copy in cell["copies"].items():
+        for seed, copy in cell["seed_runs"].items():
             assert seed in SEEDS
             copy |= {"steps": 128, "geometry": {"effective_rank": 100 - 100 * (row == "b")},
                      "watched": {"0": 0.5, "8": 0.6}, "last_loss": 0.2}

@@ -10,7 +10,8 @@ from conftest import ROOT
 from ruamel.yaml import YAML
 
 from stages import checkpoint
-from stages.lib import encoding, fingerprint
+from stages.core import fingerprint
+from stages.models import encoding
 
 TEXTS = ["a red boat", "the green house behind the wall", "x"]
 
@@ -18,7 +19,7 @@ TEXTS = ["a red boat", "the green house behind the wall", "x"]
 def fetched(source, out, monkeypatch, **row):
     """What the verb says and leaves in `out`, for checkpoints.cross from a folder."""
     blocks = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
-    blocks["checkpoints"]["cross"] = {"shape": "cross", "source": f"folder:{source}", "tokens": 32, **row}
+    blocks["checkpoints"]["cross"] = {"architecture": "cross", "source": f"folder:{source}", "tokens": 32, **row}
     blocks["rerankers"] = {}
     blocks["report"]["pairs"] = []
     out.mkdir()
@@ -50,7 +51,7 @@ def bare(tiny_model, tmp_path):
 
 
 def facts(folder):
-    return json.loads((folder / "start.json").read_text())
+    return json.loads((folder / "architecture.json").read_text())
 
 
 def pooled(folder, mode):
@@ -71,14 +72,14 @@ def test_bare_weights_are_pooled_as_asked_and_a_models_own_pooling_is_replaced(m
     for source in (bare, tiny_model):
         folder = made(f"{source.name}-{mode}", source, shape="symmetric", pooling=mode)
         assert np.abs(encoding.encode(encoding.load_encoder(folder), TEXTS, 64) - expected).max() < 1e-6
-        assert facts(folder) == {"shape": "symmetric", "sha256": fingerprint.of_file(source / "model.safetensors"),
+        assert facts(folder) == {"architecture": "symmetric", "sha256": fingerprint.of_file(source / "model.safetensors"),
                                  "tokens": 32, "pooling": mode}
 
 
 def test_a_symmetric_model_is_what_was_fetched(tiny_model, made):
     folder = made("plain", shape="symmetric", tokens=16)
     assert (folder / "model.safetensors").read_bytes() == (tiny_model / "model.safetensors").read_bytes()
-    assert (folder / "start.json").read_text() == json.dumps({"shape": "symmetric", "sha256": fingerprint.of_file(
+    assert (folder / "architecture.json").read_text() == json.dumps({"architecture": "symmetric", "sha256": fingerprint.of_file(
         tiny_model / "model.safetensors"), "tokens": 16}, indent=2) + "\n"
     assert encoding.load_encoder(folder).max_seq_length == 16
 
@@ -94,12 +95,12 @@ def test_two_towers_start_as_the_one_model_that_was_fetched(tiny_model, bare, ma
     assert np.abs(theirs.encode_query(TEXTS) - base).max() < 1e-6
     assert np.array_equal(theirs.encode_query(TEXTS), theirs.encode_document(TEXTS))
     assert theirs[0].sub_modules["query"][0].max_seq_length == 32
-    assert facts(folder)["shape"] == "asymmetric" and "pooling" not in facts(folder)
+    assert facts(folder)["architecture"] == "asymmetric" and "pooling" not in facts(folder)
     by_cls = encoding.load_encoder(made("cls", bare, shape="asymmetric", pooling="cls"))
     assert np.abs(encoding.encode(by_cls, TEXTS, 64, role="query") - pooled(tiny_model, "cls")).max() < 1e-6
 
 
-@pytest.mark.parametrize("shape", ["symmetric", "asymmetric", "cross"])
+@pytest.mark.parametrize("architecture", ["symmetric", "asymmetric", "cross"])
 def test_random_weights_are_others_and_always_the_same(shape, tiny_model, made, tmp_path):
     import torch
     from safetensors.torch import load_file, save_file
@@ -129,8 +130,8 @@ def test_a_retrievers_body_is_kept_without_its_modules(tiny_model, tmp_path, mon
     from transformers import AutoModelForSequenceClassification
     assert fetched(tiny_model, tmp_path / "a", monkeypatch) == ""
     made = tmp_path / "a/cross"
-    facts = json.loads((made / "start.json").read_text())
-    assert facts == {"shape": "cross", "sha256": facts["sha256"], "tokens": 32, "remote_code": False}
+    facts = json.loads((made / "architecture.json").read_text())
+    assert facts == {"architecture": "cross", "sha256": facts["sha256"], "tokens": 32, "remote_code": False}
     assert (made / "model.safetensors").read_bytes() == (tiny_model / "model.safetensors").read_bytes()
     assert not list(made.glob("*odules.json")) and not [path for path in made.iterdir() if path.is_dir()]
     assert json.loads((made / "tokenizer_config.json").read_text())["model_max_length"] == 32
@@ -141,11 +142,11 @@ def test_a_trained_head_stays(tiny_model, tmp_path, monkeypatch):
     import torch
     from sentence_transformers import CrossEncoder
 
-    from stages.lib import cross_encoding
+    from stages.models import cross_encoder
     trained = CrossEncoder(str(tiny_model), num_labels=1, local_files_only=True)
     trained.save_pretrained(str(tmp_path / "trained"))
     assert fetched(tmp_path / "trained", tmp_path / "a", monkeypatch) == ""
-    assert torch.equal(cross_encoding.load(tmp_path / "a/cross").model.classifier.weight,
+    assert torch.equal(cross_encoder.load(tmp_path / "a/cross").model.classifier.weight,
                        trained.model.classifier.weight)
 
 
@@ -156,5 +157,5 @@ def test_code_of_its_own_and_too_many_tokens_are_one_line(tiny_model, tmp_path, 
     assert "checkpoints.cross.remote_code: true" in fetched(own, tmp_path / "a", monkeypatch)
     assert not (tmp_path / "a/cross").exists()
     assert fetched(own, tmp_path / "b", monkeypatch, remote_code=True) == ""
-    assert json.loads((tmp_path / "b/cross/start.json").read_text())["remote_code"] is True
+    assert json.loads((tmp_path / "b/cross/architecture.json").read_text())["remote_code"] is True
     assert "more than the 512 positions" in fetched(tiny_model, tmp_path / "c", monkeypatch, tokens=513)

@@ -8,13 +8,16 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from stages.lib import at_scale, ledger, params, quantities
-from stages.lib.ledger import CONTRADICTED, FAILS, HOLDS, OPEN, UNTESTED
-from stages.lib.mistakes import Mistake
+from stages import params
+from stages.claims import at_full_size
+from stages.claims import ledger
+from stages.claims import quantities
+from stages.claims.ledger import CONTRADICTED, FAILS, HOLDS, OPEN, UNTESTED
+from stages.core.errors import UserError
 
 ROOT = Path(__file__).parents[1]
-BOOK = ledger.read(ROOT / "stages/claims.yaml")
-TABLES = ledger.parsed(ROOT / "papers/claims/tables.yaml")
+BOOK = ledger.read(ROOT / "stages/claims/claims.yaml")
+TABLES = ledger.parsed(ROOT / "stages/claims/printed_tables.yaml")
 COMPUTED = {name: claim for name, claim in BOOK.claims.items() if claim.compute}
 NEEDING = {name: claim for name, claim in BOOK.claims.items() if claim.needs}
 
@@ -170,15 +173,15 @@ def test_the_library_states_what_the_ledger_says_of_it():
         counted = sum(int(np.prod(weights.get_slice(name).get_shape())) for name in weights.keys()
                       if "position_ids" not in name)
     assert quantities.evaluate("weights(models.minilm)", TABLES) == counted == 22_713_216
-    trained = json.loads((ROOT / "reports/training/lora-hard.json").read_text())["copies"][0]["trainable"]
+    trained = json.loads((ROOT / "reports/training/lora-hard.json").read_text())["seed_runs"][0]["trainable"]
     assert quantities.evaluate("adapter_weights(models.minilm, 16)", TABLES) == trained == 147_456
 
 
 @pytest.fixture(scope="module")
 def full_size():
     """The paper's study as the one at hand, and per-query values of all its rows with the figures that it prints."""
-    study = params.load(ROOT / "papers/2506.18535.yaml")
-    scale = BOOK.scales["papers/2506.18535.yaml"]["msmarco"]
+    study = params.load(ROOT / "studies/papers/2506.18535.yaml")
+    scale = BOOK.scales["studies/papers/2506.18535.yaml"]["msmarco"]
     sizes = {"msmarco": {"passages": scale.passages, "queries": dict(scale.queries)}}
     return study, sizes
 
@@ -186,10 +189,10 @@ def full_size():
 def judged(study, paper, sizes, table, spaces=None) -> dict[str, str]:
     told = {}
     for name, claim in NEEDING.items():
-        other = paper if claim.needs.study == "papers/2506.18535.yaml" else None
+        other = paper if claim.needs.study == "studies/papers/2506.18535.yaml" else None
         value = None
-        if not at_scale.missing(claim.needs, study, other, sizes, BOOK.scales[claim.needs.study]):
-            value = at_scale.figure(claim.needs, table, spaces or SPACES, [], 0.05, 1000)
+        if not at_full_size.missing(claim.needs, study, other, sizes, BOOK.scales[claim.needs.study]):
+            value = at_full_size.figure(claim.needs, table, spaces or SPACES, [], 0.05, 1000)
         told[name] = ledger.verdict(claim, value)
     return told
 
@@ -198,7 +201,7 @@ def per_query(means: dict[str, float], queries=400) -> pa.Table:
     """A table of rows on msmarco dev whose RR@10 and RR@100 have these means, with little noise between rows."""
     noise = np.tile([-0.01, 0.01], queries // 2)
     rng = np.random.default_rng(1)
-    parts = [pa.table({"row": [row] * queries, "copy": ["seed-42"] * queries, "corpus": ["msmarco"] * queries,
+    parts = [pa.table({"variant": [row] * queries, "seed_run": ["seed-42"] * queries, "corpus": ["msmarco"] * queries,
                        "split": ["dev"] * queries, "query_id": [f"{at:05}" for at in range(queries)],
                        "cluster": [f"{at:05}" for at in range(queries)],
                        "RR@10": mean + rng.permutation(noise), "RR@100": mean + 0.0118 + rng.permutation(noise)})
@@ -223,7 +226,7 @@ def test_at_full_size_the_printed_figures_hold(full_size):
     assert {told[name] for name in told if BOOK.claims[name].paper != "P1"} == {UNTESTED}
 
 
-@pytest.mark.parametrize("row", PRINTED)
+@pytest.mark.parametrize("variant", PRINTED)
 def test_at_full_size_a_metric_moves_the_claims_that_need_it_and_no_other(full_size, row):
     study, sizes = full_size
     before = judged(study, study, sizes, per_query(PRINTED))
@@ -247,33 +250,33 @@ def test_at_full_size_a_metric_moves_the_claims_that_need_it_and_no_other(full_s
                            sizes), "encodes in bfloat16"),
     (lambda study, sizes: (study.model_copy(update={"retrievers": {**study.retrievers, "base": study.retrievers[
         "contriever"]}}), sizes), "miner differs"),
-    (lambda study, sizes: (study.model_copy(update={"tunes": {**study.tunes, "lora": study.tunes["lora"].model_copy(
+    (lambda study, sizes: (study.model_copy(update={"tunings": {**study.tunings, "lora": study.tunings["lora"].model_copy(
         update={"rank": 8})}}), sizes), "tune differs"),
-    (lambda study, sizes: (study.model_copy(update={"fits": {**study.fits, "printed": study.fits["printed"].model_copy(
+    (lambda study, sizes: (study.model_copy(update={"recipes": {**study.recipes, "printed": study.recipes["printed"].model_copy(
         update={"batch": 64})}}), sizes), "fit differs"),
 ])
 def test_a_study_that_is_not_the_papers_judges_nothing(full_size, change, reason):
     paper, sizes = full_size
     study, sizes = change(paper, sizes)
-    told = at_scale.missing(NEEDING["P1.2i"].needs, study, paper, sizes, BOOK.scales["papers/2506.18535.yaml"])
+    told = at_full_size.missing(NEEDING["P1.2i"].needs, study, paper, sizes, BOOK.scales["studies/papers/2506.18535.yaml"])
     assert reason in told
 
 
 def test_a_mined_row_is_known_by_its_miner_and_a_released_one_by_its_name(full_size):
     paper, sizes = full_size
-    scales = BOOK.scales["papers/2506.18535.yaml"]
+    scales = BOOK.scales["studies/papers/2506.18535.yaml"]
     mined = paper.model_copy(update={"pools": {"base": paper.pools["base"].model_copy(update={"retriever": "contriever"})}})
-    assert "pool differs" in at_scale.missing(NEEDING["P1.2e"].needs, mined, paper, sizes, scales)
+    assert "pool differs" in at_full_size.missing(NEEDING["P1.2e"].needs, mined, paper, sizes, scales)
     released = paper.checkpoints["theirs-lora-hard"]
     pinned = released.model_copy(update={"source": released.source.replace("@main", "@" + "a" * 40), "sha256": "b" * 64})
     named = paper.model_copy(update={"checkpoints": {**paper.checkpoints, "theirs-lora-hard": pinned}})
-    assert at_scale.missing(NEEDING["P1.1f"].needs, named, paper, sizes, scales) is None
+    assert at_full_size.missing(NEEDING["P1.1f"].needs, named, paper, sizes, scales) is None
     another = paper.model_copy(update={"checkpoints": {**paper.checkpoints, "theirs-lora-hard": pinned.model_copy(
         update={"source": "hub:somebody/else@" + "a" * 40})}})
-    assert "start differs" in at_scale.missing(NEEDING["P1.1f"].needs, another, paper, sizes, scales)
+    assert "start differs" in at_full_size.missing(NEEDING["P1.1f"].needs, another, paper, sizes, scales)
 
 
-P3 = "papers/2311.09765.yaml"
+P3 = "studies/papers/2311.09765.yaml"
 ABOUT_P3 = {name for name, claim in NEEDING.items() if claim.paper == "P3"}
 ROWS_OF_P3 = {"asym": "asym-{}", "asym_hard": "asym-{}-hard", "sym": "sym-{}", "sym_hard": "sym-{}-hard",
               "bert_large": "large-{}", "bert_large_hard": "large-{}-hard", "roberta_large": "roberta-{}",
@@ -312,13 +315,13 @@ def by_set(third, printed: dict[str, tuple[float, float]]) -> pa.Table:
     study, _, sets = third
     rng, parts = np.random.default_rng(2), []
     for row, (outside, inside) in printed.items():
-        home = "nq" if study.taught_on(row) == "nq-train" else "msmarco"
+        home = "nq" if study.trained_on(row) == "nq-train" else "msmarco"
         apart = rng.normal(0, 0.0002, len(sets))
         away = dict(zip([name for name in ("msmarco", *sets) if name != home], outside / 100 + apart - apart.mean()))
         for corpus in ("msmarco", *sets):
             values = away.get(corpus, inside / 100) + rng.permutation(np.tile([-0.001, 0.001], 5))
             ids = [f"{at}" for at in range(10)]
-            parts.append(pa.table({"row": [row] * 10, "copy": ["seed-42"] * 10, "corpus": [corpus] * 10, "cluster": ids,
+            parts.append(pa.table({"variant": [row] * 10, "seed_run": ["seed-42"] * 10, "corpus": [corpus] * 10, "cluster": ids,
                                    "split": ["dev" if corpus == "msmarco" else "test"] * 10, "query_id": ids,
                                    "nDCG@10": values}))
     return pa.concat_tables(parts).combine_chunks()
@@ -328,8 +331,8 @@ def told_of_p3(third, table) -> dict[str, str]:
     study, sizes, _ = third
     told = {}
     for name in sorted(ABOUT_P3):
-        assert at_scale.missing(NEEDING[name].needs, study, study, sizes, BOOK.scales[P3]) is None, name
-        told[name] = ledger.verdict(NEEDING[name], at_scale.figure(NEEDING[name].needs, table, {}, [], 0.05, 1000))
+        assert at_full_size.missing(NEEDING[name].needs, study, study, sizes, BOOK.scales[P3]) is None, name
+        told[name] = ledger.verdict(NEEDING[name], at_full_size.figure(NEEDING[name].needs, table, {}, [], 0.05, 1000))
     return told
 
 
@@ -360,7 +363,7 @@ def test_a_study_that_is_not_the_third_papers_judges_nothing(third, claim, chang
     paper, sizes, _ = third
     blocks = YAML(typ="safe").load((ROOT / P3).read_text())
     change(blocks)
-    told = at_scale.missing(NEEDING[claim].needs, params.parse(blocks), paper, sizes, BOOK.scales[P3])
+    told = at_full_size.missing(NEEDING[claim].needs, params.parse(blocks), paper, sizes, BOOK.scales[P3])
     assert reason in told
 
 
@@ -369,11 +372,11 @@ def test_passages_without_text_may_be_lacking_and_no_others(third):
     needs, scales = NEEDING["P3.2p"].needs, BOOK.scales[P3]
 
     def lacking(corpus, passages):
-        return at_scale.missing(needs, study, study, sizes | {corpus: sizes[corpus] | {"passages": passages}}, scales)
+        return at_full_size.missing(needs, study, study, sizes | {corpus: sizes[corpus] | {"passages": passages}}, scales)
     assert lacking("fiqa", 57638 - 38) is None
     assert "fiqa test has 50,000 passages" in lacking("fiqa", 50000)
     assert "nq-train has 21,015,325 passages" in lacking("nq-train", 21015325)
-    assert at_scale.missing(needs, study, study, {name: size for name, size in sizes.items() if name != "nq-train"},
+    assert at_full_size.missing(needs, study, study, {name: size for name, size in sizes.items() if name != "nq-train"},
                             scales) == "nq-train is not on disk"
 
 
@@ -386,10 +389,10 @@ def test_the_default_study_speaks_for_no_paper(figures):
 
 
 def test_a_wrong_entry_is_named_in_one_line(tmp_path):
-    text = (ROOT / "stages/claims.yaml").read_text()
+    text = (ROOT / "stages/claims/claims.yaml").read_text()
     (tmp_path / "claims.yaml").write_text(text.replace("    expected: 3.9\n", "", 1))
-    with pytest.raises(Mistake, match=r"claims\.yaml: claims\.P1\.5: expected is missing"):
+    with pytest.raises(UserError, match=r"claims\.yaml: claims\.P1\.5: expected is missing"):
         ledger.read(tmp_path / "claims.yaml")
     (tmp_path / "claims.yaml").write_text(text.replace("rests: abstract", "rests: hearsay", 1))
-    with pytest.raises(Mistake, match=r"claims\.P1\.1a\.rests"):
+    with pytest.raises(UserError, match=r"claims\.P1\.1a\.rests"):
         ledger.read(tmp_path / "claims.yaml")

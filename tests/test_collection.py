@@ -6,9 +6,10 @@ import pytest
 from click.testing import CliRunner
 
 from stages import download
-from stages.lib import collection, params
-from stages.lib.collection import Source
-from stages.lib.mistakes import Mistake
+from stages import params
+from stages.collections import collection
+from stages.collections.collection import Source
+from stages.core.errors import UserError
 
 DOCS = [("d1", "ants live in hills"), ("d2", "bees fly"), ("d3", "cats nap")]
 QUERIES = {"q1": "who flies", "q2": "where do ants live", "q3": "who naps", "q4": "what is an ant"}
@@ -134,13 +135,13 @@ WRONG = {
 
 @pytest.mark.parametrize("message, changes", WRONG.items(), ids=WRONG)
 def test_contradictions_stop_and_leave_nothing(tmp_path, message, changes):
-    with pytest.raises(Mistake, match=message):
+    with pytest.raises(UserError, match=message):
         write(source(**changes), tmp_path / "out")
     assert not list(tmp_path.iterdir())
 
 
 def test_validation_must_leave_something_to_teach(tmp_path):
-    with pytest.raises(Mistake, match="validation: 2 queries, in whole clusters, leave none of the 2"):
+    with pytest.raises(UserError, match="validation: 2 queries, in whole clusters, leave none of the 2"):
         write(source(), tmp_path / "out", validation=2)
 
 
@@ -156,7 +157,7 @@ def stage(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def run(corpus="tiny", **row):
-        rows = {"tiny": params.Corpus(**row)}
+        rows = {"tiny": corpora.Corpus(**row)}
         monkeypatch.setattr(params, "load", lambda: SimpleNamespace(corpora=rows))
         return CliRunner().invoke(download.main, [corpus, "--out", "data/corpora/tiny"])
     return run

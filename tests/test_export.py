@@ -10,13 +10,15 @@ from click.testing import CliRunner
 from ruamel.yaml import YAML
 
 from stages import export
-from stages.lib import collection, params, runs
+from stages import params
+from stages.collections import collection
+from stages.retrieval import runs
 from tests.conftest import ROOT
 
 STUDY = params.load(ROOT / "params.yaml")
-PLACE = STUDY.report.primary
+PLACE = STUDY.report.in_domain
 WHERE = (PLACE.corpus, PLACE.split)
-TRAINED = [row for row, names in {**STUDY.retrievers, **STUDY.rerankers}.items() if STUDY.fits[names.fit]]
+TRAINED = [row for row, names in {**STUDY.retrievers, **STUDY.rerankers}.items() if STUDY.recipes[names.recipe]]
 
 
 def told(*words: str):
@@ -26,7 +28,7 @@ def told(*words: str):
 @pytest.fixture
 def study(tmp_path, monkeypatch):
     """The committed params and reports, and two planted copies of the first trained row's run."""
-    for name in ("params.yaml", "dvc.lock", "papers/references.bib", "reports/results.json", "reports/training"):
+    for name in ("params.yaml", "dvc.lock", "studies/papers/references.bib", "reports/results.json", "reports/training"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, tmp_path / name)
     for seed, docs in {1: ["a", "b"], 2: ["b", "a"]}.items():
@@ -87,8 +89,8 @@ def test_no_folder_is_overwritten_and_none_of_dvc_written_to(study):
     assert "dvc repro search@" in told("run", TRAINED[0], *WHERE, "--copy", "seed-1", "--out", "x").output
 
 
-@pytest.mark.parametrize("row", [STUDY.report.base, *TRAINED[-1:], *(
-    row for row, names in STUDY.retrievers.items() if STUDY.checkpoints[names.start].shape == "lexical")])
+@pytest.mark.parametrize("variant", [STUDY.report.base, *TRAINED[-1:], *(
+    row for row, names in STUDY.retrievers.items() if STUDY.checkpoints[names.checkpoint].architecture == "lexical")])
 def test_other_programs_find_the_committed_values_in_an_exported_run(row, tmp_path, monkeypatch):
     import ir_measures
     if not (ROOT / "data/runs" / row / PLACE.corpus).is_dir():
@@ -103,7 +105,7 @@ def test_other_programs_find_the_committed_values_in_an_exported_run(row, tmp_pa
     assert back[keys].values.tolist() == pa.concat_tables(own).to_pandas().sort_values(
         "query_id", kind="stable")[keys].values.tolist()
     entries = {entry["measure"]: entry for entry in json.loads((ROOT / "reports/results.json").read_text())
-               if (entry["row"], entry["corpus"], entry["split"]) == (row, *WHERE)}
+               if (entry["variant"], entry["corpus"], entry["split"]) == (row, *WHERE)}
     rel = STUDY.corpora[PLACE.corpus].judged[PLACE.split].rel
     asked = {name: ir_measures.parse_measure(name) for name in entries}
     asked = {name: measure(rel=rel) if "rel" in measure.SUPPORTED_PARAMS and "rel" not in measure.params else measure
@@ -112,7 +114,7 @@ def test_other_programs_find_the_committed_values_in_an_exported_run(row, tmp_pa
               if row not in STUDY.rerankers or line.query_id in set(back["query_id"])]
     found = ir_measures.calc_aggregate(list(asked.values()), judged, back)
     assert {name: found[measure] for name, measure in asked.items()} == pytest.approx(
-        {name: entry["by_copy"][copy] for name, entry in entries.items()}, abs=1e-6)
+        {name: entry["by_seed_run"][copy] for name, entry in entries.items()}, abs=1e-6)
 
 
 def test_the_citation_is_whole_and_agrees_with_the_licence_and_the_references():
@@ -121,7 +123,7 @@ def test_the_citation_is_whole_and_agrees_with_the_licence_and_the_references():
     assert (cited["cff-version"], cited["type"]) == ("1.2.0", "software") and cited["authors"]
     assert (ROOT / "LICENSE").read_text().startswith(f"{cited['license']} License")
     bib = {re.search(r"eprint\s*= \{(.+?)\}", entry)[1]: entry
-           for entry in (ROOT / "papers/references.bib").read_text().split("@misc")[1:]}
+           for entry in (ROOT / "studies/papers/references.bib").read_text().split("@misc")[1:]}
     for paper in cited["references"]:
         entry = bib.pop(paper["identifiers"][0]["value"].removeprefix("arXiv:"))
         assert entry.count("{") == entry.count("}")

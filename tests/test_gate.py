@@ -12,9 +12,9 @@ from ruamel.yaml import YAML
 from stages import gate
 from tests.conftest import ROOT, run
 
-ROWS = {"base": {"start": "minilm", "tune": "none", "triplets": "none", "fit": "none"},
-        "full-hard": {"start": "minilm", "tune": "full", "triplets": "hard", "fit": "printed"},
-        "lora-hard": {"start": "minilm", "tune": "lora", "triplets": "hard", "fit": "printed"}}
+ROWS = {"base": {"start": "minilm", "tuning": "none", "triplets": "none", "recipe": "none"},
+        "full-hard": {"start": "minilm", "tuning": "full", "triplets": "hard", "recipe": "printed"},
+        "lora-hard": {"start": "minilm", "tuning": "lora", "triplets": "hard", "recipe": "printed"}}
 QUERIES = 600
 
 
@@ -22,8 +22,8 @@ def planted(rows=ROWS, queries: int = QUERIES, copies=("seed-13",)) -> dict[str,
     """Ranks 1 to 5 in turn, the same for every row and copy; two queries a cluster."""
     lines = [(row, copy, at) for row in rows for copy in copies for at in range(queries)]
     ranks = [1 + at % 5 for _, _, at in lines]
-    return {"row": [row for row, _, _ in lines], "copy": [copy for _, copy, _ in lines],
-            "corpus": ["home"] * len(lines), "split": ["test"] * len(lines),
+    return {"variant": [row for row, _, _ in lines], "seed_run": [copy for _, copy, _ in lines],
+            "corpus": ["in_domain"] * len(lines), "split": ["test"] * len(lines),
             "query_id": [f"q{at}" for _, _, at in lines], "cluster": [f"c{at // 2}" for _, _, at in lines],
             "rank": ranks, "RR@10": [1 / rank for rank in ranks]}
 
@@ -31,7 +31,7 @@ def planted(rows=ROWS, queries: int = QUERIES, copies=("seed-13",)) -> dict[str,
 def worsened(table: dict, row: str, share: float, rank: int) -> dict:
     """The same table with the first relevant passage at `rank` in the first `share` of the row's queries."""
     queries = len(set(table["query_id"]))
-    hit = [name == row and int(query[1:]) < share * queries for name, query in zip(table["row"], table["query_id"])]
+    hit = [name == row and int(query[1:]) < share * queries for name, query in zip(table["variant"], table["query_id"])]
     ranks = [rank if flag else old for flag, old in zip(hit, table["rank"])]
     return table | {"rank": ranks, "RR@10": [1 / rank for rank in ranks]}
 
@@ -40,14 +40,14 @@ def write(folder: Path, table: dict, rows=ROWS) -> None:
     blocks = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
     blocks["interpolations"] = {}
     blocks["retrievers"] = {"bm25": blocks["retrievers"]["bm25"], **rows}
-    blocks["report"] |= {"base": "base", "primary": {"corpus": "home", "split": "test", "measure": "RR@10"},
+    blocks["report"] |= {"base": "base", "primary": {"corpus": "in_domain", "split": "test", "measure": "RR@10"},
                          "alpha": 0.05, "resamples": 1000}
     blocks["gate"] = {"tolerance": 1.0}
     (folder / "reports").mkdir(exist_ok=True)
     with open(folder / "params.yaml", "w") as handle:
         YAML().dump(blocks, handle)
     columns = {name: pa.array(values) for name, values in table.items()}
-    pq.write_table(pa.table({name: values.dictionary_encode() if name in ("row", "copy", "cluster") else values
+    pq.write_table(pa.table({name: values.dictionary_encode() if name in ("variant", "seed_run", "cluster") else values
                              for name, values in columns.items()}), folder / "reports/queries.parquet")
 
 
@@ -73,7 +73,7 @@ def line_of(summary: str, row: str) -> list[str]:
 
 def test_nothing_changed(repository):
     done = judged("HEAD", "--out", "out/summary.md")
-    assert done.exit_code == 0 and done.stdout.startswith("**No row fell** on RR@10 home test")
+    assert done.exit_code == 0 and done.stdout.startswith("**No row fell** on RR@10 in_domain test")
     assert {line_of(done.stdout, row)[-1] for row in ROWS} == {"unchanged"} and "\n- " not in done.stdout
     assert Path("out/summary.md").read_text() == done.stdout
 
@@ -84,7 +84,7 @@ def test_a_row_that_fell_is_named_with_sign_and_size(repository):
     done = judged()
     before, now = np.mean(planted()["RR@10"]), np.mean(drop["RR@10"][QUERIES:2 * QUERIES])
     size = 100 * (now / before - 1)
-    assert done.exit_code == 1 and "**1 of 3 rows fell** on RR@10 home test since" in done.stdout
+    assert done.exit_code == 1 and "**1 of 3 rows fell** on RR@10 in_domain test since" in done.stdout
     assert f"full-hard by {-size:.1f} %" in done.stdout.splitlines()[0]
     told = line_of(done.stdout, "full-hard")
     assert told[:3] == [f"{before:.4f}", f"{now:.4f}", f"{size:+.1f}"] and told[-2:] == ["0 / 60 / 540", "**fell**"]
@@ -109,7 +109,7 @@ def test_a_row_that_had_nothing_has_no_per_cent(repository):
     nothing = planted() | {"rank": [0] * 3 * QUERIES, "RR@10": [0.0] * 3 * QUERIES}
     write(repository, nothing)
     run("git commit -qam nothing", repository)
-    found = [float(row == "full-hard") for row in nothing["row"]]
+    found = [float(row == "full-hard") for row in nothing["variant"]]
     write(repository, nothing | {"rank": list(map(int, found)), "RR@10": found})
     told = line_of(judged().stdout, "full-hard")
     assert told[:4] == ["0.0000", "1.0000", "–", "–"] and told[-1] == "better"
@@ -148,7 +148,7 @@ def test_a_renamed_row_is_still_compared(repository):
 
 
 def test_rows_gone_and_new_are_listed(repository):
-    rows = {"base": ROWS["base"], "full-hard": ROWS["full-hard"], "extra": {**ROWS["lora-hard"], "fit": "coded"}}
+    rows = {"base": ROWS["base"], "full-hard": ROWS["full-hard"], "extra": {**ROWS["lora-hard"], "recipe": "coded"}}
     write(repository, planted(rows), rows)
     done = judged()
     assert done.exit_code == 0 and "of 2 compared" in done.stdout
@@ -165,7 +165,7 @@ def test_an_earlier_form_and_other_queries(repository):
     done = judged()
     assert done.exit_code == 1 and "500 queries are compared: 0 more are only in the workspace, 100 only" in done.stdout
     assert "in 250 clusters" in done.stdout and "- `q0`: – -> 10" in done.stdout
-    assert "`report.primary` is home test RR@10 and was dev at" in done.stdout
+    assert "`report.in_domain` is in_domain test RR@10 and was dev at" in done.stdout
 
 
 def test_seeds_are_judged_together(repository):
@@ -182,15 +182,15 @@ def test_seeds_are_judged_together(repository):
     ("nowhere", None, "nowhere: git knows no such revision"),
     ("empty", None, "empty: params.yaml is not committed there"),
     ("bare", None, "bare: reports/queries.parquet is not committed there"),
-    ("HEAD", {"corpus": "away"}, "reports/queries.parquet: has no queries of home test; there are: away test"),
+    ("HEAD", {"corpus": "out_of_domain"}, "reports/queries.parquet: has no queries of in_domain test; there are: out_of_domain test"),
     ("HEAD", {"query_id": "z"}, "has no query of row 'base' in common"),
-    ("HEAD", {"row": "lora-soft"}, "none of its rows (base, full-hard, lora-hard) is still there"),
+    ("HEAD", {"variant": "lora-soft"}, "none of its rows (base, full-hard, lora-hard) is still there"),
 ])
 def test_what_cannot_be_compared_is_said_in_one_line(revision, change, told, repository):
     run("git rm -q --cached reports/queries.parquet && git commit -qm bare && git tag bare && git reset -q HEAD~1",
         repository)
     if change:
-        table = planted(["full-hard"] if "row" in change else ROWS)
+        table = planted(["full-hard"] if "variant" in change else ROWS)
         name, value = next(iter(change.items()))
         write(repository, table | {name: [f"{value}{old}" if value == "z" else value for old in table[name]]})
     done = judged(revision)

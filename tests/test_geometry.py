@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from stages.lib import geometry
+from stages.analysis import geometry
 
 RNG = np.random.default_rng(3)
 SPACE = RNG.normal(size=(30, 6))

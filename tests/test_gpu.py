@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from stages.lib import gpu
+from stages.training import gpu
 
 
 def test_mean_and_peak_of_the_readings():

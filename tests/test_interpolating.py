@@ -11,7 +11,8 @@ from click.testing import CliRunner
 from ruamel.yaml import YAML
 
 from stages import interpolate
-from stages.lib import encoding, interpolating
+from stages.models import encoding
+from stages.models import interpolation
 from tests.conftest import ROOT
 
 
@@ -25,15 +26,15 @@ def trained(tiny_model, tmp_path_factory):
         for weights in model.parameters():
             weights += 0.1 * torch.randn_like(weights)
     model.save_pretrained(str(folder / "seed-13"), create_model_card=False)
-    shutil.copy(tiny_model / "start.json", folder / "seed-13")
+    shutil.copy(tiny_model / "architecture.json", folder / "seed-13")
     return folder
 
 
 def test_alpha_0_and_1_are_the_ends_to_the_bit_and_half_is_half_way(tiny_model, trained):
-    start, other = interpolating.ends(tiny_model, trained / "seed-13")
+    start, other = interpolation.ends(tiny_model, trained / "seed-13")
     model = encoding.load_encoder(tiny_model)
     for alpha, wanted in ((1, other), (0, start), (0.5, {name: (start[name] + other[name]) / 2 for name in start})):
-        interpolating.put_between(model, start, other, alpha)
+        interpolation.put_between(model, start, other, alpha)
         for name, weights in model.named_parameters():
             assert torch.equal(weights, wanted[name]) if alpha != 0.5 else torch.allclose(weights, wanted[name])
 
@@ -59,8 +60,8 @@ def test_the_alpha_that_ranks_validation_best_is_taken_and_the_log_has_all(alpha
     looks = {float(alpha): figure for alpha, figure in found["RR@10"].items()}
     assert list(looks) == alphas
     assert found["alpha"] == min(alpha for alpha in alphas if looks[alpha] == max(looks.values()))
-    start, other = interpolating.ends(tiny_model, trained / "seed-13")
+    start, other = interpolation.ends(tiny_model, trained / "seed-13")
     made = encoding.load_encoder(tmp_path / "mix/seed-13")
     wanted = encoding.load_encoder(tiny_model)
-    interpolating.put_between(wanted, start, other, found["alpha"])
+    interpolation.put_between(wanted, start, other, found["alpha"])
     assert np.array_equal(encoding.encode(made, texts, 512), encoding.encode(wanted, texts, 512))

@@ -8,21 +8,22 @@ import pytest
 os.environ.setdefault("IR_DATASETS_HOME", tempfile.mkdtemp())  # importing the library makes folders there
 ir_datasets = pytest.importorskip("ir_datasets")
 
-from stages.lib import collection, irds  # noqa: E402
-from stages.lib.mistakes import Mistake  # noqa: E402
+from stages.collections import collection
+from stages.collections.readers import irds
+from stages.core.errors import UserError  # noqa: E402
 
 
 class Tiny:
     """Looks like an ir_datasets dataset, as far as it is used."""
 
     def __init__(self, docs=(), queries=(), qrels=(), docpairs=()):
-        self.rows = {"docs": docs, "queries": queries, "qrels": qrels, "docpairs": docpairs}
+        self.variants = {"docs": docs, "queries": queries, "qrels": qrels, "docpairs": docpairs}
 
     def __getattr__(self, name):
         kind, _, part = name.partition("_")
         if kind == "has":
-            return lambda: bool(self.rows[part])
-        return lambda: iter(self.rows[kind])
+            return lambda: bool(self.variants[part])
+        return lambda: iter(self.variants[kind])
 
 
 @pytest.fixture
@@ -54,26 +55,26 @@ def test_round_trip_with_released_triples(library, tmp_path):
 
 
 def test_unknown_names_and_missing_parts(library):
-    with pytest.raises(Mistake, match="irds:tony: .*near it: tiny"):
+    with pytest.raises(UserError, match="irds:tony: .*near it: tiny"):
         irds.read("tony", {})
-    with pytest.raises(Mistake, match="irds:tiny/tests: .*near it: tiny/test"):
+    with pytest.raises(UserError, match="irds:tiny/tests: .*near it: tiny/test"):
         irds.read("tiny", {"test": "tests"})
-    with pytest.raises(Mistake, match="irds:tiny: has no queries; below it there are: tiny/train"):
+    with pytest.raises(UserError, match="irds:tiny: has no queries; below it there are: tiny/train"):
         irds.read("tiny", {"test": ""})
-    with pytest.raises(Mistake, match="irds:tiny/train: has no docpairs; .*: tiny/train/triples"):
+    with pytest.raises(UserError, match="irds:tiny/train: has no docpairs; .*: tiny/train/triples"):
         irds.docpairs("tiny", "train", None)
 
 
 def test_half_a_surrogate_is_one_line(library):
     library["tiny"].rows["docs"].append(Row(doc_id="d5", text="\ud800"))
-    with pytest.raises(Mistake, match="irds:tiny: could not be read .UnicodeEncodeError"):
+    with pytest.raises(UserError, match="irds:tiny: could not be read .UnicodeEncodeError"):
         list(irds.read("tiny", {}).docs)
 
 
 @pytest.mark.parametrize("error, message", [
     (ConnectionError("HTTPSConnectionPool(host='example.org', port=443): Max retries exceeded"),
      "irds:tiny: example.org could not be reached; run where there is a network"),
-    (FileNotFoundError("home/nyt.tgz"), "irds:tiny: .*place them at home/nyt.tgz"),
+    (FileNotFoundError("in_domain/nyt.tgz"), "irds:tiny: .*place them at in_domain/nyt.tgz"),
     (RuntimeError("All download sources failed"), "irds:tiny: could not be read .*All download sources failed"),
 ])
 def test_a_failed_download_is_one_line_and_leaves_nothing(library, tmp_path, error, message):
@@ -81,7 +82,7 @@ def test_a_failed_download_is_one_line_and_leaves_nothing(library, tmp_path, err
         raise error
         yield
     library["tiny"].docs_iter = fails
-    with pytest.raises(Mistake, match=message):
+    with pytest.raises(UserError, match=message):
         collection.write(irds.read("tiny", {"test": "test"}), tmp_path / "out", train=None, judged=["test"],
                          validation=0, limits={}, tokens=None)
     assert not list(tmp_path.iterdir())

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages.lib import fingerprint, late_encoding
-from stages.lib.mistakes import Mistake
+from stages.core import fingerprint
+from stages.models import late_interaction
+from stages.core.errors import UserError
 
 QUERIES = ["what is known of the red boat", "old clock", "  green house  ", "why " * 60, "river", "a b c d " * 5]
 PASSAGES = ["The red boat is seen near the north market.", "The old clock " * 30, "A green house.", "word " * 60, "",
@@ -16,15 +17,15 @@ PASSAGES = ["The red boat is seen near the north market.", "The old clock " * 30
 
 def built(body: Path, folder: Path, dimension: int | None, seed: int = 0) -> Path:
     shutil.copytree(body, folder)
-    late_encoding.build(folder, 32, 8, dimension, seed)
-    (folder / "start.json").write_text(json.dumps({"shape": "late", "tokens": 32, "query_tokens": 8}))
+    late_interaction.build(folder, 32, 8, dimension, seed)
+    (folder / "architecture.json").write_text(json.dumps({"architecture": "late", "tokens": 32, "query_tokens": 8}))
     return folder
 
 
 @pytest.fixture(scope="module")
 def late(tiny_model, tmp_path_factory):
     """The tiny model with a projection to 16 numbers, read from its folder."""
-    return late_encoding.load(built(tiny_model, tmp_path_factory.mktemp("late") / "model", 16))
+    return late_interaction.load(built(tiny_model, tmp_path_factory.mktemp("late") / "model", 16))
 
 
 def test_a_built_folder_holds_the_body_and_a_projection_drawn_from_its_seed(tiny_model, tmp_path):
@@ -38,7 +39,7 @@ def test_a_built_folder_holds_the_body_and_a_projection_drawn_from_its_seed(tiny
     assert fingerprint.of_folder(folders[0]) == fingerprint.of_folder(folders[1])
     assert not (folders[0] / "1_Pooling").exists() and (folders[0] / "1_Dense/model.safetensors").exists()
     model = MultiVectorEncoder(str(folders[0]), local_files_only=True)
-    other = late_encoding.load(folders[2])
+    other = late_interaction.load(folders[2])
     body = AutoModel.from_pretrained(tiny_model).state_dict()
     assert all(torch.equal(weights, body[name]) for name, weights in model[0].model.state_dict().items())
     drawn = model[1].linear.weight
@@ -51,7 +52,7 @@ def test_a_built_folder_holds_the_body_and_a_projection_drawn_from_its_seed(tiny
 def test_without_a_dimension_token_vectors_are_the_encoders_own(tiny_model, tmp_path):
     import torch
     from transformers import AutoModel, AutoTokenizer
-    model = late_encoding.load(built(tiny_model, tmp_path / "plain", None))
+    model = late_interaction.load(built(tiny_model, tmp_path / "plain", None))
     features = AutoTokenizer.from_pretrained(tiny_model)(["red boat"], return_tensors="pt")
     with torch.inference_mode():
         expected = AutoModel.from_pretrained(tiny_model)(**features).last_hidden_state[0]
@@ -67,12 +68,12 @@ def test_maxsim_is_a_double_loop_and_the_librarys(late):
     theirs = late.similarity(late.encode_query([query.strip() for query in QUERIES]), late.encode_document(PASSAGES))
     for budget in (1, 64, 4096):
         done = []
-        found = late_encoding.score(late, *zip(*pairs), budget, tick=done.append)
+        found = late_interaction.score(late, *zip(*pairs), budget, tick=done.append)
         assert found.dtype == np.float32 and sum(done) == len(pairs)
         assert np.abs(found - by_hand).max() < 1e-5
         assert np.abs(found - theirs.numpy().ravel()).max() < 1e-5
     assert np.ptp(by_hand) > 0.1
-    assert late_encoding.score(late, [], [], 64).shape == (0,)
+    assert late_interaction.score(late, [], [], 64).shape == (0,)
 
 
 def test_each_text_is_encoded_once_and_equal_pairs_are_equal_to_the_bit(late, monkeypatch):
@@ -82,26 +83,26 @@ def test_each_text_is_encoded_once_and_equal_pairs_are_equal_to_the_bit(late, mo
         monkeypatch.setattr(late, name, lambda texts, library=library, **more: encoded.extend(texts) or library(
             texts, **more))
     queries, passages = QUERIES * 5, [text + " " * at for at in range(5) for text in PASSAGES]
-    found = late_encoding.score(late, queries, passages, 100).reshape(5, -1)
+    found = late_interaction.score(late, queries, passages, 100).reshape(5, -1)
     assert (found == found[0]).all()
     assert sorted(encoded) == sorted(text.strip() for text in QUERIES + PASSAGES)
 
 
 def test_a_passage_scores_alike_alone_and_padded(late):
-    alone = late_encoding.score(late, QUERIES, PASSAGES, 1)
-    padded = late_encoding.score(late, QUERIES, PASSAGES, 4096)
+    alone = late_interaction.score(late, QUERIES, PASSAGES, 1)
+    padded = late_interaction.score(late, QUERIES, PASSAGES, 4096)
     assert np.abs(alone - padded).max() < 1e-5
 
 
 def test_lower_precision_stays_near(late):
-    exact = late_encoding.score(late, QUERIES, PASSAGES, 64)
-    assert np.abs(late_encoding.score(late, QUERIES, PASSAGES, 64, "bfloat16") - exact).max() < 0.2
-    with pytest.raises(Mistake, match="float16 needs a GPU"):
-        late_encoding.score(late, QUERIES, PASSAGES, 64, "float16")
+    exact = late_interaction.score(late, QUERIES, PASSAGES, 64)
+    assert np.abs(late_interaction.score(late, QUERIES, PASSAGES, 64, "bfloat16") - exact).max() < 0.2
+    with pytest.raises(UserError, match="float16 needs a GPU"):
+        late_interaction.score(late, QUERIES, PASSAGES, 64, "float16")
 
 
 def test_a_folder_without_an_encoder_or_of_another_shape_is_one_line(tiny_model, tmp_path):
-    with pytest.raises(Mistake, match="is of shape symmetric, not late"):
-        late_encoding.load(tiny_model)
-    with pytest.raises(Mistake, match="holds no encoder"):
-        late_encoding.build(tmp_path, 32, None, None)
+    with pytest.raises(UserError, match="is of shape symmetric, not late"):
+        late_interaction.load(tiny_model)
+    with pytest.raises(UserError, match="holds no encoder"):
+        late_interaction.build(tmp_path, 32, None, None)

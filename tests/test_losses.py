@@ -4,8 +4,8 @@ import math
 import pyarrow as pa
 import pytest
 
-from stages.lib import losses
-from stages.lib.params import ContrastiveLoss, InBatchLoss, TripletLoss
+from stages.training import losses
+from stages.params.losses import ContrastiveLoss, InBatchLoss, TripletLoss
 
 TRIPLETS = pa.table({"anchor": ["a", "b"], "positive": ["p", "q"], "negative": ["n", "m"]})
 
@@ -27,7 +27,7 @@ def value(loss, vectors, model, labels=None) -> float:
 
 @pytest.fixture(scope="module")
 def model(tiny_model):
-    from stages.lib.encoding import load_encoder
+    from stages.models.encoding import load_encoder
     return load_encoder(tiny_model)
 
 
@@ -52,7 +52,7 @@ def test_the_bounds_that_refute_the_printed_loss(model):
 
 
 def test_inbatch_and_contrastive(model):
-    found = value(InBatchLoss(kind="inbatch", scale=2.0, hard=False), [[[1, 0], [0, 1]], [[1, 0], [0, 1]]], model)
+    found = value(InBatchLoss(kind="in-batch", scale=2.0, hard=False), [[[1, 0], [0, 1]], [[1, 0], [0, 1]]], model)
     assert found == pytest.approx(math.log(1 + math.exp(-2)), abs=1e-5)
     pairs = [[[1.0, 0], [1, 0]], [[0, 1.0], [1, 0]]]
     found = value(ContrastiveLoss(kind="contrastive", distance="cosine", margin=0.5), pairs, model, labels=[1, 0])
@@ -62,7 +62,7 @@ def test_inbatch_and_contrastive(model):
 def test_each_loss_is_fed_its_columns():
     triplet = TripletLoss(kind="triplet", distance="cosine", margin=0.2)
     assert losses.columns(TRIPLETS, triplet).column_names == ["anchor", "positive", "negative"]
-    assert losses.columns(TRIPLETS, InBatchLoss(kind="inbatch", scale=1.0, hard=False)).column_names == \
+    assert losses.columns(TRIPLETS, InBatchLoss(kind="in-batch", scale=1.0, hard=False)).column_names == \
         ["anchor", "positive"]
     pairs = losses.columns(TRIPLETS, ContrastiveLoss(kind="contrastive", distance="cosine", margin=0.5))
     assert pairs.to_pydict() == {"anchor": ["a", "b", "a", "b"], "passage": ["p", "q", "n", "m"],
@@ -75,7 +75,7 @@ def test_hard_negatives_are_fed_in_their_order():
     for name in TRIPLETS.column_names:
         drawn = drawn.append_column(name, TRIPLETS[name])
     drawn = drawn.append_column("negative_2", TRIPLETS["anchor"]).append_column("negative_10", TRIPLETS["anchor"])
-    hard = InBatchLoss(kind="inbatch", scale=1.0, hard=True)
+    hard = InBatchLoss(kind="in-batch", scale=1.0, hard=True)
     assert losses.columns(drawn, hard).column_names == ["anchor", "positive", "negative", "negative_2", "negative_10"]
     assert losses.columns(drawn, hard.model_copy(update={"hard": False})).column_names == ["anchor", "positive"]
     assert losses.columns(drawn, TripletLoss(kind="triplet", distance="cosine", margin=0.2)).column_names == \
@@ -94,7 +94,7 @@ def gradient(model, cached, texts):
     sizes = []
     counting = model[0].register_forward_pre_hook(lambda module, given: sizes.append(len(given[0]["input_ids"])))
     model.zero_grad()
-    module = losses.build(model, InBatchLoss(kind="inbatch", scale=20.0, hard=True, cached=cached))
+    module = losses.build(model, InBatchLoss(kind="in-batch", scale=20.0, hard=True, cached=cached))
     loss = module([model.preprocess(column) for column in texts], None)
     loss.backward()
     counting.remove()

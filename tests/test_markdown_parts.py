@@ -1,6 +1,6 @@
 """The project's own Markdown comes back as the words, styles and cells that it was written from."""
-from stages.lib.markdown_parts import parts, plain, spans
-from stages.lib.tables import markdown
+from stages.reporting.markdown_parts import parts, plain, spans
+from stages.reporting.tables import markdown
 
 
 def test_styles_nest_and_words_stay():
@@ -12,10 +12,10 @@ def test_styles_nest_and_words_stay():
 
 def test_a_table_keeps_its_cells_and_sides():
     lines = [["**a**", "-1.0 (-2.0 to +0.5)"], ["*p*", "0.5"]]
-    table, note = parts(markdown(["row", "value"], lines) + "\nA note\non it.\n")
+    table, note = parts(markdown(["variant", "value"], lines) + "\nA note\non it.\n")
     assert [plain(cell) for cell in table["lines"][0]] == ["a", "-1.0 (-2.0 to +0.5)"]
     assert table["right"] == [False, True] and plain(note["spans"]) == "A note on it."
-    assert parts(markdown(["row"], []))[0]["lines"] == []
+    assert parts(markdown(["variant"], []))[0]["lines"] == []
 
 
 def test_lists_headings_and_pictures():

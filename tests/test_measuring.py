@@ -5,8 +5,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from stages.lib import beir, collection, measuring, runs
-from stages.lib.mistakes import Mistake
+from stages.collections import collection
+from stages.collections.readers import beir
+from stages.evaluation import measures
+from stages.retrieval import runs
+from stages.core.errors import UserError
 
 MEASURES = ["RR@10", "nDCG@10", "AP", "R@100", "Judged@10"]
 
@@ -18,13 +21,13 @@ def table(schema, rows) -> pa.Table:
 def test_by_hand():
     qrels = table(collection.QRELS, [("q1", "a", 1), ("q1", "b", 2), ("q1", "c", 0), ("q2", "a", 1), ("q3", "z", 0)])
     run = table(runs.RUN, [("q1", "c", .9), ("q1", "x", .8), ("q1", "b", .7), ("q1", "a", .6), ("q9", "a", .5)])
-    found = measuring.per_query([run], qrels, MEASURES, rel=1)
+    found = measures.per_query([run], qrels, MEASURES, rel=1)
     assert found["RR@10"] == {"q1": pytest.approx(1 / 3), "q2": 0, "q3": 0}
     assert found["AP"]["q1"] == pytest.approx((1 / 3 + 2 / 4) / 2)
     assert found["Judged@10"]["q1"] == pytest.approx(3 / 4)
-    same = measuring.per_query([run.slice(0, 4), run.slice(4)], qrels, ["RR@10", "RR(rel=1)@10"], rel=1)
+    same = measures.per_query([run.slice(0, 4), run.slice(4)], qrels, ["RR@10", "RR(rel=1)@10"], rel=1)
     assert same["RR@10"] == same["RR(rel=1)@10"] == found["RR@10"]
-    strict = measuring.per_query([run], qrels, ["AP", "AP(rel=1)"], rel=2)
+    strict = measures.per_query([run], qrels, ["AP", "AP(rel=1)"], rel=2)
     assert strict["AP"]["q1"] == pytest.approx(1 / 3) and strict["AP(rel=1)"]["q1"] == pytest.approx(5 / 12)
 
 
@@ -33,7 +36,7 @@ def test_equal_scores_keep_the_order_of_the_run():
     qrels = table(collection.QRELS, [("q", "m", 1)])
     for order in (["a", "m", "z"], ["z", "m", "a"]):
         run = table(runs.RUN, [("q", doc, 0.5) for doc in order])
-        found = measuring.per_query([run], qrels, ["RR@10", "AP", "nDCG@10"], rel=1)
+        found = measures.per_query([run], qrels, ["RR@10", "AP", "nDCG@10"], rel=1)
         assert found["RR@10"]["q"] == found["AP"]["q"] == 0.5
         assert found["nDCG@10"]["q"] == pytest.approx(0.6309, abs=1e-4)
 
@@ -44,7 +47,7 @@ def test_published_runs_get_their_published_figure(system, real_collections):
     folder = real_collections / "msmarco-mini"
     qrels = table(collection.QRELS, beir.read(folder, {"dl19": "dl19.official-full.trec"}).qrels["dl19"])
     run = runs.from_trec(folder / "runs" / f"dl19.{system}.top100.trec.gz")
-    values = measuring.per_query([run], qrels, ["nDCG@10"], rel=2)["nDCG@10"].values()
+    values = measures.per_query([run], qrels, ["nDCG@10"], rel=2)["nDCG@10"].values()
     assert len(values) == 43
     assert sum(values) / 43 == pytest.approx(published[system], abs=5e-5)
 
@@ -63,8 +66,8 @@ def test_a_trec_run_survives_the_round_trip_and_ties_go_down_by_name(tmp_path):
                                         ("q Q0 a 1 2 t\nq Q0 a 2 1 t\n", "a passage stands twice")])
 def test_a_broken_run_file_is_one_line(text, told, tmp_path):
     (tmp_path / "x.trec").write_text(text)
-    with pytest.raises(Mistake, match=told):
+    with pytest.raises(UserError, match=told):
         runs.from_trec(tmp_path / "x.trec")
     (tmp_path / "cut.trec.gz").write_bytes(b"\x1f\x8b\x08\x00")
-    with pytest.raises(Mistake, match="cannot be read whole"):
+    with pytest.raises(UserError, match="cannot be read whole"):
         runs.from_trec(tmp_path / "cut.trec.gz")

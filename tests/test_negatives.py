@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.lib import negatives, runs
-from stages.lib.collection import QRELS
-from stages.lib.params import Triplets
+from stages.negatives import draw
+from stages.retrieval import runs
+from stages.collections.collection import QRELS
+from stages.params.triplets import Triplets
 
 DOCS = pa.array([f"d{n}" for n in range(80)])
 
@@ -25,7 +26,7 @@ def world(seed: int, queries: int):
     judged = pa.array([f"d{d}" for d in rng.choice(80, 10, replace=False)])
     order = np.array([rng.permutation(80) for _ in range(queries)])
     pool = runs.table([f"q{q}" for q in range(queries)], DOCS, -np.arange(80.0) * np.ones((queries, 1)), order)
-    return qrels, negatives.Forbidden(qrels.select(["query_id", "doc_id"]), judged), pool, order
+    return qrels, draw.Forbidden(qrels.select(["query_id", "doc_id"]), judged), pool, order
 
 
 @settings(max_examples=40, deadline=None)
@@ -35,8 +36,8 @@ def test_drawn_from_a_pool(tmp_path_factory, seed, queries, size, first, width, 
     qrels, forbidden, pool, order = world(seed, queries)
     path = tmp_path_factory.mktemp("pool") / "pool"
     runs.write([pool.slice(0, 160), pool.slice(160)] if len(pool) > 160 else [pool], path)
-    chosen = negatives.pairs(qrels, size, seed)
-    drawn, left_out = negatives.from_pool(chosen, path, block((first, first + width), one_rank), forbidden, seed)
+    chosen = draw.pairs(qrels, size, seed)
+    drawn, left_out = draw.from_pool(chosen, path, block((first, first + width), one_rank), forbidden, seed)
     _nothing_forbidden(drawn, qrels, forbidden)
     for query, passage, rank in zip(*(drawn[name].to_pylist() for name in ("query_id", "negative_id", "rank"))):
         assert first <= rank <= first + width
@@ -51,11 +52,11 @@ def test_drawn_from_a_pool(tmp_path_factory, seed, queries, size, first, width, 
 @given(seed=st.integers(0, 10**6), queries=st.integers(1, 9), size=st.integers(1, 80))
 def test_drawn_uniformly_from_the_collection(seed, queries, size):
     qrels, forbidden, _, _ = world(seed, queries)
-    chosen = negatives.pairs(qrels, size, seed)
-    drawn = negatives.uniform(chosen, DOCS, forbidden, seed)
+    chosen = draw.pairs(qrels, size, seed)
+    drawn = draw.uniform(chosen, DOCS, forbidden, seed)
     _nothing_forbidden(drawn, qrels, forbidden)
-    assert drawn.select(negatives.PAIRS.names).equals(chosen)
-    assert drawn.equals(negatives.uniform(chosen, DOCS, forbidden, seed))
+    assert drawn.select(draw.PAIRS.names).equals(chosen)
+    assert drawn.equals(draw.uniform(chosen, DOCS, forbidden, seed))
 
 
 def _nothing_forbidden(drawn, qrels, forbidden):
@@ -67,10 +68,10 @@ def _nothing_forbidden(drawn, qrels, forbidden):
 
 def test_anchors_depend_on_the_seed_and_run_out_evenly():
     qrels, *_ = world(0, 9)
-    every = negatives.pairs(qrels, len(qrels) * 2, 5).to_pylist()
+    every = draw.pairs(qrels, len(qrels) * 2, 5).to_pylist()
     assert sorted(map(str, every[:len(qrels)])) == sorted(map(str, every[len(qrels):]))
-    assert negatives.pairs(qrels, 20, 5).equals(negatives.pairs(qrels, 20, 5))
-    assert not negatives.pairs(qrels, 20, 5).equals(negatives.pairs(qrels, 20, 6))
+    assert draw.pairs(qrels, 20, 5).equals(draw.pairs(qrels, 20, 5))
+    assert not draw.pairs(qrels, 20, 5).equals(draw.pairs(qrels, 20, 6))
 
 
 def test_one_rank_is_the_middle_of_the_window_and_uniform_covers_it(tmp_path):
@@ -81,30 +82,30 @@ def test_one_rank_is_the_middle_of_the_window_and_uniform_covers_it(tmp_path):
                       np.array([rng.permutation(200) for _ in range(400)]))
     runs.write([pool], tmp_path / "pool")
     qrels = pa.table([[f"q{q}" for q in range(400)], ["x"] * 400, [1] * 400], schema=QRELS)
-    free = negatives.Forbidden(qrels.select(["query_id", "doc_id"]), pa.array([], pa.string()))
-    chosen = negatives.pairs(qrels, 400, 1)
-    fixed, _ = negatives.from_pool(chosen, tmp_path / "pool", block((51, 200), True), free, 1)
-    spread, _ = negatives.from_pool(chosen, tmp_path / "pool", block((51, 200)), free, 1)
+    free = draw.Forbidden(qrels.select(["query_id", "doc_id"]), pa.array([], pa.string()))
+    chosen = draw.pairs(qrels, 400, 1)
+    fixed, _ = draw.from_pool(chosen, tmp_path / "pool", block((51, 200), True), free, 1)
+    spread, _ = draw.from_pool(chosen, tmp_path / "pool", block((51, 200)), free, 1)
     assert set(fixed["rank"].to_pylist()) == {126}
     counts = np.histogram(spread["rank"].to_numpy(), bins=5, range=(51, 201))[0]
     assert counts.min() > 50 and counts.max() < 115
-    assert chosen.equals(spread.select(negatives.PAIRS.names)) and chosen.equals(fixed.select(negatives.PAIRS.names))
+    assert chosen.equals(spread.select(draw.PAIRS.names)) and chosen.equals(fixed.select(draw.PAIRS.names))
 
 
 def test_released_triples_lose_their_forbidden_negatives(tmp_path):
     import pyarrow.parquet as pq
     pq.write_table(pa.table({"query_id": ["q1", "q1", "q2"], "positive_id": ["a", "a", "b"],
                              "negative_id": ["x", "y", "a"]}), tmp_path / "docpairs.parquet")
-    forbidden = negatives.Forbidden(pa.table({"query_id": ["q1"], "doc_id": ["y"]}), pa.array(["x"]))
-    drawn = negatives.released(tmp_path / "docpairs.parquet", 10, forbidden, 0)
+    forbidden = draw.Forbidden(pa.table({"query_id": ["q1"], "doc_id": ["y"]}), pa.array(["x"]))
+    drawn = draw.released(tmp_path / "docpairs.parquet", 10, forbidden, 0)
     assert drawn.to_pylist() == [{"query_id": "q2", "positive_id": "b", "negative_id": "a", "rank": 0}]
 
 
 def test_a_pool_with_nothing_allowed_leaves_the_pair_out(tmp_path):
     runs.write([runs.table(["q"], pa.array(["a", "b"]), np.zeros((1, 2)), np.array([[0, 1]]))], tmp_path / "pool")
     qrels = pa.table([["q"], ["a"], [1]], schema=QRELS)
-    forbidden = negatives.Forbidden(qrels.select(["query_id", "doc_id"]), pa.array(["b"]))
-    drawn, left_out = negatives.from_pool(negatives.pairs(qrels, 3, 0), tmp_path / "pool", block((1, 2)), forbidden, 0)
+    forbidden = draw.Forbidden(qrels.select(["query_id", "doc_id"]), pa.array(["b"]))
+    drawn, left_out = draw.from_pool(draw.pairs(qrels, 3, 0), tmp_path / "pool", block((1, 2)), forbidden, 0)
     assert len(drawn) == 0 and left_out == 0
 
 
@@ -121,18 +122,18 @@ def test_several_negatives_a_pair(tmp_path_factory, seed, queries, size, first, 
     qrels, forbidden, pool, _ = world(seed, queries)
     path = tmp_path_factory.mktemp("pool") / "pool"
     runs.write([pool], path)
-    chosen = negatives.pairs(qrels, size, seed)
-    drawn, _ = negatives.from_pool(chosen, path, block((first, first + width), each=each), forbidden, seed)
-    uniform = negatives.uniform(chosen, DOCS, forbidden, seed, each)
-    assert uniform.select(negatives.PAIRS.names).equals(chosen)
+    chosen = draw.pairs(qrels, size, seed)
+    drawn, _ = draw.from_pool(chosen, path, block((first, first + width), each=each), forbidden, seed)
+    uniform = draw.uniform(chosen, DOCS, forbidden, seed, each)
+    assert uniform.select(draw.PAIRS.names).equals(chosen)
     shown: dict[str, list[str]] = {}
     for table in (drawn, uniform):
-        columns = [table[name].to_pylist() for name in negatives.numbered("negative_id", each)]
+        columns = [table[name].to_pylist() for name in draw.numbered("negative_id", each)]
         for query, *given_to in zip(table["query_id"].to_pylist(), *columns):
             assert len(set(given_to)) == each
             if table is drawn:
                 shown.setdefault(query, []).extend(given_to)
-        for name in negatives.numbered("negative_id", each):
+        for name in draw.numbered("negative_id", each):
             _nothing_forbidden(pa.table({"query_id": table["query_id"], "negative_id": table[name]}), qrels, forbidden)
     for query, line in shown.items():
         window = pool.filter(pa.compute.equal(pool["query_id"], query))["doc_id"].slice(first - 1, width + 1)
@@ -154,9 +155,9 @@ def scored_pool(path, scores: dict[str, dict[str, float]]):
 def test_margins_keep_away_from_what_the_pool_scores_like_the_positive(margins, allowed, tmp_path):
     pool = scored_pool(tmp_path / "pool", {"q": dict(zip("baxcdef", [0.9, 0.8, 0.75, 0.55, 0.5, 0.3, 0.1]))})
     qrels = pa.table([["q", "q", "q"], ["x", "a", "gone"], [1, 1, 1]], schema=QRELS)
-    forbidden = negatives.Forbidden(qrels.select(["query_id", "doc_id"]), pa.array([], pa.string()))
-    chosen = pa.table([["q"] * 90, ["x", "x", "gone"] * 30], schema=negatives.PAIRS)
-    drawn, left_out = negatives.from_pool(chosen, pool, block((1, 7), **margins), forbidden, 0)
+    forbidden = draw.Forbidden(qrels.select(["query_id", "doc_id"]), pa.array([], pa.string()))
+    chosen = pa.table([["q"] * 90, ["x", "x", "gone"] * 30], schema=draw.PAIRS)
+    drawn, left_out = draw.from_pool(chosen, pool, block((1, 7), **margins), forbidden, 0)
     found = drawn.filter(pa.compute.equal(drawn["positive_id"], "x"))
     assert set(found["negative_id"].to_pylist()) == set(allowed)
     assert set(found["positive_score"].to_pylist()) == {0.75}
@@ -168,9 +169,9 @@ def test_margins_keep_away_from_what_the_pool_scores_like_the_positive(margins, 
 def test_a_margin_below_a_negative_score_lies_below_it(tmp_path):
     """A tenth of -0.5 less is -0.55; -0.5 x 0.9 would lie above the positive."""
     pool = scored_pool(tmp_path / "pool", {"q": {"x": -0.5, "near": -0.52, "far": -0.6}})
-    free = negatives.Forbidden(pa.table({"query_id": ["q"], "doc_id": ["x"]}), pa.array([], pa.string()))
-    chosen = pa.table([["q"] * 8, ["x"] * 8], schema=negatives.PAIRS)
-    drawn, _ = negatives.from_pool(chosen, pool, block((1, 3), relative_margin=0.1), free, 0)
+    free = draw.Forbidden(pa.table({"query_id": ["q"], "doc_id": ["x"]}), pa.array([], pa.string()))
+    chosen = pa.table([["q"] * 8, ["x"] * 8], schema=draw.PAIRS)
+    drawn, _ = draw.from_pool(chosen, pool, block((1, 3), relative_margin=0.1), free, 0)
     assert set(drawn["negative_id"].to_pylist()) == {"far"}
 
 
@@ -179,8 +180,8 @@ def test_margins_and_each_leave_out_by_the_pair(tmp_path):
     pool = scored_pool(tmp_path / "pool", {"other": {"z": 1.0, "a": 0.5},
                                            "q": dict(zip("xabyc", [0.9, 0.8, 0.7, 0.6, 0.5]))})
     known = pa.table({"query_id": ["q", "q", "other"], "doc_id": ["x", "y", "z"]})
-    chosen = pa.table([["q", "other", "q"], ["x", "z", "y"]], schema=negatives.PAIRS)
-    free = negatives.Forbidden(known, pa.array([], pa.string()))
-    drawn, left_out = negatives.from_pool(chosen, pool, block((1, 5), each=2, absolute_margin=0.0), free, 0)
-    assert drawn.select(negatives.PAIRS.names).to_pylist() == [{"query_id": "q", "positive_id": "x"}]
+    chosen = pa.table([["q", "other", "q"], ["x", "z", "y"]], schema=draw.PAIRS)
+    free = draw.Forbidden(known, pa.array([], pa.string()))
+    drawn, left_out = draw.from_pool(chosen, pool, block((1, 5), each=2, absolute_margin=0.0), free, 0)
+    assert drawn.select(draw.PAIRS.names).to_pylist() == [{"query_id": "q", "positive_id": "x"}]
     assert left_out == 1    # "other" has one candidate, with or without a margin

@@ -2,8 +2,8 @@
 import numpy as np
 import pytest
 
-from stages.lib import optimizers
-from stages.lib.params import Full
+from stages.training import optimizers
+from stages.params.tuning import FullTuning
 
 DECAY, STEPS = 0.1, 6
 
@@ -31,7 +31,7 @@ RATES = [0.02, 0.02, 0.015, 0.01, 0.005, 0.001]
 @pytest.mark.parametrize("betas", [None, (0.8, 0.5)])
 def test_lion(betas):
     """Chen et al. 2023, algorithm 2. The decay goes with the rate of the step, and not with the first rate."""
-    seen, gradients = steps_of(Full(kind="full", lr=RATES[0], optimizer="lion", betas=betas), RATES)
+    seen, gradients = steps_of(FullTuning(kind="full", lr=RATES[0], optimizer="lion", betas=betas), RATES)
     first, second = betas or (0.9, 0.99)
     weights, momentum = seen[0], np.zeros(7)
     for rate, gradient, found in zip(RATES, gradients, seen[1:]):
@@ -44,7 +44,7 @@ def test_lion(betas):
 @pytest.mark.parametrize("betas", [None, (0.8, 0.5)])
 def test_adamw(betas):
     """Loshchilov and Hutter 2019, algorithm 2."""
-    seen, gradients = steps_of(Full(kind="full", lr=RATES[0], optimizer="adamw", betas=betas), RATES)
+    seen, gradients = steps_of(FullTuning(kind="full", lr=RATES[0], optimizer="adamw", betas=betas), RATES)
     first, second = betas or (0.9, 0.999)
     weights, mean, square = seen[0], np.zeros(7), np.zeros(7)
     for step, (rate, gradient, found) in enumerate(zip(RATES, gradients, seen[1:]), 1):
@@ -56,5 +56,5 @@ def test_adamw(betas):
 
 
 def test_each_name_has_its_own_betas():
-    assert [optimizers.chosen(Full(kind="full", lr=0.1, optimizer=name), 0.0)[1]["betas"] for name in
+    assert [optimizers.chosen(FullTuning(kind="full", lr=0.1, optimizer=name), 0.0)[1]["betas"] for name in
             ("adamw", "lion")] == [(0.9, 0.999), (0.9, 0.99)]

@@ -11,7 +11,8 @@ from click.testing import CliRunner
 from ruamel.yaml import YAML
 
 from stages import page
-from stages.lib import page_charts, page_sections
+from stages.reporting.page import charts
+from stages.reporting.page import page_sections
 
 ROOT = Path(__file__).parents[1]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -22,8 +23,8 @@ EVIL = "</script><script>document.title = 'taken'</script><b>bold</b> & \"quoted
 
 def entry(row: str, corpus: str, difference: float, verdict: str, seeds: int = 1) -> dict:
     copies = {f"seed-{seed}": 0.5 + difference + 0.01 * seed for seed in range(seeds)}
-    found = {"row": row, "corpus": corpus, "split": "test", "measure": "RR@10", "value": 0.5 + difference,
-             "seeds": seeds, "spread": None if seeds == 1 else 0.01, "by_copy": copies}
+    found = {"variant": row, "corpus": corpus, "split": "test", "measure": "RR@10", "value": 0.5 + difference,
+             "seeds": seeds, "spread": None if seeds == 1 else 0.01, "by_seed_run": copies}
     return found if row == "base" else found | {
         "base": 0.5, "difference": difference, "low": difference - 0.02, "high": difference + 0.02, "detectable": 0.03,
         "better": 10, "worse": 5, "equal": 25, "queries": 40, "clusters": 12, "p": 0.01, "verdict": verdict}
@@ -53,14 +54,14 @@ def copies(seeds: int) -> list[dict]:
 
 def transferred(rows: list[str], away: bool) -> dict:
     """What stages.transfer says of the rows: each but the base 10 % above it, away from home where that is measured."""
-    told = [{"row": row, "taught": "home" if row in TRAINED else None, "home": "home", "part": None,
-             "changes": {"home": 10.0, "away": 10.0}, "correlation": None, **{place: {
+    told = [{"variant": row, "taught": "in_domain" if row in TRAINED else None, "in_domain": "in_domain", "part": None,
+             "changes": {"in_domain": 10.0, "out_of_domain": 10.0}, "correlation": None, **{place: {
                  "sets": [name], "value": 0.55, "against": 0.5, "difference": 0.05, "low": 0.03, "high": 0.07, "won": 1,
-                 "over": "queries", "difference %": 10.0, "low %": 6.0, "high %": 14.0} if name == "home" or away else
-                 None for place, name in (("inside", "home"), ("outside", "away"))}} for row in rows]
-    return {"measure": "RR@10", "base": "base", "alpha": 0.05, "rows": told, "pairs": [],
-            "sets": {"home": ["home test"]}, "passages": {},
-            "similarity": {"home": {"home": 1.0, "away": 0.25}} if away else {}}
+                 "over": "queries", "difference %": 10.0, "low %": 6.0, "high %": 14.0} if name == "in_domain" or away else
+                 None for place, name in (("inside", "in_domain"), ("outside", "out_of_domain"))}} for row in rows]
+    return {"measure": "RR@10", "base": "base", "alpha": 0.05, "variants": told, "pairs": [],
+            "sets": {"in_domain": ["in_domain test"]}, "passages": {},
+            "similarity": {"in_domain": {"in_domain": 1.0, "out_of_domain": 0.25}} if away else {}}
 
 
 def study(folder: Path, seeds: int = 1, trained: bool = True, outside: bool = True, full: bool = True) -> Path:
@@ -78,23 +79,23 @@ def study(folder: Path, seeds: int = 1, trained: bool = True, outside: bool = Tr
     verdicts = {"bm25": (-0.1, "worse"), "base": (0.0, ""), "full-hard": (0.004, "cannot tell"),
                 "lora-hard": (0.05, "better")}                      # coded-hard has a log and no result
     results = [entry(row, corpus, *verdicts[row], seeds if row in TRAINED else 1)
-               for corpus in ("home", "away") for row in rows if row in verdicts]
+               for corpus in ("in_domain", "out_of_domain") for row in rows if row in verdicts]
     for row in rows:
-        log = {"row": row, "copies": copies(seeds) if row in TRAINED else []}
+        log = {"variant": row, "seed_runs": copies(seeds) if row in TRAINED else []}
         (folder / f"reports/training/{row}.json").write_text(json.dumps(log))
     spaces = {row: {"effective_rank": 200.0 + at, "linear_cka_to_base": 1 - at / 10} for at, row in enumerate(rows[1:])}
     ranked = {name: {"rho": 0.5, "p": 0.2, "n": 3} for name in ("effective_rank", "linear_cka_to_base")}
-    place = {"corpus": "home", "split": "test", "measure": "RR@10"}
+    place = {"corpus": "in_domain", "split": "test", "measure": "RR@10"}
     files = {
-        "pairs": [{**entry("lora-hard", "home", 0.05, "better"), "against": "full-hard", **place}] if full else [],
-        "results": results, "projection": {"rows": {row: {"trustworthiness": 0.9} for row in rows[1:]} if full else {}},
+        "pairs": [{**entry("lora-hard", "in_domain", 0.05, "better"), "against": "full-hard", **place}] if full else [],
+        "results": results, "projection": {"variants": {row: {"trustworthiness": 0.9} for row in rows[1:]} if full else {}},
         "diagnosis": {"geometry": spaces if full else {}, "correlation": ranked if full else {}, "hygiene": {}},
         "negatives": {"hard": {
             "triplets": 8, "queries": 8, "above_positive": 0.1, "mean_gap": 0.2, "near_duplicates": 0, "ranks": {
                 "window": None}, "relevant_to_own_query": 0, "relevant_to_judged_query": 0,
             "relevant_to_training_query": 1}},
         "cause": {"default": {"title": "Planted", "measure": "RR@10", "split": "test", "geometry": {},
-                              "rows": [{"queries": 40, "copies": 3}], "questions": [
+                              "variants": [{"queries": 40, "seed_runs": 3}], "questions": [
             {"ask": "Is b worse?", "expect": "worse", "answer": "Yes", "pairs": [
                 {"says": "b for a", "difference %": -17.55, "low %": -25.4, "high %": -9.7, "p_family": 0.00001,
                  "detectable %": None, "verdict": "worse"}, {"says": "z", "verdict": "not run"}]}]}} if full else {},
@@ -103,7 +104,7 @@ def study(folder: Path, seeds: int = 1, trained: bool = True, outside: bool = Tr
         (folder / f"reports/{name}.json").write_text(json.dumps(content))
     from PIL import Image
     Image.new("RGB", (1350, 500), "white").save(folder / "reports/picture.png")
-    for corpus in ("home", "away"):
+    for corpus in ("in_domain", "out_of_domain"):
         (folder / "data/corpora" / corpus).mkdir(parents=True)
         (folder / "data/corpora" / corpus / "card.json").write_text(json.dumps(
             {"documents": 1234, "fingerprint": "9" * 64, "origin": {"scipy": "1"}}))
@@ -145,7 +146,7 @@ def test_the_page_says_what_its_inputs_say(tmp_path, monkeypatch):
               "trustworthiness", "Figure on the horizontal axis", "encoded passages/s", "near-duplicate %",
               "Controlled runs", "Show all", "Code and params.yaml behind these numbers")]
     assert order == sorted(order)
-    for sentence in ("RR@10 0.5000 becomes 0.5500 on home test, +10.0 % (95 % interval +6.0 to +14.0, better).",
+    for sentence in ("RR@10 0.5000 becomes 0.5500 on in_domain test, +10.0 % (95 % interval +6.0 to +14.0, better).",
                      "lora-hard minilm, lora, hard, printed 0.5500 +10.0 (+6.0 to +14.0) better",
                      "bm25 bm25, none, none, none 0.4000 −20.0 (−24.0 to −16.0) worse 6.0 10 / 5 / 25",
                      "lora-hard home 0.5500 +10.0 (+6.0 to +14.0) 0.5500 0.5000 +10.0 (+6.0 to +14.0) 1 of 1",
@@ -176,28 +177,28 @@ def test_words_of_others_stay_words(tmp_path, monkeypatch):
 
 def test_bars_and_points_are_the_results(tmp_path, monkeypatch):
     drawn = charts(build(study(tmp_path, seeds=2), monkeypatch))
-    bars = {record["row"]: record for record in records(drawn["chart-degradation-0"]) if "verdict" in record}
+    bars = {record["variant"]: record for record in records(drawn["chart-degradation-0"]) if "verdict" in record}
     assert {row: round(bar["change"], 6) for row, bar in bars.items()} == \
         {"bm25": -20, "full-hard": 0.8, "lora-hard": 10}
     assert (round(bars["lora-hard"]["low"], 6), round(bars["lora-hard"]["high"], 6)) == (6, 14)
     everything = json.dumps(drawn["chart-degradation-0"])
-    assert '"copy": "seed-1"' in everything and '"row": "coded-hard"}' in everything and "no run" in everything
+    assert '"seed_run": "seed-1"' in everything and '"variant": "coded-hard"}' in everything and "no run" in everything
     scales = [layer["encoding"]["x"]["scale"] for number in (0, 1)
               for layer in drawn[f"chart-degradation-{number}"]["layer"] if "scale" in layer["encoding"].get("x", {})]
     assert len(scales) == 2 and scales[0] == scales[1]
     places = [record for record in records(drawn["chart-space"]) if "figure" in record]
-    assert {(record["row"], record["kind"]) for record in places} == {
+    assert {(record["variant"], record["kind"]) for record in places} == {
         ("base", "not trained"), ("full-hard", "trained"), ("lora-hard", "trained")}
 
 
 def test_losses_are_means_over_an_eighth_and_labels_do_not_meet():
-    assert page_charts.running_means([(step, float(step)) for step in range(1, 17)])[:2] == [(2, 1.5), (3, 2.5)]
-    assert page_charts.running_means([]) == [] and page_charts.running_means([(4, 2.0)]) == [(4, 2.0)]
-    moved = sorted(page_charts.apart([0.0, 0.1, 0.1, 5.0], 1.0))
+    assert charts.running_means([(step, float(step)) for step in range(1, 17)])[:2] == [(2, 1.5), (3, 2.5)]
+    assert charts.running_means([]) == [] and charts.running_means([(4, 2.0)]) == [(4, 2.0)]
+    moved = sorted(charts.apart([0.0, 0.1, 0.1, 5.0], 1.0))
     assert all(upper - lower > 0.99 for lower, upper in zip(moved, moved[1:])) and moved[-1] == 5
 
 
-@pytest.mark.parametrize("shape", [{"seeds": 3}, {"outside": False}, {"trained": False}, {"full": False},
+@pytest.mark.parametrize("architecture", [{"seeds": 3}, {"outside": False}, {"trained": False}, {"full": False},
                                    {"trained": False, "full": False, "outside": False}])
 def test_other_studies_have_their_page(shape, tmp_path, monkeypatch):
     said = words(build(study(tmp_path, **shape), monkeypatch))
@@ -205,7 +206,7 @@ def test_other_studies_have_their_page(shape, tmp_path, monkeypatch):
     assert ("No claim is recorded." in said and "No part of the cause study" in said) == (shape.get("full") is False)
     away = shape.get("full", True) and shape.get("outside", True)
     assert ("so that nothing is out of domain" in said) != away and ("What is forgotten" in said) == away
-    assert ("away test" in said.partition("Every measure")[0]) == shape.get("outside", True)
+    assert ("out_of_domain test" in said.partition("Every measure")[0]) == shape.get("outside", True)
 
 
 def test_costs_are_means_over_copies_and_a_resumed_training_has_no_time():
@@ -213,11 +214,11 @@ def test_costs_are_means_over_copies_and_a_resumed_training_has_no_time():
                  "resumed": False, "machine": "m", "gpu": "nvml", "gpu_mean_percent": 40.0 * seed} for seed in (1, 2)]
     recorded += [{"stage": "rerank", "name": "a", "pairs_per_second": 80.4}]
     recorded += [{"stage": "train", "name": "b.seed-1", "train_seconds": 3.0, "peak_rss_mb": 50, "resumed": True}]
-    logs = {row: {"copies": copies(1)} for row in ("a", "b")}
-    from stages.lib.params import Primary, Report
-    report = Report(base="base", primary=Primary(corpus="home", split="test", measure="RR@10"), alpha=0.05, margin=2.0,
+    logs = {row: {"seed_runs": copies(1)} for row in ("a", "b")}
+    from stages.params.report import Report, Target
+    report = Report(base="base", primary=Target(corpus="in_domain", split="test", measure="RR@10"), alpha=0.05, margin=2.0,
                     resamples=2000, shown=3)
-    found = page_sections.costs([], report, logs, recorded, page_charts.looks(["a", "b"]))
+    found = page_sections.costs([], report, logs, recorded, charts.looks(["a", "b"]))
     assert [line["cells"] for line in found["lines"]] == \
         [["1,000", "16", "15", "100", "–", "80", "60", "–"], ["1,000", "16", "–", "50", "–", "–", "–", "–"]]
     assert not found["without"]

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from stages.lib import ledger, params
+from stages import params
+from stages.claims import ledger
 from tests.conftest import ROOT, copy_of_project, run
 
 NETWORK = '''
@@ -89,7 +90,7 @@ def test_a_paper_builds_its_graph(paper, clone):
 
 
 def test_the_first_paper_is_a_drop_in(clone):
-    paper = ROOT / "papers/2506.18535.yaml"
+    paper = ROOT / "studies/papers/2506.18535.yaml"
     text = re.sub(r"size: \d{5,}", "size: 128", paper.read_text())
     text = re.sub(r"batch: \d+", "batch: 64", text).replace("validation: 500", "validation: 100")
     text = text.replace("index: {precision: float16", "index: {precision: float32")
@@ -104,7 +105,7 @@ def test_the_first_paper_is_a_drop_in(clone):
 
 
 def test_weights_with_another_hash_are_refused_in_one_line(clone):
-    text = (ROOT / "papers/2506.18535.yaml").read_text().replace("sha256: 53aa", "sha256: 53ab")
+    text = (ROOT / "studies/papers/2506.18535.yaml").read_text().replace("sha256: 53aa", "sha256: 53ab")
     (clone / "params.yaml").write_text(text)
     done = run("dvc repro -s -f checkpoint@minilm", clone, check=False)
     assert done.returncode and "Traceback" not in done.stderr
@@ -114,8 +115,8 @@ def test_weights_with_another_hash_are_refused_in_one_line(clone):
 def test_the_third_paper_has_beirs_sets_as_ir_datasets_has_them():
     """Every judged split is one that ir_datasets knows, as large there as the ledger says that it is in the paper."""
     import ir_datasets
-    study = params.load(ROOT / "papers/2311.09765.yaml")
-    scales = ledger.read(ROOT / "stages/claims.yaml").scales["papers/2311.09765.yaml"]
+    study = params.load(ROOT / "studies/papers/2311.09765.yaml")
+    scales = ledger.read(ROOT / "stages/claims/claims.yaml").scales["studies/papers/2311.09765.yaml"]
     judged = {name: corpus for name, corpus in study.corpora.items() if corpus.judged}
     sets = {corpus.group or name for name, corpus in judged.items()}
     assert sets == {"msmarco", "trec-covid", "nfcorpus", "nq", "hotpotqa", "fiqa", "arguana", "cqadupstack", "touche",
@@ -141,7 +142,7 @@ def test_the_third_paper_has_beirs_sets_as_ir_datasets_has_them():
 
 def test_the_third_paper_is_a_drop_in(clone):
     """Two towers with LoRA and hard negatives, one tower, and a row whose negatives another trained row mined."""
-    text = re.sub(r"size: \d{5,}", "size: 128", (ROOT / "papers/2311.09765.yaml").read_text())
+    text = re.sub(r"size: \d{5,}", "size: 128", (ROOT / "studies/papers/2311.09765.yaml").read_text())
     text = re.sub(r"batch: \d+", "batch: 64", text).replace("validation: 500", "validation: 100")
     text = text.replace("epochs: 40", "epochs: 1").replace("index: {precision: float16", "index: {precision: float32")
     (clone / "params.yaml").write_text(text)

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from stages.lib import params
-from stages.lib.mistakes import Mistake
+from stages import params
+from stages.core.errors import UserError
 
 ROOT = Path(__file__).parents[1]
 BLOCKS = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
-ROW = {"start": "minilm", "tune": "lora", "triplets": "hard", "fit": "printed"}
+ROW = {"start": "minilm", "tuning": "lora", "triplets": "hard", "recipe": "printed"}
 
 
 def changed(path: str, value, folder: Path) -> Path:
@@ -32,7 +32,7 @@ def changed(path: str, value, folder: Path) -> Path:
     ("fits/printed/loss/margin", -0.2, "fits.printed.loss.margin: input should be greater than 0, got -0.2"),
     ("fits/printed/loss/kind", "tripplet", "fits.printed.loss: input tag 'tripplet' found"),
     ("serach", {"depth": 10}, "serach: neither a block of the study"),
-    ("retrievers/x", {**ROW, "tune": "lroa"}, "retrievers.x.tune: no tune block is called 'lroa'; there are: none, full"),
+    ("retrievers/x", {**ROW, "tuning": "lroa"}, "retrievers.x.tuning: no tune block is called 'lroa'; there are: none, full"),
     ("retrievers/x", {**ROW, "start": "bert"}, "retrievers.x.start: no checkpoint is called 'bert'"),
     ("retrievers/x", {**ROW, "triplets": "none"}, "retrievers.x: tune, triplets and fit are either all 'none'"),
     ("retrievers/x", {**ROW, "start": "bm25"}, "retrievers.x: start 'bm25' has no weights to tune"),
@@ -41,12 +41,12 @@ def changed(path: str, value, folder: Path) -> Path:
     ("pools/base/retriever", "full-hard", "pools.base.retriever: 'full-hard' itself learns from this pool"),
     ("pools/base/retriever", "ia3-random", None),
     ("triplets/uniform/relative_margin", 0.05, "triplets.uniform: absolute_margin and relative_margin compare a pool's"),
-    ("triplets/hard/each", 3, "retrievers.full-hard: triplets.hard.each is 3, which only the loss inbatch"),
+    ("triplets/hard/each", 3, "retrievers.full-hard: triplets.hard.negatives_per_query is 3, which only the loss inbatch"),
     ("triplets/one-rank/each", 2, "triplets.one-rank: draw: one-rank gives one negative"),
     ("checkpoints/minilm/remote_code", True, "checkpoints.minilm: remote_code is for shape cross"),
     ("checkpoints/minilm/query_tokens", 8, "checkpoints.minilm: dimension and query_tokens are for shape late"),
     ("fits/printed/patience", 3, "fits.printed: patience waits for a better model: it needs select: best"),
-    ("corpora/home/validation", 0, "interpolations.full-random-mix: alpha is chosen on validation"),
+    ("corpora/in_domain/validation", 0, "interpolations.full-random-mix: alpha is chosen on validation"),
     ("interpolations/full-random-mix/of", "base", "interpolations.full-random-mix.of: 'base' is not trained"),
     ("interpolations/full-random-mix/start", "towers", "interpolations.full-random-mix.start: must be 'minilm'"),
     ("interpolations/full-random-mix/alphas", [1.5], "alphas.0: input should be less than or equal to 1, got 1.5"),
@@ -57,13 +57,13 @@ def changed(path: str, value, folder: Path) -> Path:
     ("fits/pairs/loss", {"kind": "margins"}, "the loss margins learns a pool's scores"),
     ("report/pairs", [["base", "base"]], "report.pairs: 'base' is paired with itself"),
     ("report/pairs", [["base", "bm25"], ["bm25", "base"]], "report.pairs: bm25 and base stand twice"),
-    ("corpora/home/judged", {"train": {}}, "corpora.home: 'train' cannot be judged"),
-    ("corpora/home/judged", {"dev": {"subset": "train"}}, "corpora.home: train queries among the judged"),
-    ("corpora/home/source", "home", "corpora.home.source: must be docstrings:<packages>, beir:<folder> or irds:"),
+    ("corpora/in_domain/judged", {"train": {}}, "corpora.in_domain: 'train' cannot be judged"),
+    ("corpora/in_domain/judged", {"dev": {"subset": "train"}}, "corpora.in_domain: train queries among the judged"),
+    ("corpora/in_domain/source", "in_domain", "corpora.in_domain.source: must be docstrings:<packages>, beir:<folder> or irds:"),
     ("checkpoints/minilm/source", "hub:a/b", "checkpoints.minilm: a hub source pins its revision"),
     ("measures", ["RR@1000"], "RR@1000"),
     ("search/depth", 50, "measures: RR@100 looks deeper than search.depth 50"),
-    ("report/primary/split", "tset", "report.primary.split: no judged split is called 'tset'; there are: dev, test"),
+    ("report/primary/split", "tset", "report.in_domain.split: no judged split is called 'tset'; there are: dev, test"),
     ("seeds", [1, 1], "seeds: one stands twice"),
     ("seeds", [], "seeds: list should have at least 1 item"),
 ])
@@ -71,7 +71,7 @@ def test_a_mistake_is_one_line_that_names_the_parameter(path, value, told, tmp_p
     if told is None:
         params.load(changed(path, value, tmp_path))
         return
-    with pytest.raises(Mistake) as caught:
+    with pytest.raises(UserError) as caught:
         params.load(changed(path, value, tmp_path))
     assert told in str(caught.value) and "\n" not in str(caught.value)
 
@@ -81,15 +81,15 @@ def test_a_file_without_a_block_is_told_which(block, tmp_path):
     blocks = {name: value for name, value in BLOCKS.items() if name != block}
     with open(tmp_path / "params.yaml", "w") as handle:
         YAML().dump(blocks, handle)
-    with pytest.raises(Mistake, match=f"params.yaml: {block}: this block is missing"):
+    with pytest.raises(UserError, match=f"params.yaml: {block}: this block is missing"):
         params.load(tmp_path / "params.yaml")
 
 
 def test_a_file_that_is_missing_or_no_yaml_is_one_line(tmp_path):
-    with pytest.raises(Mistake, match="there is no such file"):
+    with pytest.raises(UserError, match="there is no such file"):
         params.load(tmp_path / "params.yaml")
     (tmp_path / "params.yaml").write_text("a: [1\nb: 2")
-    with pytest.raises(Mistake, match="not valid YAML"):
+    with pytest.raises(UserError, match="not valid YAML"):
         params.load(tmp_path / "params.yaml")
 
 
@@ -104,7 +104,7 @@ def test_a_margin_beyond_the_diameter_is_a_warning(path, value, warned, tmp_path
 def test_numbers_written_by_dvc_are_numbers(tmp_path):
     text = (ROOT / "params.yaml").read_text().replace("lr: 0.0001}", "lr: 1e-05}")
     (tmp_path / "params.yaml").write_text(text)
-    assert params.load(tmp_path / "params.yaml").tunes["full"].lr == 1e-05
+    assert params.load(tmp_path / "params.yaml").tunings["full"].lr == 1e-05
 
 
 @pytest.mark.parametrize("path", ["params.yaml", *sorted(path.relative_to(ROOT) for path in ROOT.glob("papers/*.yaml"))],

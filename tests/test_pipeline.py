@@ -23,29 +23,29 @@ def small_params(collection: Path, model: Path) -> dict:
     blocks = YAML().load((ROOT / "params.yaml").read_text())
     blocks["corpora"] = {"things": {"source": f"beir:{collection}", "train": "train", "validation": 4,
                                     "judged": {"dev": {}, "test": {}}}}
-    blocks["checkpoints"]["minilm"] = {"shape": "symmetric", "source": f"folder:{model}", "tokens": 32}
+    blocks["checkpoints"]["minilm"] = {"architecture": "symmetric", "source": f"folder:{model}", "tokens": 32}
     del blocks["checkpoints"]["towers"]
     for shape in ("late", "cross"):
-        blocks["checkpoints"][shape] = {"shape": shape, "source": f"folder:{model}", "tokens": 32}
+        blocks["checkpoints"][shape] = {"architecture": shape, "source": f"folder:{model}", "tokens": 32}
     for block in [*blocks["pools"].values(), *blocks["triplets"].values()]:
         block["corpus"] = "things"
     blocks["triplets"] = {name: {**blocks["triplets"][name], "size": min(48, blocks["triplets"][name]["size"])}
                           for name in ("none", "random", "hard")}
     blocks["triplets"]["none"]["from"] = "corpora/things"
     blocks["triplets"]["hard"]["ranks"] = [11, 60]
-    for fit in ("printed", "coded", "inbatch", "contrastive", "pairs"):
-        blocks["fits"][fit]["batch"] = 4
+    for fit in ("printed", "coded", "in-batch", "contrastive", "pairs"):
+        blocks["recipes"][fit]["batch"] = 4
     blocks["retrievers"] = {name: blocks["retrievers"][name] for name in ("bm25", "base", "full-hard")}
-    blocks["retrievers"]["lora-random"] = {"start": "minilm", "tune": "lora", "triplets": "random", "fit": "printed"}
+    blocks["retrievers"]["lora-random"] = {"start": "minilm", "tuning": "lora", "triplets": "random", "recipe": "printed"}
     blocks["interpolations"] = {"mix": {"start": "minilm", "of": "full-hard", "triplets": "hard", "alphas": [0.5]}}
     blocks["rerankers"] = {"late": {**blocks["rerankers"]["late-random"], "first": "mix"},
                            "cross-lion": {**blocks["rerankers"]["cross-lion"], "triplets": "random"}}
-    blocks["fits"]["pairs"]["epochs"] = 1
+    blocks["recipes"]["pairs"]["epochs"] = 1
     blocks["rerank"] |= {"depth": 10, "queries": 6}
     primary = {"corpus": "things", "split": "test", "measure": "RR@10"}
     blocks["report"] = {**blocks["report"], "base": "base", "primary": primary, "outside": None,
                         "pairs": [["cross-lion", "bm25"]]}
-    blocks["curve"] = {"queries": 4, "passages": 30, "every": 2, "early": []}
+    blocks["validation_curve"] = {"queries": 4, "passages": 30, "every": 2, "early": []}
     blocks["umap"] |= {"corpus": "things", "split": "test", "pairs": 8}
     return blocks
 
@@ -101,13 +101,13 @@ def test_only_what_a_change_touches_runs_again(study):
 
 def test_a_reranker_is_judged_on_the_queries_that_it_was_given(study):
     values = pq.read_table(study / "reports/queries.parquet").to_pandas().query("corpus == 'things' and split == 'test'")
-    given = set(values[values["row"] == "cross-lion"]["query_id"])
-    base = values[(values["row"] == "base")].set_index("query_id")["RR@10"]
+    given = set(values[values["variant"] == "cross-lion"]["query_id"])
+    base = values[(values["variant"] == "base")].set_index("query_id")["RR@10"]
     entry, = (entry for entry in json.loads((study / "reports/results.json").read_text())
-              if (entry["row"], entry["split"], entry["measure"]) == ("cross-lion", "test", "RR@10"))
+              if (entry["variant"], entry["split"], entry["measure"]) == ("cross-lion", "test", "RR@10"))
     assert len(given) == entry["queries"] == 6 and entry["of"] == len(base) == 8
     assert entry["base"] == pytest.approx(base[sorted(given)].mean(), abs=1e-6)
-    pairs = {(pair["row"], pair["against"]): pair for pair in json.loads((study / "reports/pairs.json").read_text())}
+    pairs = {(pair["variant"], pair["against"]): pair for pair in json.loads((study / "reports/pairs.json").read_text())}
     assert pairs.keys() == {("cross-lion", "bm25"), ("late", "mix")}
     assert all(pair["queries"] == 6 and "verdict" in pair for pair in pairs.values())
     ranked = pq.read_table(next((study / "data/runs/cross-lion/things").glob("*/test.parquet"))).to_pandas()
@@ -132,7 +132,7 @@ def test_a_row_is_added_in_one_place_and_leaves_when_it_is_dropped(study):
 @pytest.mark.parametrize("setting, told", [
     ("lora.rnk=8", "rnk"),
     ("lora.rank=-1", "params.yaml: lora.rank: input should be greater than 0, got -1"),
-    ("retrievers.full-hard.fit=pritned", "retrievers.full-hard.fit: no fit is called 'pritned'"),
+    ("retrievers.full-hard.recipe=pritned", "retrievers.full-hard.recipe: no fit is called 'pritned'"),
     ("'measures=[RR@10,MRR@10]'", "measures: 'MRR@10' and 'RR@10' are the same measure; keep one"),
     ("corpora.things.source=beir:nowhere", "corpora.things.source: there is no folder nowhere"),
     ("'lora.modules=[qeury]'", "no linear layer of the model is called 'qeury'"),
@@ -149,7 +149,7 @@ def test_the_model_is_what_plain_sentence_transformers_loads(study):
     """Encoded by the library at its defaults and judged by pytrec_eval, the saved model gives the committed values."""
     import pytrec_eval
     from sentence_transformers import SentenceTransformer
-    for row, copy in (("full-hard", "seed-13"), ("base", "untrained")):
+    for row, copy in (("full-hard", "seed-13"), ("base", "pretrained")):
         model = SentenceTransformer(str(study / "data/models" / row / copy))
         corpus = study / "data/corpora/things"
         docs, topics = (pq.read_table(corpus / name).to_pydict() for name in ("docs.parquet", "topics/test.parquet"))
@@ -160,7 +160,7 @@ def test_the_model_is_what_plain_sentence_transformers_loads(study):
         ranked = {query: {docs["doc_id"][at]: float(line[at]) for at in np.argsort(-line)[:100]}
                   for query, line in zip(topics["query_id"], scores)}
         theirs = pytrec_eval.RelevanceEvaluator(qrels, {"ndcg_cut.10"}).evaluate(ranked)
-        ours = pq.read_table(study / "reports/queries.parquet", filters=[("row", "=", row), ("split", "=", "test")])
+        ours = pq.read_table(study / "reports/queries.parquet", filters=[("variant", "=", row), ("split", "=", "test")])
         ours = dict(zip(ours["query_id"].to_pylist(), ours["nDCG@10"].to_pylist()))
         assert {query: values["ndcg_cut_10"] for query, values in theirs.items()} == pytest.approx(ours, abs=1e-6)
 

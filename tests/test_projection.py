@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from ruamel.yaml import YAML
 
 from stages import visualize
-from stages.lib import projection
+from stages.analysis import projection
 
 ROOT = Path(__file__).resolve().parents[1]
 QUERIES, PASSAGES, PAIRS, WIDTH = 40, 60, 24, 8
@@ -56,14 +56,14 @@ def test_figures_are_the_ones_worked_out_by_hand():
 def plant(home: Path) -> dict[str, np.ndarray]:
     """A study in `home` with BM25, a published run, the base, a row turned in one plane, and one collapsed."""
     blocks = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
-    blocks["checkpoints"]["theirs"] = {"shape": "run", "source": "trec:x.trec", "corpus": "home", "split": "test"}
-    idle = {"tune": "none", "triplets": "none", "fit": "none"}
-    trained = {"start": "minilm", "tune": "full", "triplets": "random", "fit": "printed"}
+    blocks["checkpoints"]["theirs"] = {"architecture": "run", "source": "trec:x.trec", "corpus": "in_domain", "split": "test"}
+    idle = {"tuning": "none", "triplets": "none", "recipe": "none"}
+    trained = {"start": "minilm", "tuning": "full", "triplets": "random", "recipe": "printed"}
     blocks["interpolations"] = {}
     blocks["retrievers"] = {"bm25": {"start": "bm25", **idle}, "theirs": {"start": "theirs", **idle},
                             "base": {"start": "minilm", **idle}, "turned": trained, "collapsed": trained}
     blocks["rerankers"], blocks["report"]["pairs"] = {}, []
-    blocks["umap"] = {"corpus": "home", "split": "test", "pairs": PAIRS, "n_neighbors": 5, "min_dist": 0.1,
+    blocks["umap"] = {"corpus": "in_domain", "split": "test", "pairs": PAIRS, "n_neighbors": 5, "min_dist": 0.1,
                       "metric": "cosine", "seed": 3}
     with open(home / "params.yaml", "w") as handle:
         YAML().dump(blocks, handle)
@@ -73,7 +73,7 @@ def plant(home: Path) -> dict[str, np.ndarray]:
     passages = projection.unit(np.vstack([topics, rng.normal(size=(PASSAGES - QUERIES, WIDTH))]) + np.eye(WIDTH)[1])
     quarter = np.eye(WIDTH)
     quarter[:2, :2] = [[0, 1], [-1, 0]]
-    corpus = home / "data/corpora/home"
+    corpus = home / "data/corpora/in_domain"
     for folder in ("topics", "qrels"):
         (corpus / folder).mkdir(parents=True)
     pq.write_table(pa.table({"doc_id": ids("d", PASSAGES), "text": [""] * PASSAGES}), corpus / "docs.parquet")
@@ -81,23 +81,23 @@ def plant(home: Path) -> dict[str, np.ndarray]:
                    corpus / "topics/test.parquet")
     pq.write_table(judgments([(f"q{n}", f"d{n}", 1) for n in range(QUERIES)]), corpus / "qrels/test.parquet")
     for row, turn in (("base", np.eye(WIDTH)), ("turned", quarter), ("collapsed", None), ("stray", None)):
-        index = home / "data/indexes" / row / "home" / ("untrained" if row == "base" else "seed-13")
+        index = home / "data/indexes" / row / "in_domain" / ("pretrained" if row == "base" else "seed-13")
         (index / "topics").mkdir(parents=True)
         for texts, path in ((queries, "topics/test.npy"), (passages, "docs.npy")):
             moved = np.full_like(texts, WIDTH ** -0.5) if turn is None else texts @ turn
             np.save(index / path, moved.astype(np.float32))
-    (home / "data/indexes/bm25/home/untrained/bm25").mkdir(parents=True)
-    (home / "data/indexes/theirs/home/untrained").mkdir(parents=True)
+    (home / "data/indexes/bm25/in_domain/pretrained/bm25").mkdir(parents=True)
+    (home / "data/indexes/theirs/in_domain/pretrained").mkdir(parents=True)
     (home / "reports/training").mkdir(parents=True)
     entries = []
     for row in ROWS:
-        copy = "seed-13" if row in ("turned", "collapsed") else "untrained"
+        copy = "seed-13" if row in ("turned", "collapsed") else "pretrained"
         log = [{"step": 0, "RR@10": 0.8}, {"step": 1, "loss": 0.1}, {"step": 2, "loss": 0.05, "RR@10": 0.7}]
         copies = [{"seed": 13, "log": log}] if copy == "seed-13" else []
-        (home / f"reports/training/{row}.json").write_text(json.dumps({"row": row, "copies": copies}))
-        for corpus in ("home", "sympy")[:1 if row == "theirs" else 2]:
-            entry = {"row": row, "corpus": corpus, "split": "test", "measure": "RR@10", "value": 0.5, "seeds": 1,
-                     "spread": None, "by_copy": {copy: 0.5}}
+        (home / f"reports/training/{row}.json").write_text(json.dumps({"variant": row, "seed_runs": copies}))
+        for corpus in ("in_domain", "sympy")[:1 if row == "theirs" else 2]:
+            entry = {"variant": row, "corpus": corpus, "split": "test", "measure": "RR@10", "value": 0.5, "seeds": 1,
+                     "spread": None, "by_seed_run": {copy: 0.5}}
             if row != "base":
                 entry |= {"difference": -0.1, "low": -0.15, "high": -0.05, "base": 0.6, "queries": QUERIES,
                           "clusters": 10, "better": 1, "worse": 9, "equal": 30, "detectable": 0.05,
@@ -120,12 +120,12 @@ def test_the_stage_measures_one_sample_for_all_rows_and_draws_the_same_bytes_twi
     assert done.exit_code == 0, done.output
     first = (tmp_path / "reports/projection.json").read_text()
     found = json.loads(first)
-    assert found["sample"] == {"corpus": "home", "split": "test", "seed": 3, "pairs": PAIRS}
-    assert list(found["rows"]) == ["base", "turned", "collapsed"]
-    qrels = pq.read_table(tmp_path / "data/corpora/home/qrels/test.parquet")
+    assert found["sample"] == {"corpus": "in_domain", "split": "test", "seed": 3, "pairs": PAIRS}
+    assert list(found["variants"]) == ["base", "turned", "collapsed"]
+    qrels = pq.read_table(tmp_path / "data/corpora/in_domain/qrels/test.parquet")
     queries, passages = projection.pairs(ids("q", QUERIES), ids("d", PASSAGES), qrels, 1, PAIRS, 3)
     base, turned = (vectors[row][np.concatenate([queries, QUERIES + passages])] for row in ("base", "turned"))
-    rows = found["rows"]
+    rows = found["variants"]
     assert rows["base"]["mean_cosine_to_base"] == 1
     # A quarter turn of a plane leaves x.Rx = what lies outside the plane, and every angle between texts as it was.
     assert rows["turned"]["mean_cosine_to_base"] == pytest.approx((base[:, 2:] ** 2).sum(axis=1).mean(), abs=1e-4)
@@ -145,7 +145,7 @@ def test_the_stage_measures_one_sample_for_all_rows_and_draws_the_same_bytes_twi
 
 @pytest.mark.parametrize("lost, told", [
     ("data/indexes/turned/home", "data/indexes: no index of home by turned; run dvc repro"),
-    ("data/indexes/turned/home/seed-13/topics/test.npy", "topics/test.npy: there is no such file; run dvc repro"),
+    ("data/indexes/turned/in_domain/seed-13/topics/test.npy", "topics/test.npy: there is no such file; run dvc repro"),
     ("reports/training/base.json", "reports/training: no training log of base; run dvc repro")])
 def test_what_is_missing_is_named_in_one_line(tmp_path, monkeypatch, lost, told):
     plant(tmp_path)
@@ -157,7 +157,7 @@ def test_what_is_missing_is_named_in_one_line(tmp_path, monkeypatch, lost, told)
 
 def test_a_diverged_row_is_named(tmp_path, monkeypatch):
     plant(tmp_path)
-    path = tmp_path / "data/indexes/turned/home/seed-13/docs.npy"
+    path = tmp_path / "data/indexes/turned/in_domain/seed-13/docs.npy"
     np.save(path, np.full((PASSAGES, WIDTH), np.nan, dtype=np.float32))
     done = run(tmp_path, monkeypatch)
-    assert done.exit_code == 1 and "turned/home/seed-13/docs.npy: some vectors are not numbers" in done.output
+    assert done.exit_code == 1 and "turned/in_domain/seed-13/docs.npy: some vectors are not numbers" in done.output

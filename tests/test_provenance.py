@@ -3,14 +3,14 @@ import subprocess
 
 import pytest
 
-from stages.lib import provenance
+from stages.reporting.page import provenance
 
 LOCK = """
 schema: '2.0'
 stages:
   download@home:
     deps: [{path: stages/download.py, md5: c0}]
-    outs: [{path: data/corpora/home, md5: aa11.dir, size: 5, nfiles: 1}]
+    outs: [{path: data/corpora/in_domain, md5: aa11.dir, size: 5, nfiles: 1}]
   train@tuned:
     deps: [{path: stages/train.py, md5: c1}]
     outs:
@@ -18,7 +18,7 @@ stages:
     - {path: reports/training/tuned.json, md5: bb23, size: 1}
   search@tuned-home:
     deps:
-    - {path: data/corpora/home/docs.parquet, md5: aa12}
+    - {path: data/corpora/in_domain/docs.parquet, md5: aa12}
     - {path: data/models/tuned, md5: bb22.dir}
     - {path: stages/search.py, md5: c2}
     outs: [{path: data/runs/tuned/home, md5: dd44.dir, size: 3, nfiles: 1}]
@@ -29,7 +29,7 @@ stages:
     deps: [{path: stages/other.py, md5: c4}]
     outs: [{path: reports/other.json, md5: ff77, size: 2}]
 """
-ENTRY = {"row": "tuned", "corpus": "home", "split": "test", "measure": "RR@10", "value": 0.5678912}
+ENTRY = {"variant": "tuned", "corpus": "in_domain", "split": "test", "measure": "RR@10", "value": 0.5678912}
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_the_lineage_goes_through_folders_and_leaves_strangers_out(stages):
 
 def test_a_number_has_its_run_model_data_and_command(stages, tmp_path):
     (tmp_path / "runs/tuned/home").mkdir(parents=True)
-    (tmp_path / "runs/tuned/home/run.parquet").write_text("abc")
+    (tmp_path / "runs/tuned/in_domain/run.parquet").write_text("abc")
     (tmp_path / "models/tuned").mkdir(parents=True)
     (tmp_path / "models/tuned/weights").write_text("longer than recorded")
     line, = provenance.numbers(stages, [ENTRY], tmp_path / "runs", tmp_path / "models", tmp_path / "corpora")

@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from stages.lib import scratch
-from stages.lib.mistakes import Mistake
-from stages.lib.publish import publish
+from stages.core import scratch
+from stages.core.errors import UserError
+from stages.core.files import publish
 
 
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -22,7 +22,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
 
 
 def test_a_full_disk_is_one_line(tmp_path):
-    with pytest.raises(Mistake, match="out: the disk is full"), publish(tmp_path / "out") as draft:
+    with pytest.raises(UserError, match="out: the disk is full"), publish(tmp_path / "out") as draft:
         draft.mkdir()
         (draft / "part").write_text("x")
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -38,7 +38,7 @@ def test_what_a_killed_process_left_is_cleared(tmp_path):
 
 
 def test_a_mistake_ends_a_process_with_its_line_and_a_code_that_is_not_zero():
-    code = "from stages.lib.mistakes import Mistake; raise Mistake('params.yaml: lora.rank: too much')"
+    code = "from stages.core.errors import UserError; raise UserError('params.yaml: lora.rank: too much')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 1 and done.stderr == "params.yaml: lora.rank: too much\n"
 
@@ -46,7 +46,7 @@ def test_a_mistake_ends_a_process_with_its_line_and_a_code_that_is_not_zero():
 def test_two_at_the_same_work_is_refused_and_a_failure_keeps_it(tmp_path, monkeypatch):
     monkeypatch.setattr(scratch, "ROOT", tmp_path)
     with scratch.workspace("train", "abc") as work:
-        with pytest.raises(Mistake, match="another process"):
+        with pytest.raises(UserError, match="another process"):
             with scratch.workspace("train", "abc"):
                 pass
     with pytest.raises(ValueError), scratch.workspace("train", "abc") as work:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.lib import ranking
+from stages.retrieval import dense
 
 
 def unit(rng, rows: int, width: int = 24) -> np.ndarray:
@@ -32,7 +32,7 @@ def test_equals_a_full_sort_with_duplicates_in_the_collection(seed, rows, copies
     vectors = np.concatenate([vectors, vectors[rng.integers(rows, size=copies)]])[rng.permutation(rows + copies)]
     vectors = vectors.astype(np.float16) if half else vectors
     queries = np.concatenate([unit(rng, 3), vectors[:1].astype(np.float32)])
-    scores, found = ranking.top_k(queries, vectors, depth, block)
+    scores, found = dense.top_k(queries, vectors, depth, block)
     wanted_scores, wanted = by_full_sort(queries, vectors, min(depth, len(vectors)))
     assert np.allclose(scores, wanted_scores, atol=1e-7)
     assert (found == wanted).all() or _same_but_for_rounding(scores, found, wanted)
@@ -56,7 +56,7 @@ def test_the_same_bytes_for_every_block_and_number_of_threads():
         results = []
         for count, block in [(1, 5000), (2, 5000), (2, 777), (1, 64)]:
             faiss.omp_set_num_threads(count)
-            results.append(ranking.top_k(queries, vectors, 100, block))
+            results.append(dense.top_k(queries, vectors, 100, block))
     finally:
         faiss.omp_set_num_threads(threads)
     assert all((scores == results[0][0]).all() and (rows == results[0][1]).all() for scores, rows in results)
@@ -65,9 +65,9 @@ def test_the_same_bytes_for_every_block_and_number_of_threads():
 
 @pytest.mark.parametrize("depth", [1, 5, 50])
 def test_bm25_ranks_by_score_then_row_and_leaves_out_what_shares_no_term(depth, tmp_path):
-    from stages.lib import lexical
-    lexical.build(["red boat", "boat", "green house", "boat", ""], tmp_path / "bm25", 0.9, 0.4)
-    scores, rows = lexical.top_k(["boats", "zebra", ""], tmp_path / "bm25", depth)
+    from stages.retrieval import bm25
+    bm25.build(["red boat", "boat", "green house", "boat", ""], tmp_path / "bm25", 0.9, 0.4)
+    scores, rows = bm25.top_k(["boats", "zebra", ""], tmp_path / "bm25", depth)
     assert rows[0][rows[0] >= 0].tolist() == [1, 3, 0][:depth]
     assert (rows[1:] == -1).all() and scores[0][0] > 0
 
@@ -84,7 +84,7 @@ def test_the_index_of_bm25_is_the_same_bytes_in_every_process(tmp_path):
 
 def test_a_collapsed_collection_is_searched_in_bounded_parts(monkeypatch):
     """All vectors equal: every query is unsure until all rows are candidates, a few queries at a time."""
-    monkeypatch.setattr(ranking, "CANDIDATES", 3000)
+    monkeypatch.setattr(dense, "CANDIDATES", 3000)
     vectors = np.ones((2000, 4), dtype=np.float32) / 2
-    scores, rows = ranking.top_k(vectors[:7], vectors, 5, 300)
+    scores, rows = dense.top_k(vectors[:7], vectors, 5, 300)
     assert (rows == np.arange(5)).all() and (scores == 1).all()

@@ -41,7 +41,7 @@ def detectable() -> str:
     places: dict[str, list[float]] = {}
     for entry in entries:
         whole = entry.get("of", 0) <= entry["queries"]
-        if entry["detectable"] and whole and "untrained" not in entry["by_copy"]:
+        if entry["detectable"] and whole and "pretrained" not in entry["by_seed_run"]:
             places.setdefault(f"{entry['corpus']} {entry['split']}", []).append(100 * entry["detectable"] / entry["base"])
     told = ", ".join(f"{min(found):.1f} to {max(found):.1f} % on {place}" for place, found in places.items())
     return f"Smallest change that a 5 % test would find 4 times in 5: {told}."

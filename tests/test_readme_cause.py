@@ -8,7 +8,7 @@ from scipy.stats import spearmanr
 from tests.conftest import ROOT
 
 FOUND = json.loads((ROOT / "reports/cause.json").read_text())
-ROWS = {place: {row["row"]: row for row in found["rows"]} for place, found in FOUND.items()}
+ROWS = {place: {row["variant"]: row for row in found["variants"]} for place, found in FOUND.items()}
 BEST_TEXT = "Is fine-tuning with the text's loss worse than not fine-tuning, at its best rate?"
 BEST_CODE = "Is fine-tuning with the code's loss worse than not fine-tuning, at its best rate?"
 EQUAL_DRIFT = "Is the code's loss worse than the text's at equal drift from the base?"

@@ -13,8 +13,12 @@ import pytest
 from ruamel.yaml import YAML
 
 from stages import rerank
-from stages.lib import beir, collection, cross_encoding, late_encoding, runs
-from stages.lib.mistakes import Mistake
+from stages.collections import collection
+from stages.collections.readers import beir
+from stages.models import cross_encoder
+from stages.models import late_interaction
+from stages.retrieval import runs
+from stages.core.errors import UserError
 from tests.conftest import ROOT, sharpened
 
 DEPTH = 12
@@ -27,18 +31,18 @@ def study(tiny_collection, tiny_cross, tmp_path, monkeypatch):
     blocks["rerank"] |= {"depth": DEPTH, "queries": 6, "batch_tokens": 256}
     YAML().dump(blocks, tmp_path / "params.yaml")
     source = beir.read(tiny_collection, {split: split for split in ("train", "dev", "test")})
-    collection.write(source, tmp_path / "corpora/home", train="train", judged=["dev", "test"], validation=0, limits={},
+    collection.write(source, tmp_path / "corpora/in_domain", train="train", judged=["dev", "test"], validation=0, limits={},
                      tokens=None)
     shutil.copytree(tiny_cross, tmp_path / "body")
     sharpened(tiny_cross, tmp_path / "model/seed-13")
     monkeypatch.chdir(tmp_path)
-    ranked(tmp_path / "first/home/untrained/test.parquet")
+    ranked(tmp_path / "first/in_domain/pretrained/test.parquet")
     return tmp_path
 
 
 def ranked(path: Path, moved=lambda docs: docs, score=lambda at: 1.0 - at / 100) -> None:
     """A first stage's run of the test queries q32..q39: for each 15 passages from its own on; q33 has none."""
-    doc_ids = collection.docs(Path("corpora/home")).read()["doc_id"].to_pylist()
+    doc_ids = collection.docs(Path("corpora/in_domain")).read()["doc_id"].to_pylist()
     rows = []
     for query in (32, 34, 35, 36, 37, 38, 39):
         docs = [doc_ids[(query * 3 + at) % len(doc_ids)] for at in range(15)]
@@ -50,23 +54,23 @@ def ranked(path: Path, moved=lambda docs: docs, score=lambda at: 1.0 - at / 100)
 
 def reranked(out: str) -> bytes:
     rerank.main.callback("cross", Path("model"), Path("first"), Path("corpora"), Path(out))
-    return (Path(out) / "home/seed-13/test.parquet").read_bytes()
+    return (Path(out) / "in_domain/seed-13/test.parquet").read_bytes()
 
 
 def order(out: str) -> list[tuple]:
-    table = pq.read_table(Path(out) / "home/seed-13/test.parquet")
+    table = pq.read_table(Path(out) / "in_domain/seed-13/test.parquet")
     return list(zip(*(table[name].to_pylist() for name in runs.RUN.names)))
 
 
 def test_order_and_scores_of_the_first_stage_never_reach_the_model(study, capsys):
     straight = reranked("one")
-    assert "home dev: skipped" in capsys.readouterr().out and not (study / "one/home/seed-13/dev.parquet").exists()
-    ranked(study / "first/home/untrained/test.parquet", lambda docs: docs[::-1], lambda at: 0.0)
+    assert "in_domain dev: skipped" in capsys.readouterr().out and not (study / "one/in_domain/seed-13/dev.parquet").exists()
+    ranked(study / "first/in_domain/pretrained/test.parquet", lambda docs: docs[::-1], lambda at: 0.0)
     assert reranked("two") == straight
     found = order("one")
     assert len(found) == 15 * len({query for query, _, _ in found})
     below = {query: [doc for asked, doc, _ in found if asked == query][DEPTH:] for query, _, _ in found}
-    first = pq.read_table(study / "first/home/untrained/test.parquet").to_pylist()
+    first = pq.read_table(study / "first/in_domain/pretrained/test.parquet").to_pylist()
     assert below == {query: [row["doc_id"] for row in first if row["query_id"] == query][DEPTH:] for query in below}
     assert 5 <= len({query for query, _, _ in found}) <= 6  # q33 has no candidates
     for (query, _, score), (after, _, lower) in zip(found, found[1:]):
@@ -78,12 +82,12 @@ def test_order_and_scores_of_the_first_stage_never_reach_the_model(study, capsys
 
 def test_texts_decide_and_equal_scores_go_by_the_lower_row(study):
     reranked("one")
-    docs = pq.read_table("corpora/home/docs.parquet")
+    docs = pq.read_table("corpora/in_domain/docs.parquet")
     pq.write_table(docs.set_column(1, "text", docs["text"].take(list(range(len(docs)))[::-1])),
-                   "corpora/home/docs.parquet")
+                   "corpora/in_domain/docs.parquet")
     reranked("two")
     assert [row[:2] for row in order("one")] != [row[:2] for row in order("two")]
-    pq.write_table(docs.set_column(1, "text", pa.array(["the same"] * len(docs))), "corpora/home/docs.parquet")
+    pq.write_table(docs.set_column(1, "text", pa.array(["the same"] * len(docs))), "corpora/in_domain/docs.parquet")
     reranked("three")
     numbers = {doc: at for at, doc in enumerate(docs["doc_id"].to_pylist())}
     rows = [row for at, row in enumerate(order("three")) if at % 15 < DEPTH]
@@ -96,19 +100,19 @@ def test_a_kill_costs_no_finished_block(study, monkeypatch):
     whole = reranked("whole")
     queries = len({row[0] for row in order("whole")})
     program = ("import os, signal, sys; from pathlib import Path; from stages import rerank\n"
-               "from stages.lib import cross_encoding\n"
-               f"rerank.PAIRS, done, score = {DEPTH}, [], cross_encoding.score\n"
+               "from stages.lib import cross_encoder\n"
+               f"rerank.PAIRS, done, score = {DEPTH}, [], cross_encoder.score\n"
                "def dying(*rest):\n"
                "    done.append(1)\n"
                "    return score(*rest) if len(done) < 4 else os.kill(os.getpid(), signal.SIGKILL)\n"
-               "cross_encoding.score = dying\n"
+               "cross_encoder.score = dying\n"
                "rerank.main.callback('cross', *map(Path, ('model', 'first', 'corpora', 'cut')))")
     died = subprocess.run([sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": str(ROOT)},
                           capture_output=True, text=True)
     assert died.returncode == -signal.SIGKILL, died.stderr
     assert not Path("cut").exists()
-    scored, score = [], cross_encoding.score
-    monkeypatch.setattr(cross_encoding, "score", lambda *rest: scored.append(len(rest[1])) or score(*rest))
+    scored, score = [], cross_encoder.score
+    monkeypatch.setattr(cross_encoder, "score", lambda *rest: scored.append(len(rest[1])) or score(*rest))
     assert reranked("cut") == whole
     assert scored == [DEPTH] * (queries - 3)
     assert not list(Path(".scratch/rerank").iterdir())
@@ -116,10 +120,10 @@ def test_a_kill_costs_no_finished_block(study, monkeypatch):
 
 def test_copies_are_paired_by_name_or_with_the_only_one(study):
     home = study / "first/home"
-    home.joinpath("untrained").rename(home / "seed-1")
+    home.joinpath("pretrained").rename(home / "seed-1")
     only = reranked("only")
     shutil.copytree(home / "seed-1", home / "seed-2")
-    with pytest.raises(Mistake, match="has copies seed-1, seed-2 and none called 'seed-13'"):
+    with pytest.raises(UserError, match="has copies seed-1, seed-2 and none called 'seed-13'"):
         reranked("several")
     home.joinpath("seed-2").rename(home / "seed-13")
     ranked(home / "seed-1/test.parquet", lambda docs: docs[:1])
@@ -128,15 +132,15 @@ def test_copies_are_paired_by_name_or_with_the_only_one(study):
 
 def test_late_interaction_orders_again_untrained(study, tiny_model):
     shutil.rmtree("model/seed-13")
-    shutil.copytree(tiny_model, "model/untrained")
-    late_encoding.build(Path("model/untrained"), 32, 16, None)
-    Path("model/untrained/start.json").write_text(json.dumps({"shape": "late", "tokens": 32, "query_tokens": 16}))
+    shutil.copytree(tiny_model, "model/pretrained")
+    late_interaction.build(Path("model/pretrained"), 32, 16, None)
+    Path("model/pretrained/architecture.json").write_text(json.dumps({"architecture": "late", "tokens": 32, "query_tokens": 16}))
     rerank.main.callback("late", *map(Path, ("model", "first", "corpora", "late")))
-    found = pq.read_table("late/home/untrained/test.parquet").to_pylist()[:DEPTH]
-    texts = dict(zip(*(pq.read_table("corpora/home/docs.parquet")[name].to_pylist() for name in ("doc_id", "text"))))
-    topics = pq.read_table("corpora/home/topics/test.parquet")
+    found = pq.read_table("late/in_domain/pretrained/test.parquet").to_pylist()[:DEPTH]
+    texts = dict(zip(*(pq.read_table("corpora/in_domain/docs.parquet")[name].to_pylist() for name in ("doc_id", "text"))))
+    topics = pq.read_table("corpora/in_domain/topics/test.parquet")
     query = dict(zip(*(topics[name].to_pylist() for name in ("query_id", "text"))))[found[0]["query_id"]]
-    model = late_encoding.load(Path("model/untrained"))
+    model = late_interaction.load(Path("model/pretrained"))
     passages = model.encode_document([texts[row["doc_id"]] for row in found])
     theirs = model.similarity(model.encode_query([query]), passages)[0].tolist()
     assert [row["score"] for row in found] == pytest.approx(theirs, abs=1e-4)
@@ -145,7 +149,7 @@ def test_late_interaction_orders_again_untrained(study, tiny_model):
 
 def test_a_body_without_a_head_is_one_line(study):
     shutil.rmtree("model/seed-13")
-    shutil.copytree("body", "model/untrained")
-    with pytest.raises(Mistake, match="has no trained head"):
+    shutil.copytree("body", "model/pretrained")
+    with pytest.raises(UserError, match="has no trained head"):
         reranked("x")
     assert not Path("x").exists()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.lib import ties
+from stages.evaluation import ties
 
 
 def flags(text: str) -> np.ndarray:
@@ -28,7 +28,7 @@ def test_bounds_on_planted_ties(scores, relevant, depth, bounds):
 
 @settings(max_examples=150, deadline=None)
 @given(ranking=st.lists(st.tuples(st.integers(0, 2), st.booleans()), max_size=6), depth=st.integers(1, 7))
-def test_bounds_are_the_worst_and_the_best_of_all_orders(ranking, depth):
+def test_bounds_are_the_worst_and_the_best_of_all_orders(dense, depth):
     ranking.sort(key=lambda passage: -passage[0])
     values = []
     for order in permutations(ranking):

@@ -16,13 +16,16 @@ from conftest import ROOT
 from ruamel.yaml import YAML
 
 from stages import encode
-from stages.lib import encoding, shapes, towers, tuning
-from stages.lib.mistakes import Mistake
-from stages.lib.params import Full, Ia3, Lora
+from stages.models import architectures
+from stages.models import encoding
+from stages.models import towers
+from stages.training import tuning
+from stages.core.errors import UserError
+from stages.params.tuning import FullTuning, Ia3Tuning, LoraTuning
 
 TEXTS = ["a red boat", "the green house behind the wall", "x", "the old boat " * 40]
-FULL = Full(kind="full", lr=0.1)
-LORA = Lora(kind="lora", lr=0.01, rank=4, alpha=8, modules=["query", "value"], dropout=0.1)
+FULL = FullTuning(kind="full", lr=0.1)
+LORA = LoraTuning(kind="lora", lr=0.01, rank=4, alpha=8, modules=["query", "value"], dropout=0.1)
 ONE = 4 * 64 * 2 * 2  # what LORA trains in one tower of the tiny model
 
 
@@ -31,8 +34,8 @@ def two_towers(tiny_model, tmp_path_factory):
     """The tiny model as two towers."""
     folder = tmp_path_factory.mktemp("two") / "model"
     shutil.copytree(tiny_model, folder)
-    shapes.double(folder, 32, None)
-    (folder / "start.json").write_text(json.dumps({"shape": "asymmetric", "sha256": "0" * 64, "tokens": 32}))
+    architectures.double(folder, 32, None)
+    (folder / "architecture.json").write_text(json.dumps({"architecture": "asymmetric", "sha256": "0" * 64, "tokens": 32}))
     return folder
 
 
@@ -109,13 +112,13 @@ def test_an_adapter_reaches_both_towers(two_towers, tmp_path):
     assert config["base_model_name_or_path"] == str(two_towers)
 
 
-@pytest.mark.parametrize("tune", [FULL, LORA, Ia3(kind="ia3", lr=0.1, modules=["key", "value"])])
+@pytest.mark.parametrize("tuning", [FULL, LORA, Ia3Tuning(kind="ia3", lr=0.1, modules=["key", "value"])])
 def test_a_tower_that_did_not_move_is_found(tune, two_towers):
     model = encoding.load_encoder(two_towers)
     tuning.prepare(model, tune)
     before = tuning.snapshot(model)
     moved(model, "query")
-    with pytest.raises(Mistake, match="moved no weight of the document tower"):
+    with pytest.raises(UserError, match="moved no weight of the document tower"):
         tuning.changed(model, before)
     moved(model, "document")
     assert len(tuning.changed(model, before)) == sum(p.requires_grad for p in model.parameters())
@@ -132,7 +135,7 @@ def test_columns_go_to_their_towers(two_towers, tiny_model):
 def test_the_verb_encodes_passages_by_one_tower_and_queries_by_the_other(two_towers, tmp_path, monkeypatch):
     moved(encoding.load_encoder(two_towers), "query").save_pretrained(str(tmp_path / "row/seed-1"),
                                                                       create_model_card=False)
-    shutil.copy(two_towers / "start.json", tmp_path / "row/seed-1")
+    shutil.copy(two_towers / "architecture.json", tmp_path / "row/seed-1")
     (tmp_path / "corpus/topics").mkdir(parents=True)
     for name in ("docs", "topics/test"):
         pq.write_table(pa.table({"text": TEXTS}), tmp_path / f"corpus/{name}.parquet")
@@ -148,7 +151,7 @@ def test_the_verb_encodes_passages_by_one_tower_and_queries_by_the_other(two_tow
 
 
 FITS = {"towers-pairs": {"loss": {"kind": "contrastive", "distance": "cosine", "margin": 0.5}, "normalize": False},
-        "towers-batches": {"loss": {"kind": "inbatch", "scale": 20.0, "hard": True}}}
+        "towers-batches": {"loss": {"kind": "in-batch", "scale": 20.0, "hard": True}}}
 TUNES = {"towers-full": FULL.model_copy(update={"lr": 0.001}), "towers-dora": LORA.model_copy(update={"dora": True})}
 ROWS = {"full-two": ("towers-full", "towers-pairs"), "dora-two": ("towers-dora", "towers-batches")}
 
@@ -159,9 +162,9 @@ def study(two_towers, tmp_path_factory):
     folder = tmp_path_factory.mktemp("study")
     blocks = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
     shared = {"batch": 4, "epochs": 8, "warmup": 0.1, "weight_decay": 0.01, "clip": 1.0}
-    blocks["fits"] |= {name: {**fit, **shared} for name, fit in FITS.items()}
+    blocks["recipes"] |= {name: {**fit, **shared} for name, fit in FITS.items()}
     blocks |= {name: tune.model_dump() for name, tune in TUNES.items()}
-    blocks["retrievers"] |= {row: {"start": "towers", "tune": tune, "triplets": "random", "fit": fit}
+    blocks["retrievers"] |= {row: {"start": "towers", "tuning": tune, "triplets": "random", "recipe": fit}
                              for row, (tune, fit) in ROWS.items()}
     with open(folder / "params.yaml", "w") as file:
         YAML().dump(blocks, file)
@@ -221,6 +224,6 @@ def test_killed_training_of_two_towers_ends_with_the_same_bytes(study):
 
 def test_pairs_teach_two_towers_too(study):
     finished(command("full-two", "models/full-two"), study)
-    losses = [entry["loss"] for entry in json.loads((study / "models/full-two.json").read_text())["copies"][0]["log"]]
+    losses = [entry["loss"] for entry in json.loads((study / "models/full-two.json").read_text())["seed_runs"][0]["log"]]
     assert sum(losses[-10:]) < sum(losses[:10])
     assert trained_unlike(study / "models/full-two/seed-13", study)

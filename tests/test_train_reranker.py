@@ -14,7 +14,8 @@ import pytest
 from conftest import ROOT
 from ruamel.yaml import YAML
 
-from stages.lib import cross_encoding, late_encoding
+from stages.models import cross_encoder
+from stages.models import late_interaction
 
 TUNES = {"cross-adamw": {"kind": "full", "lr": 0.001},
          "cross-lora": {"kind": "lora", "lr": 0.001, "optimizer": "lion", "rank": 2, "alpha": 4,
@@ -23,12 +24,12 @@ FIT = {"batch": 4, "epochs": 10, "warmup": 0.1, "weight_decay": 0.01, "clip": 1.
 FITS = {"pairs": {"loss": {"kind": "pairs"}, **FIT},
         "lists": {"loss": {"kind": "lists"}, "stop": 9, "schedule": "cosine", **FIT},
         "margins": {"loss": {"kind": "margins", "scale": 2.0}, **FIT, "epochs": 40},
-        "inbatch": {"loss": {"kind": "inbatch", "scale": 20.0, "hard": True}, **FIT}}
+        "in-batch": {"loss": {"kind": "in-batch", "scale": 20.0, "hard": True}, **FIT}}
 ROWS = {"cross-full": ("cross", "cross-adamw", "random", "pairs"),
         "cross-lists": ("cross", "cross-lora", "random", "lists"),
         "cross-margins": ("cross", "cross-adamw", "random", "margins"),
         "cross-none": ("cross", "none", "none", "none"),
-        "late-lora": ("late", "cross-lora", "random", "inbatch"),
+        "late-lora": ("late", "cross-lora", "random", "in-batch"),
         "late-none": ("late", "none", "none", "none")}
 
 
@@ -37,17 +38,17 @@ def study(tiny_model, tmp_path_factory) -> Path:
     """A folder with params.yaml, a body in cross/ and in late/, and triplets of 24 queries that a pool scored."""
     folder = tmp_path_factory.mktemp("study")
     blocks = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
-    rows = {name: {"start": start, "tune": tune, "triplets": triplets, "fit": fit, "first": "base"}
+    rows = {name: {"start": start, "tuning": tune, "triplets": triplets, "recipe": fit, "first": "base"}
             for name, (start, tune, triplets, fit) in ROWS.items()}
-    blocks |= {**TUNES, "rerankers": rows, "fits": {**blocks["fits"], **FITS}}
+    blocks |= {**TUNES, "rerankers": rows, "recipes": {**blocks["recipes"], **FITS}}
     blocks["report"]["pairs"] = []
     with open(folder / "params.yaml", "w") as file:
         YAML().dump(blocks, file)
     shutil.copytree(tiny_model, folder / "cross")
-    (folder / "cross/start.json").write_text(json.dumps({"shape": "cross", "tokens": 32, "remote_code": False}))
+    (folder / "cross/architecture.json").write_text(json.dumps({"architecture": "cross", "tokens": 32, "remote_code": False}))
     shutil.copytree(tiny_model, folder / "late")
-    late_encoding.build(folder / "late", 32, 8, 16)
-    (folder / "late/start.json").write_text(json.dumps({"shape": "late", "tokens": 32, "query_tokens": 8}))
+    late_interaction.build(folder / "late", 32, 8, 16)
+    (folder / "late/architecture.json").write_text(json.dumps({"architecture": "late", "tokens": 32, "query_tokens": 8}))
     (folder / "triplets").mkdir()
     texts = {"anchor": [f"query {at}" for at in range(24)], "positive": [f"found query {at}" for at in range(24)],
              "negative": [f"nothing {at}" for at in range(24)], "positive_score": [None] * 12 + [3.0] * 12,
@@ -95,7 +96,7 @@ def test_killed_training_goes_on_and_ends_with_the_same_bytes(row, steps, study)
     assert files(study / f"again/{row}") == files(study / f"models/{row}")
     assert (study / f"again/{row}.json").read_text() == (study / f"models/{row}.json").read_text()
     assert not list((study / ".scratch/train-reranker").iterdir())
-    log = json.loads((study / f"models/{row}.json").read_text())["copies"][0]["log"]
+    log = json.loads((study / f"models/{row}.json").read_text())["seed_runs"][0]["log"]
     assert len(log) == steps and all({"step", "loss", "lr"} <= set(entry) for entry in log)
 
 
@@ -108,26 +109,26 @@ def test_a_copy_is_a_cross_encoder_that_the_library_loads(study):
     model = CrossEncoder(str(folder), local_files_only=True)
     assert model.max_seq_length == 32 and model.num_labels == 1
     theirs = model.predict([("query 3", "found query 3")], activation_fn=torch.nn.Identity())
-    ours = cross_encoding.score(cross_encoding.load(folder), ["query 3"], ["found query 3"], 64)
+    ours = cross_encoder.score(cross_encoder.load(folder), ["query 3"], ["found query 3"], 64)
     assert ours == pytest.approx(theirs, abs=1e-6)
     assert "cross-full, seed 13" in (folder / "README.md").read_text()
-    losses = [entry["loss"] for entry in json.loads((study / "models/cross-full.json").read_text())["copies"][0]["log"]]
+    losses = [entry["loss"] for entry in json.loads((study / "models/cross-full.json").read_text())["seed_runs"][0]["log"]]
     assert sum(losses[-10:]) < 0.5 * sum(losses[:10])
 
 
 def test_margins_teach_the_pools_lead(study):
     assert finished(command("cross-margins", "models/cross-margins"), study).returncode == 0
-    model = cross_encoding.load(study / "models/cross-margins/seed-13")
-    ours = cross_encoding.score(model, ["query 15"] * 2, ["found query 15", "nothing 15"], 64)
+    model = cross_encoder.load(study / "models/cross-margins/seed-13")
+    ours = cross_encoder.score(model, ["query 15"] * 2, ["found query 15", "nothing 15"], 64)
     assert ours[0] - ours[1] == pytest.approx(2 * (3.0 - 1.0), abs=1.0)
-    log = json.loads((study / "models/cross-margins.json").read_text())["copies"][0]["log"]
+    log = json.loads((study / "models/cross-margins.json").read_text())["seed_runs"][0]["log"]
     assert len(log) == 120 and log[0]["loss"] == pytest.approx(16, abs=3) and log[-1]["loss"] < 1
 
 
 def test_a_late_row_without_a_lesson_is_its_checkpoint(study):
     assert finished(command("late-none", "models/late-none"), study).returncode == 0
-    assert files(study / "models/late-none/untrained") == files(study / "late")
-    assert late_encoding.score(late_encoding.load(study / "models/late-none/untrained"), ["a"], ["a"], 64).shape == (1,)
+    assert files(study / "models/late-none/pretrained") == files(study / "late")
+    assert late_interaction.score(late_interaction.load(study / "models/late-none/pretrained"), ["a"], ["a"], 64).shape == (1,)
 
 
 def test_a_row_without_a_lesson_is_its_checkpoint_and_needs_a_trained_head(study):
@@ -137,5 +138,5 @@ def test_a_row_without_a_lesson_is_its_checkpoint_and_needs_a_trained_head(study
         finished(command("cross-full", "models/cross-full"), study)
     start = "models/cross-full/seed-13"
     assert finished(command("cross-none", "models/cross-none", start), study).returncode == 0
-    assert files(study / "models/cross-none/untrained") == files(study / start)
-    assert json.loads((study / "models/cross-none.json").read_text()) == {"row": "cross-none", "copies": []}
+    assert files(study / "models/cross-none/pretrained") == files(study / start)
+    assert json.loads((study / "models/cross-none.json").read_text()) == {"variant": "cross-none", "seed_runs": []}

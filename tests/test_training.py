@@ -3,9 +3,13 @@ import math
 
 import pytest
 
-from stages.lib import cross_encoding, cross_losses, optimizers, training
-from stages.lib.mistakes import Mistake
-from stages.lib.params import Fit, Full
+from stages.models import cross_encoder
+from stages.training import optimizers
+from stages.training import loop
+from stages.training.reranker import cross_encoder_losses
+from stages.core.errors import UserError
+from stages.params.tuning import FullTuning
+from stages.params.variants import Recipe
 
 PAIRS = {"query": [f"query {at}" for at in range(24)], "passage": [f"passage {at // 2}" for at in range(24)],
          "label": [float(at % 2) for at in range(24)]}
@@ -22,15 +26,15 @@ def trained(tiny_cross, work, optimizer="adamw", **fit):
         def on_pre_optimizer_step(self, args, state, control, optimizer=None, **kwargs):
             rates.append({group["lr"] for group in optimizer.param_groups})
 
-    tune = Full(kind="full", lr=0.001, optimizer=optimizer)
-    fit = Fit(**{"loss": {"kind": "pairs"}, "batch": 4, "epochs": 2, "warmup": 0.25, "weight_decay": 0.01,
+    tune = FullTuning(kind="full", lr=0.001, optimizer=optimizer)
+    fit = Recipe(**{"loss": {"kind": "pairs"}, "batch": 4, "epochs": 2, "warmup": 0.25, "weight_decay": 0.01,
                  "clip": 1.0} | fit)
     set_seed(5)
-    model = cross_encoding.load(tiny_cross, 5)
+    model = cross_encoder.load(tiny_cross, 5)
     trainer = CrossEncoderTrainer(
-        model=model, train_dataset=Dataset.from_dict(PAIRS), loss=cross_losses.build(model, fit.loss),
-        args=CrossEncoderTrainingArguments(**training.arguments(tune, fit, 5, work, True), save_steps=6),
-        callbacks=[Reading(), training.stopping(fit.stop)],
+        model=model, train_dataset=Dataset.from_dict(PAIRS), loss=cross_encoder_losses.build(model, fit.loss),
+        args=CrossEncoderTrainingArguments(**loop.arguments(tune, fit, 5, work, True), save_steps=6),
+        callbacks=[Reading(), loop.stopping(fit.stop)],
         optimizer_cls_and_kwargs=optimizers.chosen(tune, fit.weight_decay))
     trainer.train()
     return trainer, rates
@@ -48,7 +52,7 @@ def test_the_schedule_is_that_of_the_optimizer_that_trains(optimizer, schedule, 
     expected = [0.001 * (step / warm if step < warm else SHAPES[schedule]((step - warm) / (total - warm)))
                 for step in range(total)]
     assert [rate for each in rates for rate in each] == pytest.approx(expected, abs=1e-12)
-    log = training.by_step(trainer.state.log_history)
+    log = loop.by_step(trainer.state.log_history)
     assert [entry["lr"] for entry in log] == pytest.approx(expected, rel=1e-6, abs=1e-12)
     assert [entry["step"] for entry in log] == list(range(1, total + 1))
 
@@ -69,23 +73,23 @@ def test_an_early_end_is_a_prefix_of_the_whole(tiny_cross, tmp_path):
     """Also in its learning rates; and no checkpoint stands at its last step, from which one would go on."""
     whole, _ = trained(tiny_cross, tmp_path / "whole", epochs=3)
     short, _ = trained(tiny_cross, tmp_path / "short", epochs=3, stop=2)
-    log = training.by_step(short.state.log_history)
-    assert len(log) == 12 and log == training.by_step(whole.state.log_history)[:12]
-    assert training.last_checkpoint(tmp_path / "short").endswith("checkpoint-6")
-    assert training.last_checkpoint(tmp_path / "whole").endswith("checkpoint-18")
+    log = loop.by_step(short.state.log_history)
+    assert len(log) == 12 and log == loop.by_step(whole.state.log_history)[:12]
+    assert loop.last_checkpoint(tmp_path / "short").endswith("checkpoint-6")
+    assert loop.last_checkpoint(tmp_path / "whole").endswith("checkpoint-18")
 
 
 def test_the_log_has_one_entry_a_step():
     history = [{"step": 0, "RR@10": 0.5}, {"step": 1, "loss": 0.7, "learning_rate": 0.1, "grad_norm": 2.0},
                {"step": 1, "RR@10": 0.6}, {"step": 1, "train_runtime": 3.0}]
-    assert training.by_step(history) == [{"step": 0, "RR@10": 0.5}, {"step": 1, "loss": 0.7, "lr": 0.1, "RR@10": 0.6}]
+    assert loop.by_step(history) == [{"step": 0, "RR@10": 0.5}, {"step": 1, "loss": 0.7, "lr": 0.1, "RR@10": 0.6}]
 
 
 def test_bfloat16_trains_and_float16_needs_a_gpu(tiny_cross, tmp_path):
     trainer, _ = trained(tiny_cross, tmp_path, precision="bfloat16")
-    assert all(math.isfinite(entry["loss"]) for entry in training.by_step(trainer.state.log_history))
-    model = cross_encoding.load(tiny_cross, 5)
+    assert all(math.isfinite(entry["loss"]) for entry in loop.by_step(trainer.state.log_history))
+    model = cross_encoder.load(tiny_cross, 5)
     if model.device.type == "cpu":
-        fit = Fit(loss={"kind": "pairs"}, batch=4, epochs=1, warmup=0, weight_decay=0, clip=1, precision="float16")
-        with pytest.raises(Mistake, match="rerankers.x: its fit asks for precision float16, which needs a GPU"):
-            training.on_cpu(model, fit, "rerankers.x")
+        fit = Recipe(loss={"kind": "pairs"}, batch=4, epochs=1, warmup=0, weight_decay=0, clip=1, precision="float16")
+        with pytest.raises(UserError, match="rerankers.x: its fit asks for precision float16, which needs a GPU"):
+            loop.on_cpu(model, fit, "rerankers.x")

@@ -3,7 +3,9 @@ import io
 
 import pytest
 
-from stages.lib import pictures, transfer_page, transfer_picture
+from stages.reporting import plotting
+from stages.reporting import transfer_page
+from stages.reporting import transfer_picture
 
 
 def side(change: float, sets: list[str], over: str | None = "sets", won: int = 0) -> dict:
@@ -14,24 +16,24 @@ def side(change: float, sets: list[str], over: str | None = "sets", won: int = 0
 
 def row(name: str, inside: float | None, outside: float | None, **changed) -> dict:
     both = ["a", "b"]
-    return {"row": name, "made": "trained", "taught": "home", "home": "home", "others": both, "part": None,
-            "inside": None if inside is None else side(inside, ["home"], "queries"),
+    return {"variant": name, "made": "trained", "taught": "in_domain", "in_domain": "in_domain", "others": both, "part": None,
+            "inside": None if inside is None else side(inside, ["in_domain"], "queries"),
             "outside": None if outside is None else side(outside, both, won=2),
-            "changes": {"home": inside, "a": outside, "b": outside}, "correlation": None} | changed
+            "changes": {"in_domain": inside, "a": outside, "b": outside}, "correlation": None} | changed
 
 
 @pytest.fixture
 def found() -> dict:
     compared = {name: {**side(change, sets, won=1), "base": 0.4, "difference % of base": change / 0.8}
-                for name, change, sets in (("inside", -3.0, ["home"]), ("outside", 4.0, ["a", "b"]))}
+                for name, change, sets in (("inside", -3.0, ["in_domain"]), ("outside", 4.0, ["a", "b"]))}
     rows = [row("base", 0.0, 0.0, made="untouched", taught=None), row("full", 8.0, -2.0), row("lora", 5.0, 2.0),
             row("cross", -4.0, -6.0, part={"queries": 150, "of": 953}), row("gone", None, None, changes={}),
             row("published", 3.0, None, made="untouched", taught=None)]
-    return {"measure": "nDCG@10", "base": "base", "alpha": 0.1, "rows": rows,
-            "sets": {"home": ["home test"], "a": ["a test"], "b": ["b1 test", "b2 test"]},
-            "passages": {"home": [1000, 3000], "a": [50, 50]},
-            "similarity": {"home": {"home": 1.0, "a": 0.2, "b": 0.6}},
-            "pairs": [{"full": "full", "lora": "lora", "home": "home", **compared}]}
+    return {"measure": "nDCG@10", "base": "base", "alpha": 0.1, "variants": rows,
+            "sets": {"in_domain": ["in_domain test"], "a": ["a test"], "b": ["b1 test", "b2 test"]},
+            "passages": {"in_domain": [1000, 3000], "a": [50, 50]},
+            "similarity": {"in_domain": {"in_domain": 1.0, "a": 0.2, "b": 0.6}},
+            "pairs": [{"full": "full", "lora": "lora", "in_domain": "in_domain", **compared}]}
 
 
 def test_every_figure_has_its_cell(found):
@@ -51,12 +53,12 @@ def test_every_figure_has_its_cell(found):
 def test_what_is_missing_is_said(found):
     assert "No two rows" in transfer_page.pairs(found | {"pairs": []})
     assert transfer_page.forgetting(found | {"similarity": {}}) == "No row of this study was taught.\n"
-    alone = found | {"sets": {"home": ["home test"]}, "rows": [entry | {"outside": None} for entry in found["rows"]]}
+    alone = found | {"sets": {"in_domain": ["in_domain test"]}, "variants": [entry | {"outside": None} for entry in found["variants"]]}
     said = transfer_page.page(alone, "x.png")
     assert "measures one set (home)" in said and "|" not in said and "x.png" not in said
-    found["rows"][1]["correlation"] = {"rho": -0.61, "p": 0.03, "n": 13}
+    found["variants"][1]["correlation"] = {"rho": -0.61, "p": 0.03, "n": 13}
     assert "| -0.61 (0.03) |" in transfer_page.forgetting(found)
-    found["rows"][1]["outside"] |= {"over": "queries", "sets": ["a"]}
+    found["variants"][1]["outside"] |= {"over": "queries", "sets": ["a"]}
     assert "one set: no interval over sets" in transfer_page.average(found)
 
 
@@ -67,7 +69,7 @@ def test_the_picture_shows_each_row_and_an_arrow_a_pair(found):
     assert len(transfer_picture.scatter(found | {"pairs": []}).axes) == 1
     drawn = io.BytesIO(), io.BytesIO()
     for target in drawn:
-        pictures.save(transfer_picture.scatter(found), target)
+        plotting.save(transfer_picture.scatter(found), target)
     assert drawn[0].getvalue() == drawn[1].getvalue()
-    empty = transfer_picture.scatter(found | {"rows": found["rows"][:1], "pairs": []})
+    empty = transfer_picture.scatter(found | {"variants": found["variants"][:1], "pairs": []})
     assert not empty.axes and "No row" in empty.texts[0].get_text()

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from ruamel.yaml import YAML
 
 from stages import transfer
-from stages.lib import transferring
+from stages.analysis import transfer
 from tests.conftest import ROOT
 
 FORUMS = ["cqa-android", "cqa-english", "cqa-gaming"]
@@ -37,11 +37,11 @@ def study(folder: Path, **changed) -> Path:
             "none": {"corpus": "msmarco", "from": "corpora/msmarco", "size": 0},
             "marco": {"corpus": "msmarco", "from": "corpora/msmarco", "size": 64},
             "nq": {"corpus": "nq", "from": "corpora/nq", "size": 64}},
-        "retrievers": {"base": {"start": "minilm", "tune": "none", "triplets": "none", "fit": "none"},
-                       **{f"{tune}-{lesson}": {"start": "minilm", "tune": tune, "triplets": lesson, "fit": "inbatch"}
+        "retrievers": {"base": {"start": "minilm", "tuning": "none", "triplets": "none", "recipe": "none"},
+                       **{f"{tune}-{lesson}": {"start": "minilm", "tuning": tune, "triplets": lesson, "recipe": "in-batch"}
                           for tune in ("full", "lora") for lesson in ("marco", "nq")}},
         "interpolations": {}, "rerankers": {"cross": {
-            "start": "cross", "tune": "cross-adamw", "triplets": "nq", "fit": "pairs", "first": "full-marco"}},
+            "start": "cross", "tuning": "cross-adamw", "triplets": "nq", "recipe": "pairs", "first": "full-marco"}},
         "report": settings["report"] | {"outside": None, "pairs": [], "primary": {
             "corpus": "msmarco", "split": "dev", "measure": "nDCG@10"}},
         "umap": settings["umap"] | {"corpus": "msmarco", "split": "dev"}, **changed}
@@ -75,7 +75,7 @@ def planted() -> list[dict]:
             corpora = dict(zip(FORUMS, (0.02, 0, -0.02))) if name == "cqadupstack" else {name: 0}
             for corpus, apart in corpora.items():
                 for query, off in (("q0", 0.01), ("q1", -0.01))[:1 if row == "cross" else 2]:
-                    lines.append({"row": row, "copy": "untrained" if row == "base" else "seed-13", "corpus": corpus,
+                    lines.append({"variant": row, "seed_run": "pretrained" if row == "base" else "seed-13", "corpus": corpus,
                                   "split": "dev" if corpus == "msmarco" else "test", "query_id": query,
                                   "cluster": query, "nDCG@10": value + apart + off})
     return lines
@@ -101,11 +101,11 @@ def found(tmp_path_factory):
 
 
 def rows(figures: dict) -> dict[str, dict]:
-    return {row["row"]: row for row in figures["rows"]}
+    return {row["variant"]: row for row in figures["variants"]}
 
 
 def test_the_averages_of_p3_come_out_over_13_sets(found):
-    printed = YAML(typ="safe").load((ROOT / "papers/claims/tables.yaml").read_text())["P3"]["averages"]["asym"]
+    printed = YAML(typ="safe").load((ROOT / "stages/claims/printed_tables.yaml").read_text())["P3"]["averages"]["asym"]
     for row, key in (("full-marco", "ft"), ("lora-marco", "lora")):
         told = rows(found[0])[row]
         assert 100 * told["outside"]["value"] == pytest.approx(printed[key])
@@ -143,7 +143,7 @@ def test_what_taught_a_row_or_its_first_stage_is_not_out_of_domain(found):
     assert told["full-nq"]["outside"]["against"] == pytest.approx((0.3 + 12 * 0.40 - spread) / 13, abs=1e-6)
     assert "msmarco" in told["full-nq"]["outside"]["sets"]
     assert told["cross"]["outside"]["sets"] == [*(name for name in SETS if name != "nq"), "cqadupstack"]
-    assert told["base"]["home"] == "msmarco" and told["base"]["taught"] is None
+    assert told["base"]["in_domain"] == "msmarco" and told["base"]["taught"] is None
 
 
 def test_a_reranker_is_compared_on_its_own_queries(found):
@@ -177,10 +177,10 @@ def test_one_other_set_has_an_interval_over_queries_only(tmp_path, monkeypatch):
 
 def test_a_study_of_one_corpus_says_so(tmp_path, monkeypatch):
     triplets = {"none": {"corpus": "msmarco", "from": "corpora/msmarco", "size": 0}}
-    retrievers = {"base": {"start": "minilm", "tune": "none", "triplets": "none", "fit": "none"}}
+    retrievers = {"base": {"start": "minilm", "tuning": "none", "triplets": "none", "recipe": "none"}}
     alone = {"msmarco": corpora()["msmarco"]}
     folder = study(tmp_path, corpora=alone, triplets=triplets, retrievers=retrievers, rerankers={})
-    lines = [line for line in planted() if line["row"] == "base" and line["corpus"] == "msmarco"]
+    lines = [line for line in planted() if line["variant"] == "base" and line["corpus"] == "msmarco"]
     figures, page, picture = told(folder, lines, monkeypatch)
     assert page == ("# In and out of domain\n\nThe study measures one set (msmarco), so that nothing is out of domain. "
                     "Name another corpus in `params.yaml` to see what a row costs or gains there.\n")
@@ -196,17 +196,17 @@ def test_a_corpus_that_only_teaches_has_the_set_of_its_group_for_its_home(tmp_pa
     lines = [line for line in planted() if line["corpus"] in known]
     figures, _, _ = told(study(tmp_path, corpora=known | apart, triplets=triplets), lines, monkeypatch)
     found = rows(figures)["full-nq"]
-    assert (found["taught"], found["home"], found["outside"]["sets"]) == ("nq-train", "nq", ["msmarco", "scifact"])
+    assert (found["taught"], found["in_domain"], found["outside"]["sets"]) == ("nq-train", "nq", ["msmarco", "scifact"])
     assert found["inside"]["value"] == pytest.approx(0.41) and list(figures["similarity"]["nq-train"]) == [
         "msmarco", "nq", "scifact"]
 
 
 def test_means_over_sets_by_hand():
     one, other = {"a": 0.3, "b": 0.5, "c": 0.1}, {"a": 0.2, "b": 0.5, "d": 0.9}
-    found = transferring.over_sets(one, other, ["a", "b", "c", "d"], 0.05)
+    found = transfer.over_sets(one, other, ["a", "b", "c", "d"], 0.05)
     assert found["sets"] == ["a", "b"] and found["won"] == 1 and found["difference"] == pytest.approx(0.05)
     assert found["high"] == pytest.approx(0.05 + 12.7062 * 0.05, abs=1e-5)      # t of one degree; s / sqrt(2) is 0.05
-    assert transferring.over_sets(one, other, ["a"], 0.05)["low"] is None
-    assert transferring.over_sets(one, other, ["c"], 0.05) is None
-    assert transferring.in_per_cent({"difference": 1.0, "low": None, "high": 0.0, "against": 0.0}) == {
+    assert transfer.over_sets(one, other, ["a"], 0.05)["low"] is None
+    assert transfer.over_sets(one, other, ["c"], 0.05) is None
+    assert transfer.in_per_cent({"difference": 1.0, "low": None, "high": 0.0, "against": 0.0}) == {
         "difference %": None, "low %": None, "high %": None}

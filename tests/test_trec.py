@@ -7,8 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.lib import collection, measuring, runs, trec
-from stages.lib.mistakes import Mistake
+from stages.collections import collection
+from stages.evaluation import measures
+from stages.retrieval import runs
+from stages.retrieval import trec
+from stages.core.errors import UserError
 
 SCORES = st.lists(st.sampled_from([0.5, 0.50000001, 0.4999999, 1e-7, 0.0, -0.0, -0.25, 30.5])
                   | st.floats(-50, 50, width=32), min_size=1, max_size=60)
@@ -32,13 +35,13 @@ def test_written_scores_fall_at_every_rank_and_hardly_move(scores):
 
 def test_what_is_read_back_is_the_run(tmp_path):
     own = pa.concat_tables([ranking([0.5, 0.5, 0.5000000 - 1e-7, 0.1], "q1"), ranking([2.0, 2.0], "q2")])
-    trec.write(trec.run_text([own.slice(0, 4), own.slice(4)], "row"), tmp_path / "x.trec.gz", packed=True)
+    trec.write(trec.run_text([own.slice(0, 4), own.slice(4)], "variant"), tmp_path / "x.trec.gz", packed=True)
     back = runs.from_trec(tmp_path / "x.trec.gz")
     assert back.select(["query_id", "doc_id"]).equals(own.select(["query_id", "doc_id"]))
     first, fifth = (gzip.open(tmp_path / "x.trec.gz", "rt").read().splitlines()[at] for at in (0, 4))
     assert (first, fifth) == ("q1 Q0 d000 1 0.5 row", "q2 Q0 d000 1 2 row")
     assert (tmp_path / "x.trec.gz").read_bytes()[3:8] == bytes(5)  # neither a name nor a time
-    trec.write(["".join(trec.run_text([own], "row"))], tmp_path / "y.trec.gz", packed=True)
+    trec.write(["".join(trec.run_text([own], "variant"))], tmp_path / "y.trec.gz", packed=True)
     assert (tmp_path / "y.trec.gz").read_bytes() == (tmp_path / "x.trec.gz").read_bytes()
 
 
@@ -46,19 +49,19 @@ def test_trec_eval_finds_what_the_study_finds(tmp_path):
     import ir_measures
     own = ranking([0.5, 0.5, 0.5, 0.4])
     judged = pa.table([["q", "q", "none"], ["d001", "d003", "d000"], [1, 2, 1]], schema=collection.QRELS)
-    trec.write(trec.run_text([own], "row"), tmp_path / "run", packed=False)
+    trec.write(trec.run_text([own], "variant"), tmp_path / "run", packed=False)
     trec.write([trec.qrels_text(judged)], tmp_path / "qrels", packed=False)
     assert (tmp_path / "qrels").read_text() == "q 0 d001 1\nq 0 d003 2\nnone 0 d000 1\n"
     names = ["RR@10", "AP", "nDCG@10"]
     found = ir_measures.calc_aggregate([ir_measures.parse_measure(name) for name in names],
                                        ir_measures.read_trec_qrels(str(tmp_path / "qrels")),
                                        ir_measures.read_trec_run(str(tmp_path / "run")))
-    values = measuring.per_query([own], judged, names, rel=1)
+    values = measures.per_query([own], judged, names, rel=1)
     assert {str(name): value for name, value in found.items()} == \
         pytest.approx({name: sum(values[name].values()) / 2 for name in names})
 
 
 @pytest.mark.parametrize("name", ["a b", "", "a\u00a0b"])
 def test_an_id_that_the_form_cannot_hold_is_one_line(name):
-    with pytest.raises(Mistake, match="is empty or holds white space"):
+    with pytest.raises(UserError, match="is empty or holds white space"):
         next(trec.run_text([ranking([1.0], query=name)], "t"))

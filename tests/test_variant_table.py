@@ -3,8 +3,8 @@ import re
 
 import pytest
 
-from stages.lib import variant_table
-from stages.lib.mistakes import Mistake
+from stages.reporting import variant_table
+from stages.core.errors import UserError
 from tests.test_tables import BASE, REPORT, ROWS, TUNED
 
 ENTRIES = [BASE, TUNED | {"queries": 1300, "clusters": 12}]
@@ -15,7 +15,7 @@ def test_the_lines_in_both_forms():
     assert "| base | **0.5000** |  |  |  |" in text
     assert "| tuned | 0.4500 ± 0.0100 | -10.0 | -16.0 to -4.0 | worse |" in text
     assert "| absent | – | – | – | – |" in text
-    assert "Every row against base: RR@10, home test (1,300 queries in 12 clusters)." in text
+    assert "Every row against base: RR@10, in_domain test (1,300 queries in 12 clusters)." in text
     assert "over 2 seeds (1, 2)" in text and "a t test" in text
     text = variant_table.latex(ENTRIES, REPORT, ROWS, [7])
     assert r"base & \textbf{0.5000} &  &  &  \\" in text and r"absent & -- & -- & -- & -- \\" in text
@@ -24,7 +24,7 @@ def test_the_lines_in_both_forms():
 
 
 def test_the_latex_is_balanced_and_every_line_has_its_cells():
-    both = REPORT.model_copy(update={"outside": REPORT.primary})
+    both = REPORT.model_copy(update={"outside": REPORT.in_domain})
     rows = {"base": ROWS["base"], "tuned": ROWS["tuned"], "a_b-1": ROWS["absent"]}
     text = variant_table.latex(ENTRIES, both, rows, [7])
     assert re.findall(r"\\begin\{(.+?)\}", text) == ["table*", "tabular"] == re.findall(r"\\end\{(.+?)\}", text)[::-1]
@@ -42,5 +42,5 @@ def test_every_special_sign_is_escaped():
 
 
 def test_without_verdicts_there_is_no_table():
-    with pytest.raises(Mistake, match="no row has a verdict on RR@10, home test; run dvc repro evaluate"):
+    with pytest.raises(UserError, match="no row has a verdict on RR@10, in_domain test; run dvc repro evaluate"):
         variant_table.latex([BASE], REPORT, ROWS, [7])

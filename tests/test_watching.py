@@ -4,18 +4,26 @@ import shutil
 import numpy as np
 import pytest
 
-from stages.lib import encoding, losses, optimizers, training, tuning, watching
-from stages.lib.mistakes import Mistake
-from stages.lib.params import Curve, Fit, Full, InBatchLoss, Lora
+from stages.models import encoding
+from stages.training import losses
+from stages.training import optimizers
+from stages.training import loop
+from stages.training import tuning
+from stages.training import validation
+from stages.core.errors import UserError
+from stages.params.losses import InBatchLoss
+from stages.params.report import ValidationCurve
+from stages.params.tuning import FullTuning, LoraTuning
+from stages.params.variants import Recipe
 
 TEXTS = [f"{kind} {noun}" for kind in ("red", "old", "small", "new") for noun in ("boat", "house", "clock", "river")]
 WRONG = {"anchor": TEXTS, "positive": TEXTS[5:] + TEXTS[:5]}
-LOSS = InBatchLoss(kind="inbatch", scale=20.0, hard=False)
+LOSS = InBatchLoss(kind="in-batch", scale=20.0, hard=False)
 SAMPLE = {"queries": TEXTS, "passages": [f"{text} seen here" for text in TEXTS],
           "relevant": np.eye(len(TEXTS), dtype=bool)}
-CURVE = Curve(queries=1, passages=1, every=2, early=[])
-FULL = Full(kind="full", lr=0.01)
-LORA = Lora(kind="lora", lr=0.1, rank=2, alpha=4, modules=["query", "value"])
+CURVE = ValidationCurve(queries=1, passages=1, every=2, early=[])
+FULL = FullTuning(kind="full", lr=0.01)
+LORA = LoraTuning(kind="lora", lr=0.1, rank=2, alpha=4, modules=["query", "value"])
 STEPS = 12
 
 
@@ -24,7 +32,7 @@ class Killed(Exception):
 
 
 def fitting(**more) -> Fit:
-    return Fit(**{"loss": LOSS.model_dump(), "batch": 4, "epochs": 3, "warmup": 0, "weight_decay": 0, "clip": 1.0,
+    return Recipe(**{"loss": LOSS.model_dump(), "batch": 4, "epochs": 3, "warmup": 0, "weight_decay": 0, "clip": 1.0,
                   "select": "best"} | more)
 
 
@@ -42,13 +50,13 @@ def trained(start, work, fit, tune=FULL, kill_at=None, curve=CURVE):
     set_seed(3)
     model = encoding.load_encoder(start)
     tuning.prepare(model, tune)
-    watch = watching.callback(SAMPLE, curve, fit, work)
+    watch = validation.callback(SAMPLE, curve, fit, work)
     trainer = SentenceTransformerTrainer(
         model=model, train_dataset=Dataset.from_dict(WRONG), loss=losses.build(model, LOSS),
-        callbacks=[watch, training.stopping(fit.stop), Kill()],
-        args=SentenceTransformerTrainingArguments(**training.arguments(tune, fit, 3, work, True), save_steps=4),
+        callbacks=[watch, loop.stopping(fit.stop), Kill()],
+        args=SentenceTransformerTrainingArguments(**loop.arguments(tune, fit, 3, work, True), save_steps=4),
         optimizer_cls_and_kwargs=optimizers.chosen(tune, 0))
-    trainer.train(resume_from_checkpoint=training.last_checkpoint(work))
+    trainer.train(resume_from_checkpoint=loop.last_checkpoint(work))
     return trainer, model, watch.finish(trainer.state, model)
 
 
@@ -59,7 +67,7 @@ def planted(monkeypatch, figures: list[float]) -> None:
     def figure(model, sample, precision):
         weights = hash(b"".join(part.detach().numpy().tobytes() for part in model.parameters()))
         return figures[seen.setdefault(weights, len(seen))]
-    monkeypatch.setattr(watching, "reciprocal_rank", figure)
+    monkeypatch.setattr(validation, "reciprocal_rank", figure)
 
 
 def weights(model) -> dict:
@@ -75,15 +83,15 @@ def files(work) -> list[str]:
     return sorted(path.stem for path in work.glob("*best*"))
 
 
-@pytest.mark.parametrize("tune", [FULL, LORA])
+@pytest.mark.parametrize("tuning", [FULL, LORA])
 def test_where_every_look_is_worse_the_start_comes_back(tune, tiny_model, tmp_path):
     """Learning wrong pairs spoils the ranking; only weights that are trained are written."""
     from safetensors.torch import load_file
     trainer, model, step = trained(tiny_model, tmp_path, fitting(), tune)
-    found = watching.looks(trainer.state.log_history)
+    found = validation.looks(trainer.state.log_history)
     assert list(found) == [0, 2, 4, 6, 8, 10, 12] and found[12] < 0.95 * found[0]
     assert step == 0 and files(tmp_path) == ["best-0"]
-    assert watching.reciprocal_rank(model, SAMPLE) == pytest.approx(found[0], abs=1e-6)
+    assert validation.reciprocal_rank(model, SAMPLE) == pytest.approx(found[0], abs=1e-6)
     start = encoding.load_encoder(tiny_model)
     written = load_file(str(tmp_path / "best-0.safetensors"))
     if tune is FULL:
@@ -96,7 +104,7 @@ def test_the_last_weights_stay_where_the_best_are_not_asked_for(tiny_model, tmp_
     trainer, model, step = trained(tiny_model, tmp_path, fitting(select="last", stop=2), curve=CURVE.model_copy(
         update={"every": 5}))
     assert step is None and files(tmp_path) == []
-    assert list(watching.looks(trainer.state.log_history)) == [0, 5, 8]
+    assert list(validation.looks(trainer.state.log_history)) == [0, 5, 8]
     assert not same(weights(model), weights(encoding.load_encoder(tiny_model)))
 
 
@@ -113,7 +121,7 @@ def test_a_killed_run_finds_the_best_that_it_would_have_found(figures, chosen, t
     assert f"best-{2 * int(np.argmax(figures[:3]))}" in files(tmp_path / "part")
     resumed, again, step = trained(tiny_model, tmp_path / "part", fitting())
     assert step == chosen and same(weights(again), weights(model))
-    assert watching.looks(resumed.state.log_history) == watching.looks(whole.state.log_history)
+    assert validation.looks(resumed.state.log_history) == validation.looks(whole.state.log_history)
 
 
 def test_what_comes_back_are_the_weights_of_that_look(tiny_model, tmp_path, monkeypatch):
@@ -129,7 +137,7 @@ def test_what_comes_back_are_the_weights_of_that_look(tiny_model, tmp_path, monk
 def test_an_early_end_is_looked_at_and_may_be_the_best(tiny_model, tmp_path, monkeypatch):
     planted(monkeypatch, [0.1, 0.2, 0.9])
     trainer, _, step = trained(tiny_model, tmp_path, fitting(stop=1), curve=CURVE.model_copy(update={"every": 3}))
-    assert list(watching.looks(trainer.state.log_history)) == [0, 3, 4] and step == 4
+    assert list(validation.looks(trainer.state.log_history)) == [0, 3, 4] and step == 4
 
 
 def test_patience_ends_training_without_a_checkpoint_there(tiny_model, tmp_path, monkeypatch):
@@ -137,7 +145,7 @@ def test_patience_ends_training_without_a_checkpoint_there(tiny_model, tmp_path,
     planted(monkeypatch, figures)
     whole, model, step = trained(tiny_model, tmp_path / "whole", fitting(patience=3))
     assert whole.state.global_step == 8 and step == 2
-    assert training.last_checkpoint(tmp_path / "whole").endswith("checkpoint-4")
+    assert loop.last_checkpoint(tmp_path / "whole").endswith("checkpoint-4")
     with pytest.raises(Killed):
         trained(tiny_model, tmp_path / "part", fitting(patience=3), kill_at=7)
     resumed, again, step = trained(tiny_model, tmp_path / "part", fitting(patience=3))
@@ -145,6 +153,6 @@ def test_patience_ends_training_without_a_checkpoint_there(tiny_model, tmp_path,
 
 
 def test_the_best_needs_something_to_look_at(tmp_path):
-    assert watching.callback(None, CURVE, fitting(select="last"), tmp_path)
-    with pytest.raises(Mistake, match="select: best chooses by validation queries and there are none"):
-        watching.callback(None, CURVE, fitting(), tmp_path)
+    assert validation.callback(None, CURVE, fitting(select="last"), tmp_path)
+    with pytest.raises(UserError, match="select: best chooses by validation queries and there are none"):
+        validation.callback(None, CURVE, fitting(), tmp_path)

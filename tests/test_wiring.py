@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from stages.lib.params import Study
+from stages.params import Study
 
 ROOT = Path(__file__).parents[1]
 STAGES = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
@@ -66,8 +66,8 @@ def test_paths_in_the_command_are_deps_and_outs(name):
 
 
 SEARCHING = {"retrievers", "interpolations"}
-READ = {"warnings": {"fits"}, "encoders": SEARCHING, "rows": {*SEARCHING, "rerankers"},
-        "taught_on": {*SEARCHING, "rerankers", "triplets"}}
+READ = {"warnings": {"recipes"}, "encoders": SEARCHING, "variants": {*SEARCHING, "rerankers"},
+        "trained_on": {*SEARCHING, "rerankers", "triplets"}}
 
 
 def blocks_read(name: str) -> set[str]:
@@ -97,7 +97,7 @@ WHOLE = [{"params.yaml": None}]
 
 @pytest.mark.parametrize("name", [name for name in STAGES if declared(name)["params"] != WHOLE])
 def test_declared_params_are_the_blocks_read(name):
-    listed = {"tunes" if entry == "${item.tune}" else entry.partition(".")[0] for entry in declared(name)["params"]}
+    listed = {"tunings" if entry == "${item.tuning}" else entry.partition(".")[0] for entry in declared(name)["params"]}
     assert listed == blocks_read(name)
     assert listed <= set(Study.model_fields)
 
@@ -114,4 +114,4 @@ def test_verbs_do_not_import_each_other_and_nouns_know_no_verb():
         imported = modules_of(path)
         assert all(module.startswith("stages/lib/") for module in imported), path
         assert "import click" not in path.read_text(), path
-        assert path.stem == "params" or "stages/lib/params.py" not in imported, path
+        assert path.stem == "params" or "stages/params/study.py" not in imported, path

@@ -1,0 +1,61 @@
+"""Outputs appear whole or not at all: write beside the target, flush, rename."""
+import errno
+import os
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+
+from stages.core.errors import UserError
+
+
+@contextmanager
+def publish(target: Path):
+    """Yield a path to write a file or folder at; it becomes `target` when the block ends well.
+
+    On any exception nothing is left behind and an older `target` is untouched.
+    Raises UserError when the disk is full.
+    """
+    target = Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.with_name(f".{target.name}.part")
+    _remove(draft)
+    try:
+        yield draft
+        replace(draft, target)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise UserError(f"{target}: the disk is full; free some space and run again (nothing half-written was kept)")
+        raise
+    finally:
+        _remove(draft)
+
+
+def replace(draft: Path, target: Path) -> None:
+    """Move a finished file or folder onto `target`, flushed to disk first, across file systems if need be."""
+    for path in [draft, *draft.rglob("*")] if draft.is_dir() else [draft]:
+        if path.is_file():
+            with open(path, "rb+") as handle:
+                os.fsync(handle.fileno())
+    _remove(target)
+    shutil.move(str(draft), str(target))
+
+
+def link(source: Path, target: Path) -> None:
+    """Put a finished file or folder at a second place without moving it; copied where a hard link cannot be."""
+    def once(one, other):
+        try:
+            os.link(one, other)
+        except OSError:
+            shutil.copy(one, other)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, target, copy_function=once)
+    else:
+        once(source, target)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

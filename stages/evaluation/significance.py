@@ -1,0 +1,118 @@
+"""Two rows on the same queries: the mean difference, how far it could be chance, and what may be said of it."""
+import numpy as np
+
+POWER = 0.8
+
+
+def change(variant: np.ndarray, base: np.ndarray, clusters: np.ndarray, alpha: float, resamples: int) -> dict:
+    """The mean over queries of variant - base, with a 1 - alpha interval and a two-sided p-value.
+
+    variant and base hold per-query values, (queries,) or (copies, queries), one copy a seed; copies are paired where
+    both have equally many, else the base is averaged. clusters (queries,) name what is drawn together.
+
+    One copy: the interval is scipy's percentile bootstrap of sum(differences) / sum(sizes) over clusters, widened for
+    few of them (Hesterberg 2015), p is scipy's randomisation test, which flips the sign of whole clusters (Smucker,
+    Allan and Carterette 2007). It judges that checkpoint. Several copies judge the recipe: seeds and queries are
+    crossed random effects (Brennan 2001), so the variance is that of the bootstrap plus s^2 / seeds, s over the seeds'
+    means, less their interaction, which both contain; t interval and test with Satterthwaite's (1946) degrees of
+    freedom. detectable is the change that an uncorrected test finds 4 times in 5 (Cohen 1988). All in the measure's own
+    unit; without a second cluster, or a difference at all, the width is nought, p is 1 and detectable None.
+    """
+    differences = _differences(np.atleast_2d(variant), np.atleast_2d(base))
+    mean = differences.mean(axis=0)
+    labels, which = np.unique(clusters, return_inverse=True)
+    sums, sizes = np.bincount(which, weights=mean), np.bincount(which).astype(np.float64)
+    found = {"difference": float(mean.mean()), "better": int((mean > 0).sum()), "worse": int((mean < 0).sum()),
+             "equal": int((mean == 0).sum()), "queries": len(mean), "clusters": len(labels), "seed_runs": len(differences)}
+    if len(labels) < 2 or not differences.any():
+        return {**found, "low": found["difference"], "high": found["difference"], "p": 1.0, "detectable": None}
+    if len(differences) == 1:
+        return {**found, **_of_checkpoint(sums, sizes, alpha, resamples)}
+    return {**found, **_of_recipe(differences, which, sums, sizes, alpha, resamples)}
+
+
+def holm(p_values: list[float]) -> list[float]:
+    """p-values of one family, corrected so that the chance of any false finding stays below alpha (Holm 1979)."""
+    order = np.argsort(p_values, kind="stable")
+    steps = np.asarray(p_values, dtype=np.float64)[order] * np.arange(len(order), 0, -1)
+    corrected = np.empty(len(order))
+    corrected[order] = np.minimum(1, np.maximum.accumulate(steps))
+    return corrected.tolist()
+
+
+def verdict(found: dict, p: float, alpha: float, margin: float) -> str:
+    """worse, better, no difference (beyond `margin`, in the measure's unit), or cannot tell.
+
+    worse and better ask for p < alpha. No difference asks that the whole interval lie within the margin (Schuirmann
+    1987), and still do so when 3 / queries is added at both ends: what none of n queries showed may yet happen in up
+    to 3 of n (the rule of three, Hanley and Lippman-Hand 1983), and can move a mean by as much. One cluster tells
+    nothing.
+    """
+    if found["clusters"] < 2:
+        return "cannot tell"
+    if p < alpha:
+        return "worse" if found["difference"] < 0 else "better"
+    unseen = 3 / found["queries"]
+    within = -margin < found["low"] - unseen and found["high"] + unseen < margin
+    return "no difference" if within else "cannot tell"
+
+
+def per_cent(entry: dict, value: float) -> float:
+    """A figure of a results entry in per cent of the base's value; 0 for the base itself and where that is 0."""
+    return 100 * value / entry["base"] if entry.get("base") else 0.0
+
+
+def _differences(variant: np.ndarray, base: np.ndarray) -> np.ndarray:
+    paired = len(variant) == len(base)
+    return np.asarray(variant, np.float64) - (base if paired else base.mean(axis=0, keepdims=True))
+
+
+def _bootstrap(sums: np.ndarray, sizes: np.ndarray, alpha: float, resamples: int):
+    from scipy.stats import bootstrap, norm, t
+    few = len(sums) / (len(sums) - 1)
+    level = 1 - 2 * norm.cdf(-np.sqrt(few) * t.ppf(1 - alpha / 2, len(sums) - 1))
+    return bootstrap((sums, sizes), lambda s, n, axis: s.sum(axis) / n.sum(axis), paired=True, vectorized=True,
+                     n_resamples=resamples, method="percentile", confidence_level=level,
+                     rng=np.random.default_rng(0), batch=200)
+
+
+def _of_checkpoint(sums: np.ndarray, sizes: np.ndarray, alpha: float, resamples: int) -> dict:
+    from scipy.stats import norm
+    drawn = _bootstrap(sums, sizes, alpha, resamples)
+    reach = norm.ppf(1 - alpha / 2) + norm.ppf(POWER)
+    return {"low": float(drawn.confidence_interval.low), "high": float(drawn.confidence_interval.high),
+            "p": _randomised(sums, resamples), "detectable": float(reach * drawn.standard_error)}
+
+
+def _randomised(sums: np.ndarray, resamples: int) -> float:
+    """p of the randomisation test. A cluster whose sum is 0 adds nothing under either sign, so it is left out."""
+    from scipy.stats import permutation_test
+    moved = sums[sums != 0]
+    if len(moved) < 2:
+        return 1.0
+    test = permutation_test((moved, np.zeros_like(moved)), lambda a, b, axis: (a - b).sum(axis), vectorized=True,
+                            permutation_type="samples", n_resamples=resamples, batch=200, rng=np.random.default_rng(0))
+    return float(test.pvalue)
+
+
+def _of_recipe(differences: np.ndarray, which: np.ndarray, sums: np.ndarray, sizes: np.ndarray, alpha: float,
+               resamples: int) -> dict:
+    from scipy.stats import t
+    seeds, difference = len(differences), float(differences.mean())
+    of_queries = _bootstrap(sums, sizes, alpha, resamples).standard_error ** 2
+    of_seeds = differences.mean(axis=1).var(ddof=1) / seeds
+    apart = differences - differences.mean(axis=0)
+    shared = np.mean([_sampling_variance(seed, which) for seed in apart]) / (seeds - 1)
+    variance = max(of_queries, of_seeds, of_queries + of_seeds - shared)
+    if not variance:
+        return {"low": difference, "high": difference, "p": 0.0, "detectable": None}
+    freedom = variance ** 2 / (of_queries ** 2 / (len(sums) - 1) + of_seeds ** 2 / (seeds - 1))
+    error, reach = np.sqrt(variance), t.ppf(1 - alpha / 2, freedom)
+    return {"low": float(difference - reach * error), "high": float(difference + reach * error),
+            "p": float(2 * t.sf(abs(difference) / error, freedom)),
+            "detectable": float((reach + t.ppf(POWER, freedom)) * error)}
+
+
+def _sampling_variance(values: np.ndarray, which: np.ndarray) -> float:
+    """Variance of a mean of per-query values over clusters, linearised (Cochran 1977)."""
+    return float((np.bincount(which, weights=values - values.mean()) ** 2).sum() / len(values) ** 2)

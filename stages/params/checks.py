@@ -1,0 +1,219 @@
+"""Names of params.yaml that point nowhere, and numbers that contradict each other, one sentence each."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING
+
+from stages.params.losses import CROSS_ENCODER_LOSSES
+from stages.params.models import RERANKING, SEARCHING
+from stages.params.variants import Recipe, Reranker, Retriever
+
+if TYPE_CHECKING:
+    from stages.params.study import Study
+
+
+def problems(study: Study) -> Iterator[str]:
+    """What is wrong between the blocks of a study whose blocks are each right, the first problem first."""
+    yield from _checkpoints(study)
+    yield from _retrievers(study)
+    yield from _interpolations(study)
+    yield from _rerankers(study)
+    yield from _pools(study)
+    yield from _triplets(study)
+    yield from _targets(study)
+    yield from _pairs(study)
+    if len(set(study.seeds)) < len(study.seeds):
+        yield "seeds: one of them stands twice"
+
+
+def _missing(where: str, name: str | None, table: Collection[str], kind: str) -> Iterator[str]:
+    if name not in table:
+        yield f"{where}: no {kind} is called '{name}'; there are: {', '.join(table)}"
+
+
+def _checkpoints(study: Study) -> Iterator[str]:
+    for key, checkpoint in study.checkpoints.items():
+        if checkpoint.architecture == "published-run":
+            yield from _missing(f"checkpoints.{key}.corpus", checkpoint.corpus, study.corpora, "corpus")
+            judged = study.corpora[checkpoint.corpus or ""].judged
+            yield from _missing(f"checkpoints.{key}.split", checkpoint.split, judged, "judged split")
+
+
+def _training(study: Study, where: str, variant: Retriever) -> Iterator[str]:
+    """What the four names of a retriever or a reranker must have in common."""
+    yield from _missing(f"{where}.checkpoint", variant.checkpoint, study.checkpoints, "checkpoint")
+    yield from _missing(f"{where}.tuning", variant.tuning, study.tunings, "tuning")
+    yield from _missing(f"{where}.triplets", variant.triplets, study.triplets, "triplets block")
+    yield from _missing(f"{where}.recipe", variant.recipe, study.recipes, "recipe")
+    triplets, recipe = study.triplets[variant.triplets], study.recipes[variant.recipe]
+    given = [study.tunings[variant.tuning].kind != "none", triplets.size > 0, recipe is not None]
+    if any(given) and not all(given):
+        yield f"{where}: tuning, triplets and recipe are either all 'none' (no fine-tuning) or none of them is"
+    if recipe and all(given):
+        yield from _recipe_and_triplets(study, where, variant, recipe)
+
+
+def _recipe_and_triplets(study: Study, where: str, variant: Retriever, recipe: Recipe) -> Iterator[str]:
+    triplets = study.triplets[variant.triplets]
+    if triplets.size < recipe.batch:
+        yield f"{where}: triplets.{variant.triplets}.size is less than one batch of recipes.{variant.recipe}"
+    takes_several = recipe.loss.kind == "in-batch" and recipe.loss.hard_negatives
+    if triplets.negatives_per_query > 1 and not takes_several:
+        yield (
+            f"{where}: triplets.{variant.triplets}.negatives_per_query is {triplets.negatives_per_query}; only the "
+            f"loss in-batch with hard_negatives: true takes several"
+        )
+    if recipe.loss.kind == "margin-mse" and not triplets.ranks:
+        yield f"{where}: the loss margin-mse needs a pool's scores, and triplets.{variant.triplets} come from no pool"
+    if recipe.select == "best" and not study.corpora[triplets.corpus].validation:
+        yield f"{where}: recipes.{variant.recipe}.select is best, and corpora.{triplets.corpus} has no validation queries"
+
+
+def _retrievers(study: Study) -> Iterator[str]:
+    for key, variant in study.retrievers.items():
+        where = f"retrievers.{key}"
+        yield from _training(study, where, variant)
+        architecture = study.checkpoints[variant.checkpoint].architecture
+        recipe = study.recipes[variant.recipe]
+        if architecture in RERANKING:
+            yield f"{where}: checkpoint '{variant.checkpoint}' is {architecture}, which only reranks; move it to rerankers"
+        if recipe and architecture not in SEARCHING:
+            yield (
+                f"{where}: checkpoint '{variant.checkpoint}' has no weights to tune; say 'none' for tuning, triplets "
+                f"and recipe"
+            )
+        if recipe and recipe.loss.kind in CROSS_ENCODER_LOSSES:
+            yield f"{where}: the loss of recipes.{variant.recipe} is for rerankers"
+
+
+def _interpolations(study: Study) -> Iterator[str]:
+    for key, variant in study.interpolations.items():
+        where = f"interpolations.{key}"
+        if key in study.retrievers:
+            yield f"{where}: a retriever has that name"
+        yield from _missing(f"{where}.trained", variant.trained, study.retrievers, "retriever")
+        trained = study.retrievers[variant.trained]
+        if study.recipes[trained.recipe] is None:
+            yield f"{where}.trained: '{variant.trained}' is not fine-tuned, so nothing lies between it and its checkpoint"
+        for name in ("checkpoint", "triplets"):
+            if getattr(variant, name) != getattr(trained, name):
+                yield f"{where}.{name}: must be '{getattr(trained, name)}', as variant '{variant.trained}' has it"
+        corpus = study.triplets[variant.triplets].corpus
+        if not study.corpora[corpus].validation:
+            yield f"{where}: alpha is chosen on validation, and corpora.{corpus} has no validation queries"
+
+
+def _rerankers(study: Study) -> Iterator[str]:
+    for key, variant in study.rerankers.items():
+        where = f"rerankers.{key}"
+        if key in study.searchers:
+            yield f"{where}: another variant has that name"
+        yield from _training(study, where, variant)
+        yield from _missing(f"{where}.first_stage", variant.first_stage, study.searchers, "variant that searches")
+        yield from _architecture_of_reranker(study, where, variant)
+        first = variant.first_stage
+        first = study.interpolations[first].trained if first in study.interpolations else first
+        trained_first = study.recipes[study.retrievers[first].recipe]
+        if not study.recipes[variant.recipe] and trained_first and len(study.seeds) > 1:
+            yield (
+                f"{where}: has one model and '{variant.first_stage}' one for each seed; train it, or let it follow a "
+                f"variant without fine-tuning"
+            )
+        if study.rerank.depth > study.search.depth:
+            yield f"rerank.depth: {study.rerank.depth} is more than search.depth {study.search.depth}"
+
+
+def _architecture_of_reranker(study: Study, where: str, variant: Reranker) -> Iterator[str]:
+    architecture, recipe = study.checkpoints[variant.checkpoint].architecture, study.recipes[variant.recipe]
+    if architecture not in RERANKING:
+        yield f"{where}: checkpoint '{variant.checkpoint}' is {architecture}; a reranker's is {' or '.join(RERANKING)}"
+    if not recipe:
+        return
+    if (recipe.loss.kind in CROSS_ENCODER_LOSSES) != (architecture == "cross-encoder"):
+        wanted = " or ".join(CROSS_ENCODER_LOSSES) if architecture == "cross-encoder" else "in-batch"
+        yield f"{where}: recipes.{variant.recipe}.loss is {recipe.loss.kind}; for {architecture} it is {wanted}"
+    plain = recipe.normalize and not recipe.regularizer and recipe.select == "last"
+    if architecture == "late-interaction" and not plain:
+        yield (
+            f"{where}: late interaction trains on unit vectors (normalize: true), without regularizer or select: best, "
+            f"and recipes.{variant.recipe} says otherwise"
+        )
+
+
+def _pools(study: Study) -> Iterator[str]:
+    for key, pool in study.pools.items():
+        yield from _missing(f"pools.{key}.retriever", pool.retriever, study.retrievers, "retriever")
+    for key, pool in study.pools.items():
+        yield from _missing(f"pools.{key}.corpus", pool.corpus, study.corpora, "corpus")
+        miner = study.retrievers[pool.retriever]
+        if study.checkpoints[miner.checkpoint].architecture == "published-run":
+            yield f"pools.{key}.retriever: '{pool.retriever}' is a published run and cannot rank training queries"
+        if not study.corpora[pool.corpus].train:
+            yield f"pools.{key}.corpus: '{pool.corpus}' has no train split"
+        if key in _pools_behind(study, miner):
+            yield f"pools.{key}.retriever: '{pool.retriever}' itself is trained on this pool; mine with another variant"
+
+
+def _pools_behind(study: Study, variant: Retriever) -> set[str]:
+    """The pools that a variant's negatives were drawn from, those of the variants that mined them included."""
+    found: set[str] = set()
+    while True:
+        kind, _, name = study.triplets[variant.triplets].negatives.partition("/")
+        if kind != "pools" or name in found or name not in study.pools:
+            return found
+        found.add(name)
+        variant = study.retrievers[study.pools[name].retriever]
+
+
+def _triplets(study: Study) -> Iterator[str]:
+    for key, block in study.triplets.items():
+        where = f"triplets.{key}"
+        yield from _missing(f"{where}.corpus", block.corpus, study.corpora, "corpus")
+        if block.size and not study.corpora[block.corpus].train:
+            yield f"{where}.corpus: '{block.corpus}' has no train split"
+        kind, name, *docpairs = block.negatives.split("/")
+        known, noun = (study.corpora, "corpus") if kind == "corpora" else (study.pools, "pool")
+        yield from _missing(f"{where}.from", name, known, noun)
+        corpus = name if kind == "corpora" else study.pools[name].corpus
+        if corpus != block.corpus:
+            yield f"{where}.from: negatives come from corpus '{corpus}', queries from '{block.corpus}'"
+        if docpairs and not study.corpora[name].docpairs:
+            yield f"{where}.from: corpora.{name} names no docpairs"
+        if docpairs and block.negatives_per_query > 1:
+            yield f"{where}.negatives_per_query: released triples have one negative each"
+        if block.ranks and block.ranks[1] > study.pools[name].depth:
+            yield (
+                f"{where}.ranks: {list(block.ranks)} reaches beyond the depth {study.pools[name].depth} of pools.{name}"
+            )
+
+
+def _targets(study: Study) -> Iterator[str]:
+    base = study.report.base
+    yield from _missing("report.base", base, study.retrievers, "retriever")
+    if study.recipes[study.retrievers[base].recipe]:
+        yield f"report.base: '{base}' is fine-tuned itself; the base is a variant without fine-tuning"
+    named = {"report.in_domain": study.report.in_domain, "report.out_of_domain": study.report.out_of_domain}
+    for where, target in {**named, "umap": study.umap}.items():
+        if target is not None:
+            yield from _missing(f"{where}.corpus", target.corpus, study.corpora, "corpus")
+            yield from _missing(f"{where}.split", target.split, study.corpora[target.corpus].judged, "judged split")
+    for where, target in named.items():
+        if target is not None:
+            yield from _missing(f"{where}.measure", target.measure, study.measures, "measure")
+    for measure in study.measures:
+        depth = measure.rpartition("@")[2]
+        if depth.isdigit() and int(depth) > study.search.depth:
+            yield f"measures: {measure} looks deeper than search.depth {study.search.depth}"
+
+
+def _pairs(study: Study) -> Iterator[str]:
+    seen: list[set[str]] = []
+    for pair in study.report.pairs:
+        for name in pair:
+            yield from _missing("report.pairs", name, study.variants, "variant")
+        if pair[0] == pair[1]:
+            yield f"report.pairs: '{pair[0]}' is paired with itself"
+        if {*pair} in seen:
+            yield f"report.pairs: {' and '.join(pair)} stand twice"
+        seen.append({*pair})

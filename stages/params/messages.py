@@ -1,0 +1,45 @@
+"""The first problem that pydantic finds in a params file, as one line in the words of that file."""
+
+from pydantic import ValidationError
+
+from stages.params.losses import CROSS_ENCODER_LOSSES
+from stages.params.tuning import KINDS
+
+TAGS = {*KINDS, "triplet", "in-batch", "contrastive", "weights", "scores", *CROSS_ENCODER_LOSSES}
+UNION_FIELDS = ("loss", "regularizer")
+
+
+def first_problem(error: ValidationError, fixed_blocks: set[str]) -> str:
+    """`where: what is wrong`; `fixed_blocks` are the blocks with a fixed meaning, every other one is a tuning."""
+    problem = error.errors()[0]
+    place = [str(part) for part in problem["loc"]]
+    if place[:1] == ["tunings"]:
+        place = place[1:]
+        if problem["type"].startswith("union_tag") or len(place) == 1:
+            return (
+                f"{place[0]}: neither a block of the study ({', '.join(sorted(fixed_blocks))}) nor a tuning "
+                f"(kind: {', '.join(KINDS)})"
+            )
+    where = ".".join(_without_tags(place))
+    message = _message(problem, len(place) == 1)
+    return f"{where}: {message}" if where else message
+
+
+def _without_tags(place: list[str]) -> list[str]:
+    """A parameter's path without the kinds that pydantic puts into it where a block is one of several kinds."""
+    return [
+        part
+        for at, part in enumerate(place)
+        if not (at and part in TAGS and place[at - 1] in (*UNION_FIELDS, *place[:1]))
+    ]
+
+
+def _message(problem: dict, is_block: bool) -> str:
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        return "no such parameter"
+    if problem["type"] == "missing" and is_block:
+        return "this block is missing; where it has nothing to name, write {}"
+    if problem["type"] in ("value_error", "missing"):
+        return message
+    return f"{message[0].lower()}{message[1:]}, got {problem['input']!r}"

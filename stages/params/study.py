@@ -1,0 +1,116 @@
+"""params.yaml whole: every name and every number of the study.
+
+Reading it anywhere validates all of it, so that a typo stops the first stage and not the tenth.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError, model_validator
+
+from stages.core.errors import UserError
+from stages.params import checks, messages, renamed
+from stages.params.corpora import Corpus
+from stages.params.fields import Name, Strict
+from stages.params.models import Checkpoint
+from stages.params.report import Diagnose, Gate, Index, Report, Rerank, Search, Umap, ValidationCurve
+from stages.params.triplets import Pool, Triplets
+from stages.params.tuning import Tuning
+from stages.params.variants import Interpolation, Recipe, Reranker, Retriever, Variant
+
+
+class Study(Strict):
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+    corpora: Annotated[dict[Name, Corpus], Field(min_length=1)]
+    checkpoints: dict[Name, Checkpoint]
+    pools: dict[Name, Pool]
+    triplets: dict[Name, Triplets]
+    tunings: dict[Name, Tuning]
+    recipes: dict[Name, Recipe | None]
+    retrievers: dict[Name, Retriever]
+    interpolations: dict[Name, Interpolation]
+    rerankers: dict[Name, Reranker]
+    index: Index
+    search: Search
+    rerank: Rerank
+    measures: Annotated[list[str], Field(min_length=1)]
+    report: Report
+    gate: Gate
+    diagnose: Diagnose
+    validation_curve: ValidationCurve
+    umap: Umap
+
+    @model_validator(mode="after")
+    def blocks_agree(self) -> "Study":
+        for problem in checks.problems(self):
+            raise ValueError(problem)
+        return self
+
+    @property
+    def searchers(self) -> dict[str, Retriever | Interpolation]:
+        """The variants that search for themselves: retrievers, then interpolations."""
+        return {**self.retrievers, **self.interpolations}
+
+    @property
+    def variants(self) -> dict[str, Variant]:
+        """All variants: retrievers, interpolations, rerankers."""
+        return {**self.searchers, **self.rerankers}
+
+    def trained_on(self, variant: str) -> str | None:
+        """The corpus that a variant's training queries come from; None for one without fine-tuning.
+
+        A reranker without fine-tuning was trained on what its first stage was trained on.
+        """
+        block = self.triplets[self.variants[variant].triplets]
+        if block.size or variant in self.interpolations:
+            return block.corpus
+        return self.trained_on(self.rerankers[variant].first_stage) if variant in self.rerankers else None
+
+    def warnings(self) -> list[str]:
+        """Legal but telling settings, one sentence each; the report repeats them."""
+        return [
+            f"recipes.{name}.loss.margin {recipe.loss.margin:g} is not below {recipe.diameter:g}, the largest "
+            f"{recipe.loss.distance} distance between its vectors: no triplet is ever satisfied"
+            for name, recipe in self.recipes.items()
+            if recipe and recipe.loss.kind == "triplet" and recipe.diameter and recipe.loss.margin >= recipe.diameter
+        ]
+
+
+def load(path: Path = Path("params.yaml")) -> Study:
+    """Read and check a whole params file.
+
+    Raises UserError, whose one line names the first wrong parameter; a file with old keys gets one line a key.
+    It is read with ruamel.yaml, which is what DVC writes with: PyYAML would take the 1e-05 of an -S for a string.
+    """
+    from ruamel.yaml import YAML, YAMLError
+
+    if not path.is_file():
+        raise UserError(f"{path}: there is no such file here; run from the repository's root")
+    try:
+        blocks = YAML(typ="safe").load(path.read_text())
+    except YAMLError as error:
+        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}")
+    if not isinstance(blocks, dict):
+        raise UserError(f"{path}: holds no blocks; restore it with git checkout {path}")
+    if old := renamed.found(blocks):
+        raise UserError("\n".join(f"{path}: {line}" for line in old))
+    try:
+        return parse(blocks)
+    except ValidationError as error:
+        raise UserError(f"{path}: {messages.first_problem(error, _fixed_blocks())}")
+
+
+def parse(blocks: dict) -> Study:
+    """Build a Study from the blocks of a params file; a top-level block without a fixed meaning is a tuning.
+
+    Raises pydantic's ValidationError.
+    """
+    known = _fixed_blocks()
+    tunings = {name: block for name, block in blocks.items() if name not in known}
+    recipes = {name: recipe or None for name, recipe in (blocks.get("recipes") or {}).items()}
+    fixed = {name: block for name, block in blocks.items() if name in known}
+    return Study.model_validate({**fixed, "tunings": tunings, "recipes": recipes})
+
+
+def _fixed_blocks() -> set[str]:
+    return set(Study.model_fields) - {"tunings"}

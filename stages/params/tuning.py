@@ -1,0 +1,54 @@
+"""The blocks of params.yaml that say which weights move, and how fast: every top-level block with a `kind`."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from stages.params.fields import Positive, Share, Strict
+
+
+class NoTuning(Strict):
+    kind: Literal["none"]
+
+
+class Moving(Strict):
+    """The learning rate, and the optimizer that applies it: its name, and its betas where they are not the default."""
+
+    lr: Annotated[float, Field(gt=0, lt=1)]
+    optimizer: Literal["adamw", "lion"] = "adamw"
+    betas: tuple[Share, Share] | None = None
+
+
+class FullTuning(Moving):
+    kind: Literal["full"]
+
+
+class LoraTuning(Moving):
+    kind: Literal["lora"]
+    rank: Positive
+    lora_alpha: Positive
+    modules: Annotated[list[str], Field(min_length=1)]
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    rslora: bool = False
+    dora: bool = False
+
+
+class Ia3Tuning(Moving):
+    """Vectors that scale the outputs of `modules` and, of those also named in `feedforward`, the inputs."""
+
+    kind: Literal["ia3"]
+    modules: Annotated[list[str], Field(min_length=1)]
+    feedforward: list[str] = []
+
+
+class FrozenTuning(Moving):
+    """Every weight but the embeddings and the first `layers` layers."""
+
+    kind: Literal["frozen"]
+    layers: Annotated[int, Field(ge=0)]
+
+
+Adapter = LoraTuning | Ia3Tuning
+Tuning = Annotated[NoTuning | FullTuning | LoraTuning | Ia3Tuning | FrozenTuning, Field(discriminator="kind")]
+KINDS = ("none", "full", "lora", "ia3", "frozen")
+ADAPTERS = ("lora", "ia3")
