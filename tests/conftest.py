@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from stages import params
+
 ROOT = Path(__file__).parents[1]
+STUDY = params.load(ROOT / "tests" / "study.yaml")
 REAL = Path(os.environ.get("COLLECTIONS", ROOT.parent / "shared" / "collections"))
 
 

@@ -1,10 +1,15 @@
-"""Two rows on the same queries: the mean difference, how far it could be chance, and what may be said of it."""
+"""Two variants on the same queries: the mean difference, and how far it could be chance."""
+
 import numpy as np
+
+from stages.evaluation.comparison import Comparison
 
 POWER = 0.8
 
 
-def change(variant: np.ndarray, base: np.ndarray, clusters: np.ndarray, alpha: float, resamples: int) -> dict:
+def compare(
+    variant: np.ndarray, base: np.ndarray, clusters: np.ndarray, significance: float, resamples: int
+) -> Comparison:
     """The mean over queries of variant - base, with a 1 - alpha interval and a two-sided p-value.
 
     variant and base hold per-query values, (queries,) or (copies, queries), one copy a seed; copies are paired where
@@ -25,41 +30,10 @@ def change(variant: np.ndarray, base: np.ndarray, clusters: np.ndarray, alpha: f
     found = {"difference": float(mean.mean()), "better": int((mean > 0).sum()), "worse": int((mean < 0).sum()),
              "equal": int((mean == 0).sum()), "queries": len(mean), "clusters": len(labels), "seed_runs": len(differences)}
     if len(labels) < 2 or not differences.any():
-        return {**found, "low": found["difference"], "high": found["difference"], "p": 1.0, "detectable": None}
+        return Comparison(**found, low=found["difference"], high=found["difference"], p=1.0, detectable=None)
     if len(differences) == 1:
-        return {**found, **_of_checkpoint(sums, sizes, alpha, resamples)}
-    return {**found, **_of_recipe(differences, which, sums, sizes, alpha, resamples)}
-
-
-def holm(p_values: list[float]) -> list[float]:
-    """p-values of one family, corrected so that the chance of any false finding stays below alpha (Holm 1979)."""
-    order = np.argsort(p_values, kind="stable")
-    steps = np.asarray(p_values, dtype=np.float64)[order] * np.arange(len(order), 0, -1)
-    corrected = np.empty(len(order))
-    corrected[order] = np.minimum(1, np.maximum.accumulate(steps))
-    return corrected.tolist()
-
-
-def verdict(found: dict, p: float, alpha: float, margin: float) -> str:
-    """worse, better, no difference (beyond `margin`, in the measure's unit), or cannot tell.
-
-    worse and better ask for p < alpha. No difference asks that the whole interval lie within the margin (Schuirmann
-    1987), and still do so when 3 / queries is added at both ends: what none of n queries showed may yet happen in up
-    to 3 of n (the rule of three, Hanley and Lippman-Hand 1983), and can move a mean by as much. One cluster tells
-    nothing.
-    """
-    if found["clusters"] < 2:
-        return "cannot tell"
-    if p < alpha:
-        return "worse" if found["difference"] < 0 else "better"
-    unseen = 3 / found["queries"]
-    within = -margin < found["low"] - unseen and found["high"] + unseen < margin
-    return "no difference" if within else "cannot tell"
-
-
-def per_cent(entry: dict, value: float) -> float:
-    """A figure of a results entry in per cent of the base's value; 0 for the base itself and where that is 0."""
-    return 100 * value / entry["base"] if entry.get("base") else 0.0
+        return Comparison(**found, **_of_checkpoint(sums, sizes, significance, resamples))
+    return Comparison(**found, **_of_recipe(differences, which, sums, sizes, significance, resamples))
 
 
 def _differences(variant: np.ndarray, base: np.ndarray) -> np.ndarray:

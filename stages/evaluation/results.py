@@ -1,0 +1,88 @@
+"""What evaluation found, as reports/results.json and reports/pairs.json keep it."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from stages.evaluation.comparison import Comparison, per_cent
+from stages.params.report import Target
+
+
+@dataclass(frozen=True)
+class Result:
+    """A variant's value on a target, the mean over its seed runs, and its comparison with the base.
+
+    `spread` is the standard deviation over seed runs (None for one), `base` the base's value on the same queries, and
+    `of` how many queries the base answered: more than the comparison's queries where a reranker saw a part of them.
+    `comparison` is None for the base itself and where the base has no run.
+    """
+
+    variant: str
+    corpus: str
+    split: str
+    measure: str
+    value: float
+    spread: float | None
+    by_seed_run: dict[str, float]
+    base: float | None = None
+    of: int | None = None
+    comparison: Comparison | None = None
+
+    @property
+    def target(self) -> Target:
+        return Target(corpus=self.corpus, split=self.split, measure=self.measure)
+
+    @property
+    def on_part(self) -> bool:
+        """Whether the variant was measured on a part of the queries, as a reranker is."""
+        return self.comparison is not None and (self.of or 0) > self.comparison.queries
+
+    def change(self, figure: str = "difference") -> float:
+        """A figure of the comparison (difference, low, high, detectable) in per cent of the base; 0 for the base."""
+        value = getattr(self.comparison, figure) if self.comparison else None
+        return per_cent(value or 0.0, self.base)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two variants compared with each other on a target; `value` is the variant's, `base` that of `against`."""
+
+    variant: str
+    against: str
+    corpus: str
+    split: str
+    measure: str
+    value: float
+    base: float
+    comparison: Comparison
+
+    @property
+    def target(self) -> Target:
+        return Target(corpus=self.corpus, split=self.split, measure=self.measure)
+
+    def change(self, figure: str = "difference") -> float:
+        return per_cent(getattr(self.comparison, figure) or 0.0, self.base)
+
+
+def at(results: Iterable[Result], target: Target | None) -> dict[str, Result]:
+    """Variant -> its result on a target; empty where there is no target."""
+    return {result.variant: result for result in results if result.target == target}
+
+
+def read(path: Path) -> list[Result]:
+    return [Result(**_with_comparison(entry)) for entry in json.loads(path.read_text())]
+
+
+def read_pairs(path: Path) -> list[Pair]:
+    return [Pair(**_with_comparison(entry)) for entry in json.loads(path.read_text())]
+
+
+def as_json(entries: Sequence[Result | Pair]) -> str:
+    return json.dumps([asdict(entry) for entry in entries], indent=1) + "\n"
+
+
+def _with_comparison(entry: dict[str, Any]) -> dict[str, Any]:
+    comparison = entry.get("comparison")
+    return {**entry, "comparison": Comparison(**comparison) if comparison else None}
