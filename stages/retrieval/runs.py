@@ -40,6 +40,16 @@ def read(path: Path) -> Iterator[pa.Table]:
     return (file.read_row_group(group) for group in range(file.num_row_groups))
 
 
+def ranks_in_query(query_ids: pa.ChunkedArray) -> np.ndarray:
+    """The rank (n,) of each row among the rows of its query, from 1, in the order that they stand in."""
+    query = query_ids.combine_chunks().dictionary_encode().indices.to_numpy()
+    order = np.argsort(query, kind="stable")
+    starts = np.searchsorted(query[order], query[order])
+    ranks = np.empty(len(query), dtype=np.int64)
+    ranks[order] = np.arange(len(query)) - starts + 1
+    return ranks
+
+
 def from_trec(path: Path) -> pa.Table:
     """A TREC run file (plain or .gz) in the order that trec_eval judges it: score down, then doc_id down.
 
