@@ -1,14 +1,18 @@
 PYTHON ?= python3
+WITH = PATH="$(CURDIR)/.venv/bin:$$PATH"
 
 # Set up and run the study; what did not change since the last time is not run again.
 reproduce: .venv/ready
-	PATH="$(CURDIR)/.venv/bin:$$PATH" dvc repro
+	$(WITH) dvc repro
 
-# Set up and run the tests.
+# Set up and run the tests, after lint, format and types.
 test: .venv/ready
-	PATH="$(CURDIR)/.venv/bin:$$PATH" python -m pytest
+	$(WITH) ruff check .
+	$(WITH) ruff format --check .
+	$(WITH) mypy
+	$(WITH) python -m pytest
 
-# Put the study's table into the README and the data card.
+# Put the study's figures into README, docs and the data card.
 readme: .venv/ready
 	.venv/bin/python -m tests.test_readme
 

@@ -1,39 +1,53 @@
 """Check: the whole of params.yaml, before anything heavy runs."""
+
+from collections.abc import Collection
 from pathlib import Path
 
 import click
 
 from stages import params
-from stages.training import tuning
+from stages.core import prune
 from stages.core.errors import UserError
 from stages.core.files import publish
+from stages.models import local_weights
+from stages.params.models import Checkpoint
+from stages.params.tuning import Tuning
+from stages.training import tuning
 
 
 @click.command()
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="a constant, once all is well")
-def main(out: Path) -> None:
-    """Check every name and number of params.yaml, and what can be known of sources without fetching them.
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="what DVC tracks: corpora, models, runs")
+@click.option("--training", type=click.Path(path_type=Path), required=True, help="the training logs")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="a constant, written when all is well")
+def main(data: Path, training: Path, out: Path) -> None:
+    """Check every name and number of params.yaml, and what can be known of its sources without fetching them.
 
-    Stops with one line at the first mistake. Legal but telling settings are printed as warnings, which the report
-    repeats. The file written is always the same: every stage depends on it and none runs again because of it.
+    Stops with one line at the first error. Legal but telling settings are printed as warnings, which the report
+    repeats. Outputs of variants and corpora that params.yaml no longer names are removed here and nowhere else. The
+    file written is always the same, so that it makes no other stage stale.
     """
     study = params.load()
-    _check_measures(study.measures)
-    for table, rows in (("corpora", study.corpora), ("checkpoints", study.checkpoints)):
-        for name, row in rows.items():
-            _check_place(f"{table}.{name}.source", row.source)
-    for table, rows in (("retrievers", study.retrievers), ("rerankers", study.rerankers)):
-        for name, row in rows.items():
-            _check_layers(f"{table}.{name}", study.checkpoints[row.checkpoint], study.tunings[row.tuning])
+    check_measures(study.measures)
+    for table, blocks in (("corpora", study.corpora), ("checkpoints", study.checkpoints)):
+        for name, block in blocks.items():
+            _check_source(f"{table}.{name}.source", block.source)
+    for table, variants in (("retrievers", study.retrievers), ("rerankers", study.rerankers)):
+        for name, variant in variants.items():
+            checkpoint = study.checkpoints[variant.checkpoint]
+            _check_layers(f"{table}.{name}", checkpoint, study.tunings[variant.tuning])
+    for line in pruned(study, data, training):
+        click.echo(line)
     for warning in study.warnings():
         click.echo(f"warning: {warning}", err=True)
     with publish(out) as draft:
         draft.write_text("params.yaml was checked\n")
 
 
-def _check_measures(measures: list[str]) -> None:
+def check_measures(measures: list[str]) -> None:
+    """Raises UserError for a measure that ir_measures does not know, and for two spellings of one."""
     import ir_measures
-    spelled = {}
+
+    spelled: dict[object, str] = {}
     for measure in measures:
         try:
             parsed = ir_measures.parse_measure(measure)
@@ -44,41 +58,40 @@ def _check_measures(measures: list[str]) -> None:
         spelled[parsed] = measure
 
 
-def _check_place(where: str, source: str) -> None:
-    """A folder or file on this machine is there, and is not one of those that DVC writes and removes."""
-    kind, _, place = source.partition(":")
-    if kind in ("beir", "folder", "trec"):
-        if not Path(place).exists():
-            raise UserError(f"{where}: there is no {'file' if kind == 'trec' else 'folder'} {place}")
-        if Path(place).resolve().is_relative_to(Path("data").resolve()):
-            raise UserError(f"{where}: {place} lies in data/, which DVC fills and clears; keep yours outside of it")
+def pruned(study: params.Study, data: Path, training: Path) -> list[str]:
+    """Remove the outputs that belong to no block of the study any more; returns a line about each."""
+    kept: dict[str, list[Collection[str]]] = {
+        "corpora": [study.corpora],
+        "checkpoints": [study.checkpoints],
+        "pools": [study.pools],
+        "triplets": [study.triplets],
+        "models": [study.variants],
+        "indexes": [study.searchers, study.corpora],
+        "runs": [study.variants, {*study.corpora, "keys"}],
+    }
+    lines = [line for folder, names in kept.items() for line in prune.remove(data / folder, *names)]
+    return lines + prune.remove(training, study.variants)
 
 
-def _check_layers(where: str, checkpoint, tune) -> None:
-    """A layer to tune that is not in the model, found from the header of weights that are already on this machine."""
-    if tune.kind in ("none", "full"):
+def _check_source(where: str, source: str) -> None:
+    """A folder or file on this machine exists, and is not one of those that DVC writes and removes."""
+    kind, _, name = source.partition(":")
+    if kind not in ("beir", "folder", "trec"):
         return
-    weights = _local_weights(checkpoint.source)
+    if not Path(name).exists():
+        raise UserError(f"{where}: there is no {'file' if kind == 'trec' else 'folder'} {name}")
+    if Path(name).resolve().is_relative_to(Path("data").resolve()):
+        raise UserError(f"{where}: {name} lies in data/, which DVC fills and clears; keep yours outside of it")
+
+
+def _check_layers(where: str, checkpoint: Checkpoint, block: Tuning) -> None:
+    """A layer to tune that is not in the model is found from the header of weights that are already on this machine."""
+    weights = None if block.kind in ("none", "full") else local_weights.of_source(checkpoint.source)
     if weights:
         try:
-            tuning.check_stored(tuning.stored_shapes(weights), tune)
+            tuning.check_stored(tuning.stored_shapes(weights), block)
         except UserError as error:
             raise UserError(f"{where}: {error}")
-
-
-def _local_weights(source: str) -> Path | None:
-    from importlib import metadata
-    kind, _, place = source.partition(":")
-    if kind == "folder":
-        found = [Path(place) / "model.safetensors"]
-    elif kind == "package":
-        try:
-            found = [Path(file.locate()) for file in metadata.files(place) or [] if file.name == "model.safetensors"]
-        except metadata.PackageNotFoundError:
-            raise UserError(f"the package {place} is not installed; pip install -r requirements.lock")
-    else:
-        found = []
-    return next((path for path in found if path.is_file()), None)
 
 
 if __name__ == "__main__":

@@ -99,10 +99,10 @@ def copy_of_project(folder: Path) -> Path:
     listed = subprocess.check_output(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, text=True)
     results = ("tests/", "reports/", "benchmarks/")
     for name in listed.splitlines():
-        kept = name.startswith(("reports/cause/", "reports/saturation/")) or not name.startswith(results)
+        kept = name.startswith(("reports/cause/", "reports/saturation/", "tests/study.yaml")) or not name.startswith(results)
         if kept and name != "dvc.lock" and (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
+            shutil.copy(ROOT / name, folder / name, follow_symlinks=False)
     run("git init -q && git config user.name t && git config user.email t@example.org", folder)
     run("git add -A && git commit -qm start", folder)
     return folder

@@ -44,7 +44,7 @@ def fingerprint(*modules: str) -> str:
 
 def hashes(*modules: str) -> dict[str, str]:
     """Path -> sha256 of what the file computes, for the closure of some modules without the plumbing."""
-    named = {path.relative_to(ROOT).as_posix(): path for path in closure(*modules)}
+    named = {path.relative_to(ROOT).as_posix(): path for path in closure(*modules) if path.stat().st_size}
     return {name: _hash(path) for name, path in named.items() if not name.startswith(PLUMBING)}
 
 

