@@ -5,9 +5,9 @@ from pathlib import Path
 import click
 
 from stages import params
-from stages.claims import at_full_size
-from stages.claims import ledger
-from stages.claims import quantities
+from stages.ledger import full_size
+from stages.ledger import claims as ledger
+from stages.ledger import quantities
 from stages.core import costs
 from stages.evaluation import revisions
 from stages.reporting import claims_page
@@ -49,10 +49,10 @@ def main(entries: Path, tables: Path, studies: Path, corpora: Path, queries: Pat
             except ValueError as error:
                 raise UserError(f"{entries}: claims.{name}.compute: {error}")
         elif claim.needs:
-            lacking = at_full_size.missing(claim.needs, study, papers[claim.needs.study], sizes,
+            lacking = full_size.missing(claim.needs, study, papers[claim.needs.study], sizes,
                                        book.scales.get(claim.needs.study, {}))
             if not lacking:
-                found = at_full_size.figure(claim.needs, values, spaces, costs.recorded(), study.report.significance,
+                found = full_size.figure(claim.needs, values, spaces, costs.recorded(), study.report.significance,
                                         study.report.resamples)
                 lacking = None if found is not None else "the study did not measure it"
         told.append(claims_page.entry(name, claim, found, ledger.verdict(claim, found), lacking, constants))

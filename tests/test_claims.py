@@ -9,15 +9,15 @@ import pyarrow as pa
 import pytest
 
 from stages import params
-from stages.claims import at_full_size
-from stages.claims import ledger
-from stages.claims import quantities
-from stages.claims.ledger import CONTRADICTED, FAILS, HOLDS, OPEN, UNTESTED
+from stages.ledger import full_size
+from stages.ledger import claims as ledger
+from stages.ledger import quantities
+from stages.ledger.claims import CONTRADICTED, FAILS, HOLDS, OPEN, UNTESTED
 from stages.core.errors import UserError
 
 ROOT = Path(__file__).parents[1]
-BOOK = ledger.read(ROOT / "stages/claims/claims.yaml")
-TABLES = ledger.parsed(ROOT / "stages/claims/printed_tables.yaml")
+BOOK = ledger.read(ROOT / "stages/ledger/claims.yaml")
+TABLES = ledger.parsed(ROOT / "stages/ledger/printed_tables.yaml")
 COMPUTED = {name: claim for name, claim in BOOK.claims.items() if claim.compute}
 NEEDING = {name: claim for name, claim in BOOK.claims.items() if claim.needs}
 
@@ -191,8 +191,8 @@ def judged(study, paper, sizes, table, spaces=None) -> dict[str, str]:
     for name, claim in NEEDING.items():
         other = paper if claim.needs.study == "studies/papers/2506.18535.yaml" else None
         value = None
-        if not at_full_size.missing(claim.needs, study, other, sizes, BOOK.scales[claim.needs.study]):
-            value = at_full_size.figure(claim.needs, table, spaces or SPACES, [], 0.05, 1000)
+        if not full_size.missing(claim.needs, study, other, sizes, BOOK.scales[claim.needs.study]):
+            value = full_size.figure(claim.needs, table, spaces or SPACES, [], 0.05, 1000)
         told[name] = ledger.verdict(claim, value)
     return told
 
@@ -258,7 +258,7 @@ def test_at_full_size_a_metric_moves_the_claims_that_need_it_and_no_other(full_s
 def test_a_study_that_is_not_the_papers_judges_nothing(full_size, change, reason):
     paper, sizes = full_size
     study, sizes = change(paper, sizes)
-    told = at_full_size.missing(NEEDING["P1.2i"].needs, study, paper, sizes, BOOK.scales["studies/papers/2506.18535.yaml"])
+    told = full_size.missing(NEEDING["P1.2i"].needs, study, paper, sizes, BOOK.scales["studies/papers/2506.18535.yaml"])
     assert reason in told
 
 
@@ -266,14 +266,14 @@ def test_a_mined_row_is_known_by_its_miner_and_a_released_one_by_its_name(full_s
     paper, sizes = full_size
     scales = BOOK.scales["studies/papers/2506.18535.yaml"]
     mined = paper.model_copy(update={"pools": {"base": paper.pools["base"].model_copy(update={"retriever": "contriever"})}})
-    assert "pool differs" in at_full_size.missing(NEEDING["P1.2e"].needs, mined, paper, sizes, scales)
+    assert "pool differs" in full_size.missing(NEEDING["P1.2e"].needs, mined, paper, sizes, scales)
     released = paper.checkpoints["theirs-lora-hard"]
     pinned = released.model_copy(update={"source": released.source.replace("@main", "@" + "a" * 40), "sha256": "b" * 64})
     named = paper.model_copy(update={"checkpoints": {**paper.checkpoints, "theirs-lora-hard": pinned}})
-    assert at_full_size.missing(NEEDING["P1.1f"].needs, named, paper, sizes, scales) is None
+    assert full_size.missing(NEEDING["P1.1f"].needs, named, paper, sizes, scales) is None
     another = paper.model_copy(update={"checkpoints": {**paper.checkpoints, "theirs-lora-hard": pinned.model_copy(
         update={"source": "hub:somebody/else@" + "a" * 40})}})
-    assert "start differs" in at_full_size.missing(NEEDING["P1.1f"].needs, another, paper, sizes, scales)
+    assert "start differs" in full_size.missing(NEEDING["P1.1f"].needs, another, paper, sizes, scales)
 
 
 P3 = "studies/papers/2311.09765.yaml"
@@ -331,8 +331,8 @@ def told_of_p3(third, table) -> dict[str, str]:
     study, sizes, _ = third
     told = {}
     for name in sorted(ABOUT_P3):
-        assert at_full_size.missing(NEEDING[name].needs, study, study, sizes, BOOK.scales[P3]) is None, name
-        told[name] = ledger.verdict(NEEDING[name], at_full_size.figure(NEEDING[name].needs, table, {}, [], 0.05, 1000))
+        assert full_size.missing(NEEDING[name].needs, study, study, sizes, BOOK.scales[P3]) is None, name
+        told[name] = ledger.verdict(NEEDING[name], full_size.figure(NEEDING[name].needs, table, {}, [], 0.05, 1000))
     return told
 
 
@@ -363,7 +363,7 @@ def test_a_study_that_is_not_the_third_papers_judges_nothing(third, claim, chang
     paper, sizes, _ = third
     blocks = YAML(typ="safe").load((ROOT / P3).read_text())
     change(blocks)
-    told = at_full_size.missing(NEEDING[claim].needs, params.parse(blocks), paper, sizes, BOOK.scales[P3])
+    told = full_size.missing(NEEDING[claim].needs, params.parse(blocks), paper, sizes, BOOK.scales[P3])
     assert reason in told
 
 
@@ -372,11 +372,11 @@ def test_passages_without_text_may_be_lacking_and_no_others(third):
     needs, scales = NEEDING["P3.2p"].needs, BOOK.scales[P3]
 
     def lacking(corpus, passages):
-        return at_full_size.missing(needs, study, study, sizes | {corpus: sizes[corpus] | {"passages": passages}}, scales)
+        return full_size.missing(needs, study, study, sizes | {corpus: sizes[corpus] | {"passages": passages}}, scales)
     assert lacking("fiqa", 57638 - 38) is None
     assert "fiqa test has 50,000 passages" in lacking("fiqa", 50000)
     assert "nq-train has 21,015,325 passages" in lacking("nq-train", 21015325)
-    assert at_full_size.missing(needs, study, study, {name: size for name, size in sizes.items() if name != "nq-train"},
+    assert full_size.missing(needs, study, study, {name: size for name, size in sizes.items() if name != "nq-train"},
                             scales) == "nq-train is not on disk"
 
 
@@ -389,7 +389,7 @@ def test_the_default_study_speaks_for_no_paper(figures):
 
 
 def test_a_wrong_entry_is_named_in_one_line(tmp_path):
-    text = (ROOT / "stages/claims/claims.yaml").read_text()
+    text = (ROOT / "stages/ledger/claims.yaml").read_text()
     (tmp_path / "claims.yaml").write_text(text.replace("    expected: 3.9\n", "", 1))
     with pytest.raises(UserError, match=r"claims\.yaml: claims\.P1\.5: expected is missing"):
         ledger.read(tmp_path / "claims.yaml")

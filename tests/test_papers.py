@@ -9,7 +9,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from stages import params
-from stages.claims import ledger
+from stages.ledger import claims as ledger
 from tests.conftest import ROOT, copy_of_project, run
 
 NETWORK = '''
@@ -116,7 +116,7 @@ def test_the_third_paper_has_beirs_sets_as_ir_datasets_has_them():
     """Every judged split is one that ir_datasets knows, as large there as the ledger says that it is in the paper."""
     import ir_datasets
     study = params.load(ROOT / "studies/papers/2311.09765.yaml")
-    scales = ledger.read(ROOT / "stages/claims/claims.yaml").scales["studies/papers/2311.09765.yaml"]
+    scales = ledger.read(ROOT / "stages/ledger/claims.yaml").scales["studies/papers/2311.09765.yaml"]
     judged = {name: corpus for name, corpus in study.corpora.items() if corpus.judged}
     sets = {corpus.group or name for name, corpus in judged.items()}
     assert sets == {"msmarco", "trec-covid", "nfcorpus", "nq", "hotpotqa", "fiqa", "arguana", "cqadupstack", "touche",

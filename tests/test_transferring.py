@@ -105,7 +105,7 @@ def rows(figures: dict) -> dict[str, dict]:
 
 
 def test_the_averages_of_p3_come_out_over_13_sets(found):
-    printed = YAML(typ="safe").load((ROOT / "stages/claims/printed_tables.yaml").read_text())["P3"]["averages"]["asym"]
+    printed = YAML(typ="safe").load((ROOT / "stages/ledger/printed_tables.yaml").read_text())["P3"]["averages"]["asym"]
     for row, key in (("full-marco", "ft"), ("lora-marco", "lora")):
         told = rows(found[0])[row]
         assert 100 * told["outside"]["value"] == pytest.approx(printed[key])

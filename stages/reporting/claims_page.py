@@ -1,7 +1,7 @@
 """The ledger's verdicts in words: one plain entry a claim, and the page in Markdown."""
 import re
 
-from stages.claims import ledger
+from stages.ledger import claims as ledger
 from stages.reporting import tables
 
 

@@ -6,7 +6,7 @@ import statistics
 import struct
 from pathlib import Path
 
-from stages.claims import ledger
+from stages.ledger import claims as ledger
 from stages.negatives import hardness
 from stages.reporting import advice
 from stages.reporting import tables

@@ -59,7 +59,7 @@ class Needs(Strict):
 class Claim(Strict):
     """One claim. expected is the figure as the paper has it; what is claimed is that it is so within tolerance, or,
     where only a direction is claimed, that it has that sign. `compute` is an expression over
-    stages/claims/printed_tables.yaml, `needs` a study's figure, `why` what nobody can say.
+    stages/ledger/printed_tables.yaml, `needs` a study's figure, `why` what nobody can say.
 
     by says what speaks against the claim if the figure is out of tolerance: the paper's own printed figures, what lies
     outside it (code, thesis, documentation), or a library that was asked.

@@ -1,10 +1,10 @@
-"""The arithmetic of stages/claims/claims.yaml: an expression over stages/claims/printed_tables.yaml, and its functions."""
+"""The arithmetic of stages/ledger/claims.yaml: an expression over stages/ledger/printed_tables.yaml, and its functions."""
 import math
 from typing import NamedTuple
 
 import numpy as np
 
-from stages.claims import library_facts
+from stages.ledger import library_facts
 
 
 class Between(NamedTuple):
