@@ -1,9 +1,11 @@
 """What is known of two variants on the same queries: the difference, how far it could be chance, and the verdict."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
+
+from stages.core.rounding import rounded
 
 BETTER, WORSE, NO_DIFFERENCE, CANNOT_TELL = "better", "worse", "no difference", "cannot tell"
 VERDICTS = (BETTER, WORSE, NO_DIFFERENCE, CANNOT_TELL)
@@ -38,10 +40,9 @@ class Comparison:
             self, difference=-self.difference, low=-self.high, high=-self.low, better=self.worse, worse=self.better
         )
 
-    def rounded(self, digits: int = 6) -> "Comparison":
+    def rounded(self) -> "Comparison":
         """With floats rounded, so that equal runs write equal bytes."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return replace(self, **{name: round(v, digits) for name, v in values.items() if isinstance(v, float)})
+        return Comparison(**rounded(asdict(self)))
 
 
 def judge(family: Sequence[Comparison], significance: float, margins: Sequence[float]) -> list[Comparison]:
@@ -57,7 +58,7 @@ def judge(family: Sequence[Comparison], significance: float, margins: Sequence[f
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values of one family, corrected so that the chance of any false finding stays below alpha (Holm 1979)."""
+    """p-values of one family, corrected so that its chance of any false finding stays below significance (Holm 1979)."""
     order = np.argsort(p_values, kind="stable")
     steps = np.asarray(p_values, dtype=np.float64)[order] * np.arange(len(order), 0, -1)
     corrected = np.empty(len(order))

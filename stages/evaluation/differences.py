@@ -1,4 +1,5 @@
 """Which queries a change helped and hurt most."""
+
 import numpy as np
 
 # Means over seeds that are added up in another order differ by less than this; no measure moves by as little.

@@ -1,5 +1,7 @@
 """Measures of a run by ir_measures, query by query, with graded judgments and one tie rule: the run's own order."""
+
 from collections.abc import Iterable
+from typing import Any
 
 import pyarrow as pa
 
@@ -8,33 +10,37 @@ def per_query(parts: Iterable[pa.Table], qrels: pa.Table, measures: list[str], r
     """measure -> query_id -> value, for every judged query; a query that the run leaves out gets 0.
 
     The run comes in parts that each hold whole queries. `rel` is the lowest grade that counts as relevant in measures
-    that need one (not nDCG), unless a measure names its own. The providers break ties of score in opposite orders, so they are handed scores made from ranks.
+    that need one (not nDCG), unless a measure names its own. The providers of ir_measures break ties of score in
+    opposite orders, so they are handed scores made from ranks.
     """
     import ir_measures
-    named: dict = {}
+
+    named: dict[Any, list[str]] = {}
     for name in measures:
         named.setdefault(_with_threshold(ir_measures.parse_measure(name), rel), []).append(name)
     judged: dict[str, dict[str, int]] = {}
-    for query, passage, grade in zip(*(qrels[name].to_pylist() for name in ("query_id", "doc_id", "grade"))):
+    for query, passage, grade in zip(
+        *(qrels[name].to_pylist() for name in ("query_id", "doc_id", "grade")), strict=True
+    ):
         judged.setdefault(query, {})[passage] = grade
-    found = {name: dict.fromkeys(judged, 0.0) for name in measures}
+    values = {name: dict.fromkeys(judged, 0.0) for name in measures}
     for part in parts:
         ranked = _ranked(part, judged)
         for metric in ir_measures.iter_calc(list(named), {query: judged[query] for query in ranked}, ranked):
             for name in named[metric.measure]:
-                found[name][metric.query_id] = metric.value
-    return found
+                values[name][metric.query_id] = metric.value
+    return values
 
 
-def _with_threshold(measure, rel: int):
+def _with_threshold(measure: Any, rel: int) -> Any:
     return measure(rel=rel) if "rel" in measure.SUPPORTED_PARAMS and "rel" not in measure.params else measure
 
 
-def _ranked(run: pa.Table, judged: dict) -> dict[str, dict[str, float]]:
+def _ranked(run: pa.Table, judged: dict[str, dict[str, int]]) -> dict[str, dict[str, float]]:
     """query -> passage -> a score that falls by one with each rank."""
     ranked: dict[str, dict[str, float]] = {}
-    for query, passage in zip(run["query_id"].to_pylist(), run["doc_id"].to_pylist()):
+    for query, passage in zip(run["query_id"].to_pylist(), run["doc_id"].to_pylist(), strict=True):
         if query in judged:
-            line = ranked.setdefault(query, {})
-            line[passage] = -float(len(line))
+            scores = ranked.setdefault(query, {})
+            scores[passage] = -float(len(scores))
     return ranked

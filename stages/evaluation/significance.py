@@ -1,5 +1,7 @@
 """Two variants on the same queries: the mean difference, and how far it could be chance."""
 
+from typing import Any, NamedTuple
+
 import numpy as np
 
 from stages.evaluation.comparison import Comparison
@@ -7,33 +9,52 @@ from stages.evaluation.comparison import Comparison
 POWER = 0.8
 
 
+class Test(NamedTuple):
+    """The part of a Comparison that comes from resampling."""
+
+    low: float
+    high: float
+    p: float
+    detectable: float | None
+
+
 def compare(
     variant: np.ndarray, base: np.ndarray, clusters: np.ndarray, significance: float, resamples: int
 ) -> Comparison:
-    """The mean over queries of variant - base, with a 1 - alpha interval and a two-sided p-value.
+    """The mean over queries of variant - base, with a 1 - significance interval and a two-sided p-value.
 
-    variant and base hold per-query values, (queries,) or (copies, queries), one copy a seed; copies are paired where
-    both have equally many, else the base is averaged. clusters (queries,) name what is drawn together.
+    variant and base hold per-query values, (queries,) or (seed runs, queries); seed runs are paired where both have
+    equally many, else the base is averaged. clusters (queries,) name what is drawn together.
 
-    One copy: the interval is scipy's percentile bootstrap of sum(differences) / sum(sizes) over clusters, widened for
-    few of them (Hesterberg 2015), p is scipy's randomisation test, which flips the sign of whole clusters (Smucker,
-    Allan and Carterette 2007). It judges that checkpoint. Several copies judge the recipe: seeds and queries are
+    One seed run: the interval is scipy's percentile bootstrap of sum(differences) / sum(sizes) over clusters, widened
+    for few of them (Hesterberg 2015); p is scipy's randomisation test, which flips the sign of whole clusters (Smucker,
+    Allan and Carterette 2007). It judges that checkpoint. Several seed runs judge the recipe: seeds and queries are
     crossed random effects (Brennan 2001), so the variance is that of the bootstrap plus s^2 / seeds, s over the seeds'
-    means, less their interaction, which both contain; t interval and test with Satterthwaite's (1946) degrees of
-    freedom. detectable is the change that an uncorrected test finds 4 times in 5 (Cohen 1988). All in the measure's own
-    unit; without a second cluster, or a difference at all, the width is nought, p is 1 and detectable None.
+    means, less their interaction, which both contain; t interval and test have Satterthwaite's (1946) degrees of
+    freedom. detectable is the minimum detectable effect of an uncorrected test at 80 % power (Cohen 1988). All are in
+    the measure's unit; without a second cluster, or a difference at all, the interval has no width, p is 1 and
+    detectable None.
     """
     differences = _differences(np.atleast_2d(variant), np.atleast_2d(base))
     mean = differences.mean(axis=0)
     labels, which = np.unique(clusters, return_inverse=True)
     sums, sizes = np.bincount(which, weights=mean), np.bincount(which).astype(np.float64)
-    found = {"difference": float(mean.mean()), "better": int((mean > 0).sum()), "worse": int((mean < 0).sum()),
-             "equal": int((mean == 0).sum()), "queries": len(mean), "clusters": len(labels), "seed_runs": len(differences)}
     if len(labels) < 2 or not differences.any():
-        return Comparison(**found, low=found["difference"], high=found["difference"], p=1.0, detectable=None)
-    if len(differences) == 1:
-        return Comparison(**found, **_of_checkpoint(sums, sizes, significance, resamples))
-    return Comparison(**found, **_of_recipe(differences, which, sums, sizes, significance, resamples))
+        test = Test(low=float(mean.mean()), high=float(mean.mean()), p=1.0, detectable=None)
+    elif len(differences) == 1:
+        test = _of_checkpoint(sums, sizes, significance, resamples)
+    else:
+        test = _of_recipe(differences, which, sums, sizes, significance, resamples)
+    return Comparison(
+        difference=float(mean.mean()),
+        **test._asdict(),
+        better=int((mean > 0).sum()),
+        worse=int((mean < 0).sum()),
+        equal=int((mean == 0).sum()),
+        queries=len(mean),
+        clusters=len(labels),
+        seed_runs=len(differences),
+    )
 
 
 def _differences(variant: np.ndarray, base: np.ndarray) -> np.ndarray:
@@ -41,50 +62,78 @@ def _differences(variant: np.ndarray, base: np.ndarray) -> np.ndarray:
     return np.asarray(variant, np.float64) - (base if paired else base.mean(axis=0, keepdims=True))
 
 
-def _bootstrap(sums: np.ndarray, sizes: np.ndarray, alpha: float, resamples: int):
+def _bootstrap(sums: np.ndarray, sizes: np.ndarray, significance: float, resamples: int) -> Any:
     from scipy.stats import bootstrap, norm, t
+
     few = len(sums) / (len(sums) - 1)
-    level = 1 - 2 * norm.cdf(-np.sqrt(few) * t.ppf(1 - alpha / 2, len(sums) - 1))
-    return bootstrap((sums, sizes), lambda s, n, axis: s.sum(axis) / n.sum(axis), paired=True, vectorized=True,
-                     n_resamples=resamples, method="percentile", confidence_level=level,
-                     rng=np.random.default_rng(0), batch=200)
+    level = 1 - 2 * norm.cdf(-np.sqrt(few) * t.ppf(1 - significance / 2, len(sums) - 1))
+    return bootstrap(
+        (sums, sizes),
+        lambda s, n, axis: s.sum(axis) / n.sum(axis),
+        paired=True,
+        vectorized=True,
+        n_resamples=resamples,
+        method="percentile",
+        confidence_level=level,
+        rng=np.random.default_rng(0),
+        batch=200,
+    )
 
 
-def _of_checkpoint(sums: np.ndarray, sizes: np.ndarray, alpha: float, resamples: int) -> dict:
+def _of_checkpoint(sums: np.ndarray, sizes: np.ndarray, significance: float, resamples: int) -> Test:
     from scipy.stats import norm
-    drawn = _bootstrap(sums, sizes, alpha, resamples)
-    reach = norm.ppf(1 - alpha / 2) + norm.ppf(POWER)
-    return {"low": float(drawn.confidence_interval.low), "high": float(drawn.confidence_interval.high),
-            "p": _randomised(sums, resamples), "detectable": float(reach * drawn.standard_error)}
+
+    drawn = _bootstrap(sums, sizes, significance, resamples)
+    low, high = drawn.confidence_interval
+    reach = norm.ppf(1 - significance / 2) + norm.ppf(POWER)
+    return Test(float(low), float(high), _randomised(sums, resamples), float(reach * drawn.standard_error))
 
 
 def _randomised(sums: np.ndarray, resamples: int) -> float:
     """p of the randomisation test. A cluster whose sum is 0 adds nothing under either sign, so it is left out."""
     from scipy.stats import permutation_test
+
     moved = sums[sums != 0]
     if len(moved) < 2:
         return 1.0
-    test = permutation_test((moved, np.zeros_like(moved)), lambda a, b, axis: (a - b).sum(axis), vectorized=True,
-                            permutation_type="samples", n_resamples=resamples, batch=200, rng=np.random.default_rng(0))
+    test = permutation_test(
+        (moved, np.zeros_like(moved)),
+        lambda a, b, axis: (a - b).sum(axis),
+        vectorized=True,
+        permutation_type="samples",
+        n_resamples=resamples,
+        batch=200,
+        rng=np.random.default_rng(0),
+    )
     return float(test.pvalue)
 
 
-def _of_recipe(differences: np.ndarray, which: np.ndarray, sums: np.ndarray, sizes: np.ndarray, alpha: float,
-               resamples: int) -> dict:
+def _of_recipe(
+    differences: np.ndarray,
+    which: np.ndarray,
+    sums: np.ndarray,
+    sizes: np.ndarray,
+    significance: float,
+    resamples: int,
+) -> Test:
     from scipy.stats import t
+
     seeds, difference = len(differences), float(differences.mean())
-    of_queries = _bootstrap(sums, sizes, alpha, resamples).standard_error ** 2
+    of_queries = _bootstrap(sums, sizes, significance, resamples).standard_error ** 2
     of_seeds = differences.mean(axis=1).var(ddof=1) / seeds
     apart = differences - differences.mean(axis=0)
     shared = np.mean([_sampling_variance(seed, which) for seed in apart]) / (seeds - 1)
     variance = max(of_queries, of_seeds, of_queries + of_seeds - shared)
     if not variance:
-        return {"low": difference, "high": difference, "p": 0.0, "detectable": None}
-    freedom = variance ** 2 / (of_queries ** 2 / (len(sums) - 1) + of_seeds ** 2 / (seeds - 1))
-    error, reach = np.sqrt(variance), t.ppf(1 - alpha / 2, freedom)
-    return {"low": float(difference - reach * error), "high": float(difference + reach * error),
-            "p": float(2 * t.sf(abs(difference) / error, freedom)),
-            "detectable": float((reach + t.ppf(POWER, freedom)) * error)}
+        return Test(low=difference, high=difference, p=0.0, detectable=None)
+    freedom = variance**2 / (of_queries**2 / (len(sums) - 1) + of_seeds**2 / (seeds - 1))
+    error, reach = np.sqrt(variance), t.ppf(1 - significance / 2, freedom)
+    return Test(
+        low=float(difference - reach * error),
+        high=float(difference + reach * error),
+        p=float(2 * t.sf(abs(difference) / error, freedom)),
+        detectable=float((reach + t.ppf(POWER, freedom)) * error),
+    )
 
 
 def _sampling_variance(values: np.ndarray, which: np.ndarray) -> float:

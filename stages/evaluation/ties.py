@@ -2,6 +2,7 @@
 
 A ranking is its scores (n,), highest first, and what is relevant in it, boolean (n,).
 """
+
 from collections.abc import Collection
 
 import numpy as np
@@ -26,7 +27,7 @@ def reciprocal_rank_bounds(scores: np.ndarray, relevant: np.ndarray, depth: int)
         return 0.0, 0.0
     best = int((scores > scores[places[0]]).sum())
     worst = best + int(((scores == scores[places[0]]) & ~relevant).sum())
-    return tuple(1 / (before + 1) if before < depth else 0.0 for before in (worst, best))
+    return _of_rank(worst, depth), _of_rank(best, depth)
 
 
 def tied_at_cutoff(scores: np.ndarray, depth: int) -> bool:
@@ -66,8 +67,11 @@ def figures(rankings: Collection[Ranking], depth: int, queries: int) -> dict[str
     Means are over `queries`: one without a ranking has 0.
     """
     own = sum(reciprocal_rank(relevant, depth) for _, relevant in rankings) / queries
-    return {f"RR@{depth}": own, **_mean_bounds(rankings, depth, queries),
-            f"tied_at_{depth}": sum(tied_at_cutoff(scores, depth) for scores, _ in rankings)}
+    return {
+        f"RR@{depth}": own,
+        **_mean_bounds(rankings, depth, queries),
+        f"tied_at_{depth}": sum(tied_at_cutoff(scores, depth) for scores, _ in rankings),
+    }
 
 
 def half_figures(rankings: Collection[Ranking], depth: int, queries: int) -> dict[str, float]:
@@ -76,14 +80,20 @@ def half_figures(rankings: Collection[Ranking], depth: int, queries: int) -> dic
     Here a ranking's scores are those of `half`, in its old order. Last the bounds of mean RR@depth under them.
     """
     again = [(scores[order(scores)], relevant[order(scores)]) for scores, relevant in rankings]
-    changed = sum(reciprocal_rank(old, depth) != reciprocal_rank(new, depth)
-                  for (_, old), (_, new) in zip(rankings, again))
-    found = {"reordered": sum(reordered(scores, depth) for scores, _ in rankings), f"RR@{depth}_changed": changed,
-             **_mean_bounds(again, depth, queries)}
+    changed = sum(
+        reciprocal_rank(old, depth) != reciprocal_rank(new, depth) for (_, old), (_, new) in zip(rankings, again, strict=True)
+    )
+    found = {
+        "reordered": sum(reordered(scores, depth) for scores, _ in rankings),
+        f"RR@{depth}_changed": changed,
+        **_mean_bounds(again, depth, queries),
+    }
     return {f"fp16_{name}": value for name, value in found.items()}
 
 
 def _mean_bounds(rankings: Collection[Ranking], depth: int, queries: int) -> dict[str, float]:
     bounds = [reciprocal_rank_bounds(*ranking, depth) for ranking in rankings]
-    return {f"worst_RR@{depth}": sum(worst for worst, _ in bounds) / queries,
-            f"best_RR@{depth}": sum(best for _, best in bounds) / queries}
+    return {
+        f"worst_RR@{depth}": sum(worst for worst, _ in bounds) / queries,
+        f"best_RR@{depth}": sum(best for _, best in bounds) / queries,
+    }
