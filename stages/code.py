@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -12,7 +11,9 @@ from stages.core.files import publish
 
 
 @click.command()
-@click.option("--pipeline", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True, help="dvc.yaml")
+@click.option(
+    "--pipeline", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True, help="dvc.yaml"
+)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="folder of fingerprints, one a stage")
 def main(pipeline: Path, out: Path) -> None:
     """Write for every stage what it depends on beside its inputs: its code, without words, and its settings, whole.

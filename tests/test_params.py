@@ -1,4 +1,5 @@
 """A wrong params.yaml stops with one line that names the parameter; the committed one and the papers' are right."""
+
 import copy
 from pathlib import Path
 
@@ -7,10 +8,11 @@ from ruamel.yaml import YAML
 
 from stages import params
 from stages.core.errors import UserError
+from stages.params import renamed
 
 ROOT = Path(__file__).parents[1]
-BLOCKS = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
-ROW = {"start": "minilm", "tuning": "lora", "triplets": "hard", "recipe": "printed"}
+BLOCKS = YAML(typ="safe").load((ROOT / "tests" / "study.yaml").read_text())
+VARIANT = {"checkpoint": "minilm", "tuning": "lora", "triplets": "hard", "recipe": "printed"}
 
 
 def changed(path: str, value, folder: Path) -> Path:
@@ -26,54 +28,144 @@ def changed(path: str, value, folder: Path) -> Path:
     return file
 
 
-@pytest.mark.parametrize("path, value, told", [
-    ("lora/rnk", 8, "lora.rnk: no such parameter"),
-    ("lora/rank", 0, "lora.rank: input should be greater than 0, got 0"),
-    ("fits/printed/loss/margin", -0.2, "fits.printed.loss.margin: input should be greater than 0, got -0.2"),
-    ("fits/printed/loss/kind", "tripplet", "fits.printed.loss: input tag 'tripplet' found"),
-    ("serach", {"depth": 10}, "serach: neither a block of the study"),
-    ("retrievers/x", {**ROW, "tuning": "lroa"}, "retrievers.x.tuning: no tune block is called 'lroa'; there are: none, full"),
-    ("retrievers/x", {**ROW, "start": "bert"}, "retrievers.x.start: no checkpoint is called 'bert'"),
-    ("retrievers/x", {**ROW, "triplets": "none"}, "retrievers.x: tune, triplets and fit are either all 'none'"),
-    ("retrievers/x", {**ROW, "start": "bm25"}, "retrievers.x: start 'bm25' has no weights to tune"),
-    ("triplets/hard/ranks", [51, 201], "triplets.hard.ranks: [51, 201] reaches beyond the depth 200 of pools.base"),
-    ("triplets/hard/ranks", [200, 51], "triplets.hard: ranks [200, 51] end before they begin"),
-    ("pools/base/retriever", "full-hard", "pools.base.retriever: 'full-hard' itself learns from this pool"),
-    ("pools/base/retriever", "ia3-random", None),
-    ("triplets/uniform/relative_margin", 0.05, "triplets.uniform: absolute_margin and relative_margin compare a pool's"),
-    ("triplets/hard/each", 3, "retrievers.full-hard: triplets.hard.negatives_per_query is 3, which only the loss inbatch"),
-    ("triplets/one-rank/each", 2, "triplets.one-rank: draw: one-rank gives one negative"),
-    ("checkpoints/minilm/remote_code", True, "checkpoints.minilm: remote_code is for shape cross"),
-    ("checkpoints/minilm/query_tokens", 8, "checkpoints.minilm: dimension and query_tokens are for shape late"),
-    ("fits/printed/patience", 3, "fits.printed: patience waits for a better model: it needs select: best"),
-    ("corpora/in_domain/validation", 0, "interpolations.full-random-mix: alpha is chosen on validation"),
-    ("interpolations/full-random-mix/of", "base", "interpolations.full-random-mix.of: 'base' is not trained"),
-    ("interpolations/full-random-mix/start", "towers", "interpolations.full-random-mix.start: must be 'minilm'"),
-    ("interpolations/full-random-mix/alphas", [1.5], "alphas.0: input should be less than or equal to 1, got 1.5"),
-    ("retrievers/x", {**ROW, "start": "late"}, "start 'late' is late interaction, which ranks nothing alone"),
-    ("rerankers/late-random/fit", "pairs", "rerankers.late-random: fits.pairs.loss is pairs; for shape late it is"),
-    ("rerankers/cross-lion/fit", "printed", "rerankers.cross-lion: fits.printed.loss is triplet; for shape cross it is"),
-    ("rerankers/cross-lion/first", "cross-adamw", "rerankers.cross-lion.first: no row that searches is called"),
-    ("fits/pairs/loss", {"kind": "margins"}, "the loss margins learns a pool's scores"),
-    ("report/pairs", [["base", "base"]], "report.pairs: 'base' is paired with itself"),
-    ("report/pairs", [["base", "bm25"], ["bm25", "base"]], "report.pairs: bm25 and base stand twice"),
-    ("corpora/in_domain/judged", {"train": {}}, "corpora.in_domain: 'train' cannot be judged"),
-    ("corpora/in_domain/judged", {"dev": {"subset": "train"}}, "corpora.in_domain: train queries among the judged"),
-    ("corpora/in_domain/source", "in_domain", "corpora.in_domain.source: must be docstrings:<packages>, beir:<folder> or irds:"),
-    ("checkpoints/minilm/source", "hub:a/b", "checkpoints.minilm: a hub source pins its revision"),
-    ("measures", ["RR@1000"], "RR@1000"),
-    ("search/depth", 50, "measures: RR@100 looks deeper than search.depth 50"),
-    ("report/primary/split", "tset", "report.in_domain.split: no judged split is called 'tset'; there are: dev, test"),
-    ("seeds", [1, 1], "seeds: one stands twice"),
-    ("seeds", [], "seeds: list should have at least 1 item"),
-])
-def test_a_mistake_is_one_line_that_names_the_parameter(path, value, told, tmp_path):
-    if told is None:
+@pytest.mark.parametrize(
+    "path, value, message",
+    [
+        ("lora/rnk", 8, "lora.rnk: no such parameter"),
+        ("lora/rank", 0, "lora.rank: input should be greater than 0, got 0"),
+        ("recipes/printed/loss/margin", -0.2, "recipes.printed.loss.margin: input should be greater than 0, got -0.2"),
+        ("recipes/printed/loss/kind", "tripplet", "recipes.printed.loss: input tag 'tripplet' found"),
+        ("serach", {"depth": 10}, "serach: neither a block of the study"),
+        (
+            "retrievers/x",
+            {**VARIANT, "tuning": "lroa"},
+            "retrievers.x.tuning: no tuning is called 'lroa'; there are: none",
+        ),
+        ("retrievers/x", {**VARIANT, "checkpoint": "bert"}, "retrievers.x.checkpoint: no checkpoint is called 'bert'"),
+        (
+            "retrievers/x",
+            {**VARIANT, "triplets": "none"},
+            "retrievers.x: tuning, triplets and recipe are either all 'none'",
+        ),
+        ("retrievers/x", {**VARIANT, "checkpoint": "bm25"}, "retrievers.x: checkpoint 'bm25' has no weights to tune"),
+        ("triplets/hard/ranks", [51, 201], "triplets.hard.ranks: [51, 201] reaches beyond the depth 200 of pools.base"),
+        ("triplets/hard/ranks", [200, 51], "triplets.hard: ranks [200, 51] end before they begin"),
+        ("pools/base/retriever", "full-hard", "pools.base.retriever: 'full-hard' itself is trained on this pool"),
+        ("pools/base/retriever", "ia3-random", None),
+        (
+            "triplets/uniform/relative_margin",
+            0.05,
+            "triplets.uniform: absolute_margin and relative_margin compare a pool's",
+        ),
+        ("triplets/hard/negatives_per_query", 3, "triplets.hard.negatives_per_query is 3; only the loss in-batch"),
+        ("triplets/one-rank/negatives_per_query", 2, "triplets.one-rank: sampling: one-rank gives one negative"),
+        ("checkpoints/minilm/remote_code", True, "checkpoints.minilm: remote_code is for architecture cross-encoder"),
+        ("checkpoints/minilm/query_tokens", 8, "dimension and query_tokens are for architecture late-interaction"),
+        ("recipes/printed/patience", 3, "recipes.printed: patience waits for a better model: it needs select: best"),
+        ("corpora/in_domain/validation", 0, "interpolations.full-random-mix: alpha is chosen on validation"),
+        (
+            "interpolations/full-random-mix/trained",
+            "base",
+            "interpolations.full-random-mix.trained: 'base' is not fine-tuned",
+        ),
+        ("interpolations/full-random-mix/checkpoint", "towers", "full-random-mix.checkpoint: must be 'minilm'"),
+        ("interpolations/full-random-mix/alphas", [1.5], "alphas.0: input should be less than or equal to 1, got 1.5"),
+        ("retrievers/x", {**VARIANT, "checkpoint": "late"}, "checkpoint 'late' is late-interaction, which reranks"),
+        (
+            "rerankers/late-random/recipe",
+            "pointwise",
+            "recipes.pointwise.loss is pointwise; for late-interaction it is",
+        ),
+        ("rerankers/cross-lion/recipe", "printed", "recipes.printed.loss is triplet; for cross-encoder it is"),
+        (
+            "rerankers/cross-lion/first_stage",
+            "cross-adamw",
+            "cross-lion.first_stage: no variant that searches is called",
+        ),
+        ("recipes/pointwise/loss", {"kind": "margin-mse"}, "the loss margin-mse needs a pool's scores"),
+        ("report/pairs", [["base", "base"]], "report.pairs: 'base' is paired with itself"),
+        ("report/pairs", [["base", "bm25"], ["bm25", "base"]], "report.pairs: bm25 and base stand twice"),
+        ("corpora/in_domain/judged", {"train": {}}, "corpora.in_domain: 'train' is the name of a training split"),
+        ("corpora/in_domain/judged", {"dev": {"subset": "train"}}, "corpora.in_domain: train queries among the judged"),
+        (
+            "corpora/in_domain/source",
+            "mine",
+            "corpora.in_domain.source: must be docstrings:<packages>, beir:<folder> or irds:",
+        ),
+        ("checkpoints/minilm/source", "hub:a/b", "checkpoints.minilm: a hub source pins its revision"),
+        ("measures", ["RR@1000"], "RR@1000"),
+        ("search/depth", 50, "measures: RR@100 looks deeper than search.depth 50"),
+        (
+            "report/in_domain/split",
+            "tset",
+            "report.in_domain.split: no judged split is called 'tset'; there are: dev, test",
+        ),
+        ("seeds", [1, 1], "seeds: one of them stands twice"),
+        ("seeds", [], "seeds: list should have at least 1 item"),
+    ],
+)
+def test_an_error_is_one_line_that_names_the_parameter(path, value, message, tmp_path):
+    if message is None:
         params.load(changed(path, value, tmp_path))
         return
     with pytest.raises(UserError) as caught:
         params.load(changed(path, value, tmp_path))
-    assert told in str(caught.value) and "\n" not in str(caught.value)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+OLD = """
+fits: {printed: {keep: {kind: weights}, loss: {kind: inbatch, hard: true, cached: 8}}}
+curve: {}
+lora: {kind: lora, alpha: 32}
+checkpoints: {m: {shape: late}, c: {shape: cross}}
+triplets: {t: {draw: one-rank, each: 2}}
+retrievers: {r: {start: m, tune: lora, triplets: t, fit: printed}}
+interpolations: {i: {start: m, of: r}}
+rerankers: {k: {start: c, tune: lora, fit: printed, first: r}}
+report: {primary: {}, outside: {}, alpha: 0.05}
+"""
+NEW_NAMES = {
+    "fits": "recipes",
+    "curve": "validation_curve",
+    "report.primary": "in_domain",
+    "report.outside": "out_of_domain",
+    "report.alpha": "significance",
+    "checkpoints.m.shape": "architecture",
+    "checkpoints.c.shape": "architecture",
+    "triplets.t.draw": "sampling",
+    "triplets.t.each": "negatives_per_query",
+    "fits.printed.keep": "regularizer",
+    "retrievers.r.start": "checkpoint",
+    "retrievers.r.tune": "tuning",
+    "retrievers.r.fit": "recipe",
+    "interpolations.i.start": "checkpoint",
+    "interpolations.i.of": "trained",
+    "rerankers.k.start": "checkpoint",
+    "rerankers.k.tune": "tuning",
+    "rerankers.k.fit": "recipe",
+    "rerankers.k.first": "first_stage",
+    "fits.printed.loss.hard": "hard_negatives",
+    "fits.printed.loss.cached": "mini_batch",
+    "lora.alpha": "lora_alpha",
+}
+
+
+def test_old_keys_are_told_their_new_names_one_line_each(tmp_path):
+    (tmp_path / "params.yaml").write_text(OLD)
+    with pytest.raises(UserError) as caught:
+        params.load(tmp_path / "params.yaml")
+    lines = [line.partition("params.yaml: ")[2] for line in str(caught.value).splitlines()]
+    values = {
+        "checkpoints.m.shape: late is called late-interaction now",
+        "checkpoints.c.shape: cross is called cross-encoder now",
+        "fits.printed.loss.kind: inbatch is called in-batch now",
+    }
+    assert {*lines} == {f"{old}: is called {new} now" for old, new in NEW_NAMES.items()} | values
+    assert len(lines) == len({*lines})
+
+
+def test_no_new_name_is_an_old_one():
+    assert renamed.found(BLOCKS) == []
 
 
 @pytest.mark.parametrize("block", ["rerankers", "rerank", "interpolations"])
@@ -93,28 +185,42 @@ def test_a_file_that_is_missing_or_no_yaml_is_one_line(tmp_path):
         params.load(tmp_path / "params.yaml")
 
 
-@pytest.mark.parametrize("path, value, warned", [
-    ("fits/printed/loss/margin", 2.0, True), ("fits/printed/loss/margin", 1.9, False),
-    ("fits/coded/normalize", True, True), ("fits/coded/loss/margin", 500.0, False)])
+@pytest.mark.parametrize(
+    "path, value, warned",
+    [
+        ("recipes/printed/loss/margin", 2.0, True),
+        ("recipes/printed/loss/margin", 1.9, False),
+        ("recipes/coded/normalize", True, True),
+        ("recipes/coded/loss/margin", 500.0, False),
+    ],
+)
 def test_a_margin_beyond_the_diameter_is_a_warning(path, value, warned, tmp_path):
-    told = params.load(changed(path, value, tmp_path)).warnings()
-    assert bool(told) == warned and all("no triplet is ever satisfied" in line for line in told)
+    warnings = params.load(changed(path, value, tmp_path)).warnings()
+    assert bool(warnings) == warned and all("no triplet is ever satisfied" in line for line in warnings)
 
 
 def test_numbers_written_by_dvc_are_numbers(tmp_path):
-    text = (ROOT / "params.yaml").read_text().replace("lr: 0.0001}", "lr: 1e-05}")
+    text = (ROOT / "tests" / "study.yaml").read_text().replace("lr: 0.0001}", "lr: 1e-05}")
     (tmp_path / "params.yaml").write_text(text)
     assert params.load(tmp_path / "params.yaml").tunings["full"].lr == 1e-05
 
 
-@pytest.mark.parametrize("path", ["params.yaml", *sorted(path.relative_to(ROOT) for path in ROOT.glob("papers/*.yaml"))],
-                         ids=str)
+@pytest.mark.parametrize(
+    "path",
+    [
+        "params.yaml",
+        "studies/keeping.yaml",
+        *sorted(path.relative_to(ROOT) for path in ROOT.glob("studies/papers/2*.yaml")),
+    ],
+    ids=str,
+)
 def test_files_that_we_ship_are_right_and_survive_dvc(path, tmp_path):
     """DVC rewrites the file on -S: nothing is folded, no anchor is there to undo a change, comments stay."""
     params.load(ROOT / path)
     text = (ROOT / path).read_text()
     assert not any(len(line) > 80 and len(line.split()) > 1 for line in text.splitlines() if "#" not in line)
     from dvc.utils.serialize import modify_yaml
+
     file = tmp_path / "params.yaml"
     file.write_text(text)
     with modify_yaml(file) as blocks:

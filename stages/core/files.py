@@ -1,7 +1,9 @@
 """Outputs appear whole or not at all: write beside the target, flush, rename."""
+
 import errno
 import os
 import shutil
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -9,7 +11,7 @@ from stages.core.errors import UserError
 
 
 @contextmanager
-def publish(target: Path):
+def publish(target: Path) -> Iterator[Path]:
     """Yield a path to write a file or folder at; it becomes `target` when the block ends well.
 
     On any exception nothing is left behind and an older `target` is untouched.
@@ -24,7 +26,9 @@ def publish(target: Path):
         replace(draft, target)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise UserError(f"{target}: the disk is full; free some space and run again (nothing half-written was kept)")
+            raise UserError(
+                f"{target}: the disk is full; free some space and run again (nothing half-written was kept)"
+            )
         raise
     finally:
         _remove(draft)
@@ -42,11 +46,13 @@ def replace(draft: Path, target: Path) -> None:
 
 def link(source: Path, target: Path) -> None:
     """Put a finished file or folder at a second place without moving it; copied where a hard link cannot be."""
-    def once(one, other):
+
+    def once(one: Path | str, other: Path | str) -> None:
         try:
             os.link(one, other)
         except OSError:
             shutil.copy(one, other)
+
     target.parent.mkdir(parents=True, exist_ok=True)
     if source.is_dir():
         shutil.copytree(source, target, copy_function=once)

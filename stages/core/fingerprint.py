@@ -1,4 +1,5 @@
 """Content hashes: what an unfinished piece of work belongs to."""
+
 import hashlib
 import json
 from pathlib import Path
@@ -16,6 +17,6 @@ def of_folder(folder: Path) -> str:
     return of_values(*([path.relative_to(folder).as_posix(), of_file(path)] for path in files))
 
 
-def of_values(*values) -> str:
+def of_values(*values: object) -> str:
     """sha256 of JSON-serialisable values, in hex."""
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

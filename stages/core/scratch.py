@@ -1,8 +1,11 @@
 """Unfinished work that survives kill -9: a folder outside DVC's outputs, named by what it is made from.
 
-DVC deletes a stage's outputs before it runs the stage, so shards and checkpoints live here until they are whole.
+DVC deletes a stage's outputs before it runs the stage, so shards and trainer checkpoints lie here until they are whole.
 """
+
 import fcntl
+import shutil
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,12 +15,11 @@ ROOT = Path(".scratch")
 
 
 @contextmanager
-def workspace(kind: str, fingerprint: str):
+def workspace(kind: str, fingerprint: str) -> Iterator[Path]:
     """Yield a folder that an interrupted run of the same work left behind, or a new one; removed when it ends well.
 
     Raises UserError while another process, such as an orphan of a killed run, still works in it.
     """
-    import shutil
     folder = ROOT / kind / fingerprint[:32]
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder.with_suffix(".lock"), "w") as lock:

@@ -67,7 +67,7 @@ def _recipe_and_triplets(study: Study, where: str, variant: Retriever, recipe: R
     if recipe.loss.kind == "margin-mse" and not triplets.ranks:
         yield f"{where}: the loss margin-mse needs a pool's scores, and triplets.{variant.triplets} come from no pool"
     if recipe.select == "best" and not study.corpora[triplets.corpus].validation:
-        yield f"{where}: recipes.{variant.recipe}.select is best, and corpora.{triplets.corpus} has no validation queries"
+        yield f"{where}: recipes.{variant.recipe} selects on validation, and corpora.{triplets.corpus} has none"
 
 
 def _retrievers(study: Study) -> Iterator[str]:
@@ -77,7 +77,7 @@ def _retrievers(study: Study) -> Iterator[str]:
         architecture = study.checkpoints[variant.checkpoint].architecture
         recipe = study.recipes[variant.recipe]
         if architecture in RERANKING:
-            yield f"{where}: checkpoint '{variant.checkpoint}' is {architecture}, which only reranks; move it to rerankers"
+            yield f"{where}: checkpoint '{variant.checkpoint}' is {architecture}, which reranks; move it to rerankers"
         if recipe and architecture not in SEARCHING:
             yield (
                 f"{where}: checkpoint '{variant.checkpoint}' has no weights to tune; say 'none' for tuning, triplets "
@@ -95,7 +95,7 @@ def _interpolations(study: Study) -> Iterator[str]:
         yield from _missing(f"{where}.trained", variant.trained, study.retrievers, "retriever")
         trained = study.retrievers[variant.trained]
         if study.recipes[trained.recipe] is None:
-            yield f"{where}.trained: '{variant.trained}' is not fine-tuned, so nothing lies between it and its checkpoint"
+            yield f"{where}.trained: '{variant.trained}' is not fine-tuned: nothing lies between it and its base"
         for name in ("checkpoint", "triplets"):
             if getattr(variant, name) != getattr(trained, name):
                 yield f"{where}.{name}: must be '{getattr(trained, name)}', as variant '{variant.trained}' has it"

@@ -1,6 +1,7 @@
 """The first problem that pydantic finds in a params file, as one line in the words of that file."""
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from stages.params.losses import CROSS_ENCODER_LOSSES
 from stages.params.tuning import KINDS
@@ -34,7 +35,7 @@ def _without_tags(place: list[str]) -> list[str]:
     ]
 
 
-def _message(problem: dict, is_block: bool) -> str:
+def _message(problem: ErrorDetails, is_block: bool) -> str:
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
         return "no such parameter"

@@ -46,7 +46,7 @@ class Report(Strict):
     margin: Annotated[float, Field(gt=0)]
     resamples: Annotated[int, Field(ge=1000)]
     shown: Positive
-    pairs: list[tuple[str, str]] = []
+    pairs: tuple[tuple[str, str], ...] = ()
 
     @property
     def targets(self) -> list[Target]:

@@ -38,7 +38,7 @@ class Ia3Tuning(Moving):
 
     kind: Literal["ia3"]
     modules: Annotated[list[str], Field(min_length=1)]
-    feedforward: list[str] = []
+    feedforward: tuple[str, ...] = ()
 
 
 class FrozenTuning(Moving):
@@ -49,6 +49,7 @@ class FrozenTuning(Moving):
 
 
 Adapter = LoraTuning | Ia3Tuning
-Tuning = Annotated[NoTuning | FullTuning | LoraTuning | Ia3Tuning | FrozenTuning, Field(discriminator="kind")]
+FineTuning = FullTuning | LoraTuning | Ia3Tuning | FrozenTuning
+Tuning = Annotated[NoTuning | FineTuning, Field(discriminator="kind")]
 KINDS = ("none", "full", "lora", "ia3", "frozen")
 ADAPTERS = ("lora", "ia3")
