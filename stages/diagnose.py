@@ -1,120 +1,151 @@
-"""Diagnose: the shape of every row's space beside its change, and what ties and half precision could do to its runs."""
-import json
+"""Diagnose: the geometry of every variant's space beside its change, and numerical checks of its runs."""
+
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 import numpy as np
 
 from stages import params
-from stages.analysis import geometry
-from stages.analysis import projection
-from stages.analysis import probe
-from stages.core import leftovers
-from stages.evaluation import ties
-from stages.models import encoding
-from stages.models import raw_vectors
+from stages.analysis import diagnosis, geometry, numerical_checks, probe, vectors
+from stages.analysis.geometry import Figures
+from stages.analysis.numerical_checks import Ranking
+from stages.analysis.probe import JudgedRanking, Probe
 from stages.core.errors import UserError
 from stages.core.files import publish
+from stages.core.rounding import rounded
+from stages.evaluation import results as files
+from stages.models import encoding
+from stages.params import Study
 
 DEPTH = 10
 folder = click.Path(exists=True, file_okay=False, path_type=Path)
+file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command()
-@click.option("--indexes", type=folder, required=True, help="the vectors of all rows")
-@click.option("--runs", "ranked", type=folder, required=True, help="the runs of all rows")
-@click.option("--models", type=folder, required=True, help="the models of all rows")
+@click.option("--indexes", type=folder, required=True, help="the vectors of all variants")
+@click.option("--runs", "ranked", type=folder, required=True, help="the runs of all variants")
+@click.option("--models", type=folder, required=True, help="the models of all variants")
 @click.option("--corpora", type=folder, required=True, help="the corpora, with their judgments")
-@click.option("--results", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True,
-              help="means, changes and intervals, JSON")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="what was found, JSON")
+@click.option("--results", type=file, required=True, help="means and comparisons with the base, JSON")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="all figures, JSON")
 def main(indexes: Path, ranked: Path, models: Path, corpora: Path, results: Path, out: Path) -> None:
-    """Measure every row's space, and the reach of ties and half precision in its runs, on the primary split.
+    """Measure every variant's space, and what ties and half precision could change in its runs, in domain.
 
-    A row's figures are means over its copies; a row without vectors (BM25, a published run) has only those of its
-    ties. Each figure is correlated with the change of the primary measure over trained rows: with a dozen figures
-    tried, one small p says little.
+    A variant's figures are means over its seed runs; one without vectors (BM25, a published run) has only those of
+    ties. Each figure of the space is correlated with the difference from the base over fine-tuned retrievers: with a
+    dozen figures tried, one small p says little.
     """
     study = params.load()
-    for line in [*leftovers.remove(indexes, study.searchers, study.corpora), *leftovers.remove(models, study.variants)]:
-        click.echo(line)
-    spot, settings = study.report.in_domain, study.diagnose
-    rel = study.corpora[spot.corpus].judged[spot.split].rel
-    corpus = probe.corpus(corpora / spot.corpus, spot.split, rel, settings)
-    copies = {row: sorted(path for path in (indexes / row / spot.corpus).glob("*") if path.is_dir())
-              for row in study.searchers}
-    if missing := [row for row in copies if not copies[row]]:
-        raise UserError(f"{indexes}: no index of {spot.corpus} by {', '.join(missing)}; run dvc repro")
-    start = copies[study.report.base][0] / "docs.npy"
-    base = _unit(_open(start, len(corpus.doc_ids)), corpus.sample) if start.exists() else None
-    space, hygiene = {}, {}
-    for row in study.searchers:
-        figures = [_look(copy, ranked / row / spot.corpus / copy.name / f"{spot.split}.parquet",
-                       models / row / copy.name, corpus, base, settings.neighbours) for copy in copies[row]]
-        space[row], hygiene[row] = (_means(side) for side in zip(*figures))
-    space, hygiene = ({row: found for row, found in side.items() if found} for side in (space, hygiene))
-    trained = {row: space[row] for row in study.retrievers if study.trained_on(row) and row in space}
-    changes = {entry["variant"]: entry["difference"] for entry in json.loads(results.read_text()) if "difference" in entry
-               and (entry["corpus"], entry["split"], entry["measure"]) == (spot.corpus, spot.split, spot.measure)}
-    sample = {**spot.model_dump(), **settings.model_dump(), "passages": len(corpus.sample), "norms": len(corpus.texts),
-              "queries": len(corpus.relevant), "pairs": sum(map(len, corpus.relevant.values()))}
+    target, settings = study.report.in_domain, study.diagnose
+    rel = study.corpora[target.corpus].judged[target.split].rel
+    sample = probe.read(corpora / target.corpus, target.split, rel, settings)
+    geometries, checks = _measured(study, sample, indexes, ranked, models)
+    changes = {
+        variant: result.comparison.difference
+        for variant, result in files.at(files.read(results), target).items()
+        if result.comparison
+    }
+    trained = {
+        variant: geometries[variant]
+        for variant in study.retrievers
+        if study.trained_on(variant) and variant in geometries
+    }
+    looked_at = {**target.model_dump(), **settings.model_dump(), "passages": len(sample.sample)}
+    looked_at |= {"norms": len(sample.texts), "queries": len(sample.relevant), "pairs": len(sample.pairs[0])}
+    correlations = geometry.correlations(trained, changes)
     with publish(out) as draft:
-        draft.write_text(json.dumps({"sample": sample, "geometry": space, "hygiene": hygiene,
-                                     "correlation": geometry.correlations(trained, changes)}, indent=1) + "\n")
+        draft.write_text(
+            diagnosis.as_json(diagnosis.Diagnosis(diagnosis.Sample(**looked_at), geometries, checks, correlations))
+        )
 
 
-def _look(index: Path, run: Path, model: Path, corpus: probe.Corpus, base: np.ndarray | None,
-          k: int) -> tuple[dict, dict]:
-    """One copy's figures of its space (none without vectors) and of its run (none without a run of this split)."""
-    dense = (index / "docs.npy").exists()
-    if not run.is_file():
-        if dense:
-            raise UserError(f"{run}: there is no such file; run dvc repro")
-        return {}, {}
-    rankings = probe.rankings(run, corpus)
-    hygiene = ties.figures([ranking[2:] for ranking in rankings], DEPTH, len(corpus.relevant))
-    if not dense:
-        return {}, hygiene
-    docs = _open(index / "docs.npy", len(corpus.doc_ids))
-    topics = _open(index / "topics" / f"{run.stem}.npy", len(corpus.queries))
-    pairs = [(corpus.queries[query], passage) for query, found in corpus.relevant.items() for passage in found]
-    asked, answers = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
-    space = geometry.figures(_unit(docs, corpus.sample), base, _unit(topics, asked), _unit(docs, answers), k)
-    best, halves = [], []
-    for query, rows, scores, relevant in rankings:
-        asked, own = topics[corpus.queries[query]], docs[corpus.relevant[query]]
-        if len(own) and not relevant.all():
+def _measured(
+    study: Study, sample: Probe, indexes: Path, ranked: Path, models: Path
+) -> tuple[dict[str, Figures], dict[str, Figures]]:
+    """Variant -> the figures of its space, and variant -> those of its runs; a variant without any is left out."""
+    target = study.report.in_domain
+    folders = vectors.seed_runs(indexes, study.searchers, target.corpus)
+    of_base = folders[study.report.base][0] / "docs.npy"
+    base = None
+    if of_base.exists():
+        base = vectors.chosen(vectors.opened(of_base, len(sample.doc_ids)), sample.sample)
+    geometries, checks = {}, {}
+    for variant in study.searchers:
+        spaces, runs = [], []
+        for index in folders[variant]:
+            run = ranked / variant / target.corpus / index.name / f"{target.split}.parquet"
+            if not run.is_file() and (index / "docs.npy").exists():
+                raise UserError(f"{run}: there is no such file; run dvc repro")
+            if run.is_file():
+                of_space, of_run = _of_seed_run(
+                    index, run, models / variant / index.name, sample, base, study.diagnose.neighbours
+                )
+                spaces.append(of_space)
+                runs.append(of_run)
+        if any(spaces):
+            geometries[variant] = _means(spaces)
+        if runs:
+            checks[variant] = _means(runs)
+    return geometries, checks
+
+
+def _of_seed_run(
+    index: Path, run: Path, model: Path, sample: Probe, base: np.ndarray | None, k: int
+) -> tuple[Figures, Figures]:
+    """The figures of one seed run's space (none without vectors) and of its run."""
+    rankings = probe.rankings(run, sample)
+    ties = numerical_checks.of_ties([judged.ranking for judged in rankings], DEPTH, len(sample.relevant))
+    if not (index / "docs.npy").exists():
+        return {}, {**ties}
+    passages = vectors.opened(index / "docs.npy", len(sample.doc_ids))
+    queries = vectors.opened(index / "topics" / f"{run.stem}.npy", len(sample.queries))
+    asked, relevant = (vectors.chosen(side, rows) for side, rows in zip((queries, passages), sample.pairs, strict=True))
+    space = geometry.figures(vectors.chosen(passages, sample.sample), base, asked, relevant, k)
+    raw = probe.raw_vectors(encoding.load_encoder(model, sample.tokens), sample.texts)
+    lengths = {f"norm_{name}": value for name, value in geometry.norms(raw).items()}
+    gaps = geometry.gaps(*_best_scores(rankings, queries, passages, sample))
+    rescored = _in_half_precision(rankings, queries, passages, sample)
+    halves = numerical_checks.of_half_precision(rescored, DEPTH, len(sample.relevant))
+    return {**space, **lengths, **gaps}, {**ties, **halves}
+
+
+def _best_scores(
+    rankings: Sequence[JudgedRanking], queries: np.ndarray, passages: np.ndarray, sample: Probe
+) -> np.ndarray:
+    """(2, n): the best score of a relevant passage and of another one, for each query that has both."""
+    best = []
+    for judged in rankings:
+        asked, own = queries[sample.queries[judged.query]], passages[sample.relevant[judged.query]]
+        if len(own) and not judged.ranking.relevant.all():
             # Rounded as the run's own scores are, so that a copy of the relevant passage is no better and no worse.
             exact = (own.astype(np.float64) @ asked.astype(np.float64)).astype(np.float32)
-            best.append((exact.max(), scores[~relevant][0]))
-        near = ties.within_reach(scores, DEPTH)
-        halves.append((ties.half(asked[None], docs[rows[:near]])[0], relevant[:near]))
-    raw = raw_vectors.of_passages(encoding.load_encoder(model, corpus.tokens), corpus.texts)
-    lengths = {f"norm_{name}": value for name, value in geometry.norms(raw).items()}
-    return ({**space, **lengths, **geometry.gaps(*np.array(best).reshape(-1, 2).T)},
-            {**hygiene, **ties.half_figures(halves, DEPTH, len(corpus.relevant))})
+            best.append((exact.max(), judged.ranking.scores[~judged.ranking.relevant][0]))
+    return np.array(best).reshape(-1, 2).T
 
 
-def _open(path: Path, rows: int) -> np.memmap:
-    if not path.is_file():
-        raise UserError(f"{path}: there is no such file; run dvc repro")
-    vectors = np.load(path, mmap_mode="r")
-    if len(vectors) != rows:
-        raise UserError(f"{path}: {len(vectors)} vectors for {rows} texts; encode the corpus again")
-    return vectors
+def _in_half_precision(
+    rankings: Sequence[JudgedRanking], queries: np.ndarray, passages: np.ndarray, sample: Probe
+) -> list[Ranking]:
+    """The passages that half precision could bring into the first DEPTH, with their scores in it, in the old order."""
+    rescored = []
+    for judged in rankings:
+        near = numerical_checks.within_reach(judged.ranking.scores, DEPTH)
+        asked = queries[sample.queries[judged.query]]
+        scores = numerical_checks.half(asked[None], passages[judged.passages[:near]])[0]
+        rescored.append(Ranking(scores, judged.ranking.relevant[:near]))
+    return rescored
 
 
-def _unit(vectors: np.memmap, rows: np.ndarray) -> np.ndarray:
-    if not np.isfinite(vectors[rows]).all():
-        raise UserError(f"{vectors.filename}: some vectors are not numbers; the training of this row diverged, "
-                      f"lower its lr")
-    return projection.unit(vectors[rows])
-
-
-def _means(copies: tuple[dict, ...]) -> dict:
-    """Each figure averaged over copies, 6 digits; None where a copy has none."""
-    values = {name: [copy[name] for copy in copies] for name in copies[0]}
-    return {name: None if None in some else round(float(np.mean(some)), 6) for name, some in values.items()}
+def _means(seed_runs: Sequence[Figures]) -> Figures:
+    """Each figure averaged over seed runs, 6 digits; None where one has none."""
+    means: Figures = {}
+    for name in seed_runs[0]:
+        values = [figures[name] for figures in seed_runs]
+        known = [value for value in values if value is not None]
+        means[name] = rounded(np.mean(known)) if len(known) == len(values) else None
+    return means
 
 
 if __name__ == "__main__":

@@ -1,11 +1,26 @@
-"""The shape of a space of vectors, how much of another space it keeps, and whether such figures go with a change."""
+"""The geometry of a space of vectors, how much of another space it keeps, and whether such figures go with a change."""
+
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
 import numpy as np
+
+from stages.core.rounding import rounded
 
 ROUNDING = 6
 FEWEST = 3
 EXACT = 8
+
+Figures = dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """Spearman's rank correlation over n variants, and its two-sided p; None where nothing can be said."""
+
+    rho: float | None
+    p: float | None
+    n: int
 
 
 def effective_rank(vectors: np.ndarray) -> float:
@@ -32,39 +47,47 @@ def uniformity(vectors: np.ndarray) -> float:
 def alignment(queries: np.ndarray, positives: np.ndarray) -> float:
     """Mean squared Euclidean distance of the pairs in two arrays (n, d) of unit vectors (Wang and Isola 2020)."""
     apart = np.asarray(queries, dtype=np.float64) - np.asarray(positives, dtype=np.float64)
-    return float((apart ** 2).sum(axis=1).mean())
+    return float((apart**2).sum(axis=1).mean())
 
 
 def neighbour_overlap(a: np.ndarray, b: np.ndarray, k: int) -> float:
-    """Mean share of a row's k nearest others by cosine that the spaces a (n, d) and b (n, e) have in common.
+    """Mean share of a vector's k nearest others by cosine that the spaces a (n, d) and b (n, e) have in common.
 
-    Cosines are compared to 6 digits, so that equal texts are equals; the lower row comes first among them. Of n rows
-    a row has n - 1 others, and k is at most that.
+    Cosines are compared to 6 digits, so that equal texts are equals; the lower row comes first among them. A vector has
+    n - 1 others, and k is at most that.
     """
     k = min(k, len(a) - 1)
-    shared = [len(np.intersect1d(one, other, assume_unique=True)) for one, other in zip(_nearest(a, k), _nearest(b, k))]
+    both = zip(_nearest(a, k), _nearest(b, k), strict=True)
+    shared = [len(np.intersect1d(one, other, assume_unique=True)) for one, other in both]
     return float(np.mean(shared) / k)
 
 
 def linear_cka(a: np.ndarray, b: np.ndarray) -> float | None:
-    """Linear centred kernel alignment (Kornblith et al. 2019) of a (n, d) and b (n, e): 1 for equal up to a turn and a
-    scale, 0 for unrelated. None where all rows of one space are equal, up to rounding.
+    """Linear centred kernel alignment (Kornblith et al. 2019) of a (n, d) and b (n, e).
+
+    1 for spaces that are equal up to a turn and a scale, 0 for unrelated ones; None where all vectors of one are equal,
+    up to rounding.
     """
-    a, b = _centred(a), _centred(b)
-    if a is None or b is None:
+    one, other = _centred(a), _centred(b)
+    if one is None or other is None:
         return None
-    return float(np.linalg.norm(b.T @ a) ** 2 / (np.linalg.norm(a.T @ a) * np.linalg.norm(b.T @ b)))
+    scale = np.linalg.norm(one.T @ one) * np.linalg.norm(other.T @ other)
+    return float(np.linalg.norm(other.T @ one) ** 2 / scale)
 
 
 def norms(vectors: np.ndarray) -> dict[str, float]:
     """Mean, standard deviation (of these n, not of a population), least and largest length of vectors (n, d)."""
     lengths = np.linalg.norm(np.asarray(vectors, dtype=np.float64), axis=1)
-    return {"mean": float(lengths.mean()), "sd": float(lengths.std()), "min": float(lengths.min()),
-            "max": float(lengths.max())}
+    return {
+        "mean": float(lengths.mean()),
+        "sd": float(lengths.std()),
+        "min": float(lengths.min()),
+        "max": float(lengths.max()),
+    }
 
 
 def gaps(positive_scores: np.ndarray, best_negative_scores: np.ndarray) -> dict[str, float | None]:
-    """Mean of positive minus best negative score, and the share of queries whose positive is above; both are (n,).
+    """Mean of positive minus best negative score, and the share of queries whose positive is above; both (n,).
 
     None where there are no queries.
     """
@@ -74,50 +97,62 @@ def gaps(positive_scores: np.ndarray, best_negative_scores: np.ndarray) -> dict[
     return {"mean_gap": float(gap.mean()), "share_above": float((gap > 0).mean())}
 
 
-def figures(sample: np.ndarray, base: np.ndarray | None, queries: np.ndarray, positives: np.ndarray, k: int) -> dict:
+def figures(
+    sample: np.ndarray, base: np.ndarray | None, queries: np.ndarray, positives: np.ndarray, k: int
+) -> dict[str, float | None]:
     """A space on a sample of its vectors (n, d) and on pairs of queries and positives (m, d), all of length 1.
 
     What compares with base, the same sample in another space, is None without one; alignment is, without pairs.
     """
-    return {"effective_rank": effective_rank(sample), "uniformity": uniformity(sample),
-            "alignment": alignment(queries, positives) if len(queries) else None,
-            "neighbour_overlap_to_base": None if base is None else neighbour_overlap(sample, base, k),
-            "linear_cka_to_base": None if base is None else linear_cka(sample, base)}
+    return {
+        "effective_rank": effective_rank(sample),
+        "uniformity": uniformity(sample),
+        "alignment": alignment(queries, positives) if len(queries) else None,
+        "neighbour_overlap_to_base": None if base is None else neighbour_overlap(sample, base, k),
+        "linear_cka_to_base": None if base is None else linear_cka(sample, base),
+    }
 
 
-def correlation(values: Sequence[float], changes: Sequence[float]) -> dict[str, float | int | None]:
-    """Spearman's rho of m values and their changes, its two-sided p, and n = m.
+def correlation(values: Sequence[float], changes: Sequence[float]) -> Correlation:
+    """Spearman's rho of n values and their changes, and its two-sided p.
 
     Up to n = 8 p is exact, over all orders (scipy's permutation_test of pairings), else spearmanr's; it knows nothing
     of other figures tried beside this one. rho and p are None below n = 3 or where one side is constant.
     """
     from scipy.stats import permutation_test, rankdata, spearmanr
+
     x, y = (rankdata(side) - (len(side) + 1) / 2 for side in (values, changes))
     if len(x) < FEWEST or not x.any() or not y.any():
-        return {"rho": None, "p": None, "n": len(x)}
+        return Correlation(None, None, len(x))
     rho = float(x @ y / np.sqrt((x @ x) * (y @ y)))
     if len(x) > EXACT:
-        return {"rho": rho, "p": float(spearmanr(values, changes).pvalue), "n": len(x)}
-    found = permutation_test((x,), lambda ranks, axis: (ranks * y).sum(axis=axis), permutation_type="pairings",
-                             vectorized=True, n_resamples=np.inf)
-    return {"rho": rho, "p": float(found.pvalue), "n": len(x)}
+        return Correlation(rho, float(spearmanr(values, changes).pvalue), len(x))
+    test = permutation_test(
+        (x,),
+        lambda ranks, axis: (ranks * y).sum(axis=axis),
+        permutation_type="pairings",
+        vectorized=True,
+        n_resamples=np.inf,
+    )
+    return Correlation(rho, float(test.pvalue), len(x))
 
 
-def correlations(spaces: dict[str, dict], changes: dict[str, float]) -> dict[str, dict]:
-    """Figure -> its `correlation` with the change, over the rows that have both, to 6 digits.
+def correlations(spaces: dict[str, Figures], changes: dict[str, float]) -> dict[str, Correlation]:
+    """Figure -> its correlation with the change, over the variants that have both, to 6 digits.
 
-    spaces is row -> figure -> value (None where it has none), all rows with the same figures.
+    spaces is variant -> figure -> value (None where it has none), all variants with the same figures.
     """
     found = {}
     for name in next(iter(spaces.values()), {}):
-        rows = [row for row in spaces if row in changes and spaces[row][name] is not None]
-        told = correlation([spaces[row][name] for row in rows], [changes[row] for row in rows])
-        found[name] = {part: round(value, 6) if isinstance(value, float) else value for part, value in told.items()}
+        both = [(figures[name], changes[variant]) for variant, figures in spaces.items() if variant in changes]
+        known = [(value, change) for value, change in both if value is not None]
+        correlated = correlation([value for value, _ in known], [change for _, change in known])
+        found[name] = Correlation(**rounded(asdict(correlated)))
     return found
 
 
 def _nearest(vectors: np.ndarray, k: int) -> np.ndarray:
-    """Row numbers (n, k) of each row's nearest others."""
+    """Row numbers (n, k) of each vector's nearest others."""
     vectors = np.asarray(vectors, dtype=np.float64)
     vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     cosines = np.round(vectors @ vectors.T, ROUNDING)
@@ -128,4 +163,4 @@ def _nearest(vectors: np.ndarray, k: int) -> np.ndarray:
 def _centred(vectors: np.ndarray) -> np.ndarray | None:
     vectors = np.asarray(vectors, dtype=np.float64)
     centred = vectors - vectors.mean(axis=0)
-    return centred if np.linalg.norm(centred) > 10 ** -ROUNDING * np.linalg.norm(vectors) else None
+    return centred if np.linalg.norm(centred) > 10**-ROUNDING * np.linalg.norm(vectors) else None

@@ -58,7 +58,7 @@ def judge(family: Sequence[Comparison], significance: float, margins: Sequence[f
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values of one family, corrected so that its chance of any false finding stays below significance (Holm 1979)."""
+    """p-values of one family, corrected so that any is a false finding with a chance below significance (Holm 1979)."""
     order = np.argsort(p_values, kind="stable")
     steps = np.asarray(p_values, dtype=np.float64)[order] * np.arange(len(order), 0, -1)
     corrected = np.empty(len(order))

@@ -1,17 +1,20 @@
-"""What the order of equal scores, and scores in half precision, could change in a ranking.
+"""Numerical checks of a run: what the order of equal scores, and scores in half precision, could change in it."""
 
-A ranking is its scores (n,), highest first, and what is relevant in it, boolean (n,).
-"""
-
-from collections.abc import Collection
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
-
-Ranking = tuple[np.ndarray, np.ndarray]
 
 # Scores of unit vectors move by at most 2^-10 when the factors are rounded to float16, and 2^-11 when the sum is. What
 # is further below another score than twice both stays below it.
 REACH = 0.004
+
+
+class Ranking(NamedTuple):
+    """The scores (n,) of one query's passages, highest first, and which are relevant, boolean (n,)."""
+
+    scores: np.ndarray
+    relevant: np.ndarray
 
 
 def reciprocal_rank(relevant: np.ndarray, depth: int) -> float:
@@ -22,12 +25,13 @@ def reciprocal_rank(relevant: np.ndarray, depth: int) -> float:
 
 def reciprocal_rank_bounds(scores: np.ndarray, relevant: np.ndarray, depth: int) -> tuple[float, float]:
     """The worst and the best RR@depth that any order of equal scores gives."""
-    places = np.flatnonzero(relevant)
-    if not len(places):
+    if not relevant.any():
         return 0.0, 0.0
-    best = int((scores > scores[places[0]]).sum())
-    worst = best + int(((scores == scores[places[0]]) & ~relevant).sum())
-    return _of_rank(worst, depth), _of_rank(best, depth)
+    first = scores[np.flatnonzero(relevant)[0]]
+    above = int((scores > first).sum())
+    level = int(((scores == first) & ~relevant).sum())
+    worst, best = (1 / (before + 1) if before < depth else 0.0 for before in (above + level, above))
+    return worst, best
 
 
 def tied_at_cutoff(scores: np.ndarray, depth: int) -> bool:
@@ -52,46 +56,50 @@ def within_reach(scores: np.ndarray, depth: int) -> int:
 
 
 def order(scores: np.ndarray) -> np.ndarray:
-    """Places (n,) of the scores, highest first; equals stay in the order they are in."""
+    """Positions (n,) of the scores, highest first; equal ones stay in the order they are in."""
     return np.argsort(-scores, kind="stable")
 
 
 def reordered(scores: np.ndarray, depth: int) -> bool:
-    """Whether new scores (n,) of a ranking, in its old order, put other passages in its first `depth` places."""
+    """Whether new scores (n,) of a ranking, in its old order, put other passages in its first `depth` ranks."""
     return bool((order(scores)[:depth] != np.arange(min(depth, len(scores)))).any())
 
 
-def figures(rankings: Collection[Ranking], depth: int, queries: int) -> dict[str, float]:
+def of_ties(rankings: Sequence[Ranking], depth: int, queries: int) -> dict[str, float]:
     """Mean RR@depth in the run's own order and its bounds, and how many rankings are tied at the cut-off.
 
     Means are over `queries`: one without a ranking has 0.
     """
-    own = sum(reciprocal_rank(relevant, depth) for _, relevant in rankings) / queries
+    own = sum(reciprocal_rank(ranking.relevant, depth) for ranking in rankings) / queries
     return {
         f"RR@{depth}": own,
         **_mean_bounds(rankings, depth, queries),
-        f"tied_at_{depth}": sum(tied_at_cutoff(scores, depth) for scores, _ in rankings),
+        f"tied_at_{depth}": sum(tied_at_cutoff(ranking.scores, depth) for ranking in rankings),
     }
 
 
-def half_figures(rankings: Collection[Ranking], depth: int, queries: int) -> dict[str, float]:
-    """How many rankings change in their first `depth` places, and in RR@depth, when sorted by half-precision scores.
+def of_half_precision(rankings: Sequence[Ranking], depth: int, queries: int) -> dict[str, float]:
+    """How many rankings change in their first `depth` ranks, and in RR@depth, when sorted by half-precision scores.
 
     Here a ranking's scores are those of `half`, in its old order. Last the bounds of mean RR@depth under them.
     """
-    again = [(scores[order(scores)], relevant[order(scores)]) for scores, relevant in rankings]
+    again = []
+    for scores, relevant in rankings:
+        best_first = order(scores)
+        again.append(Ranking(scores[best_first], relevant[best_first]))
     changed = sum(
-        reciprocal_rank(old, depth) != reciprocal_rank(new, depth) for (_, old), (_, new) in zip(rankings, again, strict=True)
+        reciprocal_rank(old.relevant, depth) != reciprocal_rank(new.relevant, depth)
+        for old, new in zip(rankings, again, strict=True)
     )
-    found = {
-        "reordered": sum(reordered(scores, depth) for scores, _ in rankings),
+    figures = {
+        "reordered": sum(reordered(ranking.scores, depth) for ranking in rankings),
         f"RR@{depth}_changed": changed,
         **_mean_bounds(again, depth, queries),
     }
-    return {f"fp16_{name}": value for name, value in found.items()}
+    return {f"fp16_{name}": value for name, value in figures.items()}
 
 
-def _mean_bounds(rankings: Collection[Ranking], depth: int, queries: int) -> dict[str, float]:
+def _mean_bounds(rankings: Sequence[Ranking], depth: int, queries: int) -> dict[str, float]:
     bounds = [reciprocal_rank_bounds(*ranking, depth) for ranking in rankings]
     return {
         f"worst_RR@{depth}": sum(worst for worst, _ in bounds) / queries,
