@@ -1,5 +1,6 @@
 """Cause: why the models fell, from the committed runs of the cause study."""
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -73,7 +74,7 @@ def _geometry(runs: dict, split: str, measure: str) -> dict[str, dict]:
                            for name in copies[0]["geometry"]}
             changes[row] = (runs["values"][row, split, measure].mean()
                             - runs["values"][cell["base"], split, measure].mean())
-    return geometry.correlations(spaces, changes)
+    return {name: asdict(found) for name, found in geometry.correlations(spaces, changes).items()}
 
 
 def _watched(cell: dict) -> dict[int, float]:

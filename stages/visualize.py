@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 
 from stages import params
 from stages.analysis import projection
+from stages.analysis.vectors import unit
 from stages.core import leftovers
 from stages.reporting import plotting
 from stages.core.errors import UserError
@@ -119,7 +120,7 @@ def _read(path: Path, rows: int, chosen: np.ndarray) -> np.ndarray:
         raise UserError(f"{path}: {len(vectors)} vectors for {rows} texts; encode the corpus again")
     if not np.isfinite(vectors[chosen]).all():
         raise UserError(f"{path}: some vectors are not numbers; the training of this row diverged, lower its lr")
-    return projection.unit(vectors[chosen])
+    return unit(vectors[chosen])
 
 
 def _at(entries: list[dict], place) -> dict[str, dict]:
