@@ -1,0 +1,233 @@
+"""The three pictures of `visualize`: bars of change, training curves, and one projection of all variants."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from stages.evaluation.comparison import per_cent
+from stages.evaluation.results import Result
+from stages.reporting import style
+from stages.reporting.training_logs import VALIDATED, SeedRun, TrainingLog
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+DASHED = (0, (4, 3))
+
+
+@style.styled
+def changes(variants: Sequence[str], panels: Mapping[str, Mapping[str, Result]]) -> "Figure":
+    """Each variant's change against the base in per cent of the base's value, one panel a target on one scale.
+
+    panels maps a title to variant -> result; a variant without a comparison is said to have no run.
+    """
+    figure = style.blank(1.9 + 0.33 * max(2, len(variants)))
+    axes_of = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
+    several = False
+    for axes, (title, results) in zip(axes_of, panels.items(), strict=True):
+        compared = {name: results[name] for name in variants if name in results and results[name].comparison}
+        several |= any(len(result.by_seed_run) > 1 for result in compared.values())
+        axes.set_title(_heading(title, list(compared.values())), loc="left", linespacing=1.4, pad=18)
+        _band(axes, compared.values())
+        for at, name in enumerate(variants):
+            if name in compared:
+                _bar(axes, at, compared[name])
+            else:
+                axes.text(1.02, at, "no run", transform=axes.get_yaxis_transform(), va="center", color="0.5")
+        axes.axvline(0, color="0.2", linewidth=0.8)
+        axes.set_xlabel("change against the base, %")
+        axes.tick_params(axis="y", length=0)
+    axes_of[0].set_yticks(range(len(variants)), variants)
+    axes_of[0].set_ylim(len(variants) - 0.4, -0.6)
+    keys = _keys_of_changes(several)
+    figure.legend(handles=keys, loc="outside lower center", ncols=len(keys), handlelength=1.2, columnspacing=1.4)
+    return figure
+
+
+def _keys_of_changes(several: bool) -> list[Any]:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    keys: list[Any] = [
+        Patch(color=style.BETTER, label="better"),
+        Patch(color=style.WORSE, label="worse"),
+        Patch(color=style.UNCLEAR, label="cannot tell, or\nno difference"),
+        Line2D([], [], color="0.15", linewidth=1.2, label="interval"),
+        Patch(color="0.92", label="below the median minimum\ndetectable effect"),
+    ]
+    if several:
+        seed: dict[str, Any] = {"marker": "o", "markersize": 3, "markerfacecolor": "white", "linestyle": ""}
+        keys.append(Line2D([], [], color="0.15", label="one seed", **seed))
+    return keys
+
+
+def _heading(title: str, results: Sequence[Result]) -> str:
+    if not results:
+        return f"{title}\nno variant was measured here"
+    whole = max(results, key=lambda result: result.comparison.queries if result.comparison else 0)
+    seeds = max(len(result.by_seed_run) for result in results)
+    queries = whole.comparison.queries if whole.comparison else 0
+    return f"{title}, base {whole.base:.3f}\n{queries:,} queries, {'one seed' if seeds == 1 else f'{seeds} seeds'}"
+
+
+def _band(axes: "Axes", results: Iterable[Result]) -> None:
+    """The median minimum detectable effect to either side of nought."""
+    sizes = [result.change("detectable") for result in results if result.comparison and result.comparison.detectable]
+    if sizes:
+        half = float(np.median(sizes))
+        axes.axvspan(-half, half, color="0.92", linewidth=0, zorder=0)
+        place: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "ha": "center", "va": "bottom"}
+        axes.text(0, 1.01, f"±{half:.1f} %", fontsize=8, color="0.4", **place)
+
+
+def _bar(axes: "Axes", at: int, result: Result) -> None:
+    assert result.comparison
+    change, low, high = (result.change(figure) for figure in ("difference", "low", "high"))
+    colour = style.of_verdict(result.comparison.verdict)
+    axes.barh(at, change, height=0.62, color=colour, zorder=2)
+    words = f"{change:+.1f}"
+    if result.comparison.detectable is not None:
+        axes.plot([low, high], [at, at], color="0.15", linewidth=1.2, zorder=3)
+        words += f"  [{low:+.1f}, {high:+.1f}]"
+    if len(result.by_seed_run) > 1:
+        seeds = [per_cent(value - (result.base or 0), result.base) for value in result.by_seed_run.values()]
+        dots: dict[str, Any] = {"markersize": 3, "markerfacecolor": "white", "markeredgewidth": 0.7}
+        axes.plot(seeds, [at] * len(seeds), "o", color="0.15", zorder=4, **dots)
+    place: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": 8.5}
+    axes.text(1.02, at, words.replace("-", "−"), color="0.35" if colour == style.UNCLEAR else colour, **place)
+
+
+@style.styled
+def curves(logs: Mapping[str, TrainingLog], lines: Mapping[str, dict[str, Any]]) -> "Figure":
+    """Training loss and validation RR@10 by step; lines has a colour and a dash for each variant of logs.
+
+    Losses of unlike margins share a panel as parts of what they began at: the running mean over an eighth of the
+    steps, divided by its first value. The key gives the losses themselves.
+    """
+    if not any(log.seed_runs for log in logs.values()):
+        return style.notice("No variant of this study is fine-tuned.")
+    figure = style.blank(3.6 + 0.2 * -(-len(logs) // 3))
+    left, right = figure.subplots(1, 2, sharex=True)
+    keys = [_variant(left, right, name, log.seed_runs, lines[name]) for name, log in logs.items()]
+    left.axhline(1, color="0.6", linewidth=0.8, linestyle=DASHED, zorder=1)
+    left.set_title("training loss, running mean as a share of its first value", loc="left")
+    left.set_ylim(bottom=0)
+    right.set_title(f"{VALIDATED} on a fixed sample of validation queries", loc="left")
+    keys += _before(right, logs.values())
+    for axes in (left, right):
+        axes.set_xlabel("step")
+        axes.grid(axis="y", color="0.92", linewidth=0.8)
+        axes.set_axisbelow(True)
+    if max(len(log.seed_runs) for log in logs.values()) > 1:
+        keys.append(_key("one seed (thick: the mean)", color="0.4", linewidth=0.7))
+    figure.legend(handles=keys, loc="outside lower center", ncols=3, handlelength=2.2, columnspacing=1.6)
+    return figure
+
+
+def _variant(left: "Axes", right: "Axes", name: str, runs: Sequence[SeedRun], line: dict[str, Any]) -> "Line2D":
+    """Draw a variant's loss at the left and its validation at the right; its entry of the key."""
+    losses = [means for run in runs if (means := running_means(run.by_step("loss")))]
+    scaled = [{step: value / _first(means) for step, value in means.items()} for means in losses if _first(means) > 0]
+    _lines(left, scaled, line, marker="")
+    _lines(right, [curve for run in runs if (curve := run.by_step(VALIDATED))], line, marker="o")
+    ends = [np.mean([list(means.values())[end] for means in losses]) for end in (0, -1)] if losses else []
+    return _key(f"{name}, loss {ends[0]:.2g} → {ends[1]:.2g}" if ends else name, linewidth=2, **line)
+
+
+def _before(axes: "Axes", logs: Iterable[TrainingLog]) -> list["Line2D"]:
+    """A dashed line where the base models stand before training, or a word that nothing was validated."""
+    first = {round(curve[0], 4) for log in logs for run in log.seed_runs if 0 in (curve := run.by_step(VALIDATED))}
+    for value in sorted(first):
+        axes.axhline(value, color="0.3", linewidth=1, linestyle=DASHED, zorder=1)
+    if first:
+        before = f"before training, {', '.join(f'{value:.3f}' for value in sorted(first))}"
+        return [_key(before, color="0.3", linewidth=1, linestyle=DASHED)]
+    words = "not measured: the corpus has no validation queries"
+    axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", color="0.4", fontsize=8.5)
+    return []
+
+
+def _key(label: str, **line: Any) -> "Line2D":
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], label=label, **line)
+
+
+def running_means(losses: Mapping[int, float]) -> dict[int, float]:
+    """Step -> the mean of the losses of the eighth of all steps that ends there."""
+    if not losses:
+        return {}
+    steps, window = sorted(losses), max(1, len(losses) // 8)
+    means = np.convolve([losses[step] for step in steps], np.full(window, 1 / window), "valid")
+    return dict(zip(steps[window - 1 :], means.tolist(), strict=True))
+
+
+def _first(values: dict[int, float]) -> float:
+    return values[min(values)]
+
+
+def _lines(axes: "Axes", curves: Sequence[dict[int, float]], line: dict[str, Any], marker: str) -> None:
+    """Each seed run as a thin line where there are several, and their mean over the steps they share."""
+    if not curves:
+        return
+    for values in curves if len(curves) > 1 else []:
+        axes.plot(list(values), list(values.values()), linewidth=0.7, alpha=0.55, **line)
+    steps = sorted(set.intersection(*(set(values) for values in curves)))
+    few = marker if len(steps) <= 40 else ""
+    means = [fmean([values[step] for values in curves]) for step in steps]
+    axes.plot(steps, means, linewidth=2, marker=few, markersize=3.5, **line)
+
+
+@style.styled
+def projection(
+    points: Mapping[str, np.ndarray], titles: Mapping[str, str], lines: Mapping[str, dict[str, Any]], caption: str
+) -> "Figure":
+    """One panel a variant, all with the same limits: n queries, their n passages, and a line from each to its own.
+
+    points are (2n, 2), queries first; a panel has the variant's line at its top.
+    """
+    if not points:
+        return style.notice("No variant of this study has vectors.")
+    across = min(4, len(points))
+    down = -(-len(points) // across)
+    figure = style.blank(0.62 + down * (9 / across + 0.3) if across > 2 else 5.6)
+    panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False).ravel()
+    cloud = np.vstack(list(points.values()))
+    low, high = cloud.min(axis=0), cloud.max(axis=0)
+    centre, reach = (low + high) / 2, 0.54 * (high - low).max()
+    for axes in panels[len(points) :]:
+        axes.remove()
+    for axes, (name, place) in zip(panels, points.items(), strict=False):
+        _cloud(axes, place)
+        limits = [(middle - reach, middle + reach) for middle in centre]
+        axes.set(xlim=limits[0], ylim=limits[1], xticks=[], yticks=[], aspect="equal")
+        axes.set_title(titles[name], fontsize=8.5, loc="left", linespacing=1.35)
+        for side in axes.spines.values():
+            side.set(visible=True, color="0.8", linewidth=0.8)
+        if name in lines:
+            axes.spines["top"].set(**lines[name], linewidth=3)
+    dot: dict[str, Any] = {"marker": "o", "markersize": 4, "linestyle": ""}
+    keys = [
+        _key("query", color=style.QUERY, **dot),
+        _key("its relevant passage", color=style.PASSAGE, **dot),
+        _key("one pair", color="0.45", linewidth=0.8),
+    ]
+    figure.legend(handles=keys, loc="outside upper left", ncols=3, handlelength=1.2, columnspacing=1.4)
+    figure.supxlabel(caption, fontsize=8, color="0.25")
+    return figure
+
+
+def _cloud(axes: "Axes", points: np.ndarray) -> None:
+    from matplotlib.collections import LineCollection
+
+    half = len(points) // 2
+    pairs = np.stack([points[:half], points[half:]], axis=1)
+    axes.add_collection(LineCollection(list(pairs), colors="0.45", linewidths=0.35, alpha=0.5, zorder=1))
+    mixed = pairs.reshape(-1, 2)  # in turn: no group hides the other
+    axes.scatter(
+        mixed[:, 0], mixed[:, 1], s=4.5, c=[style.QUERY, style.PASSAGE] * half, linewidths=0, alpha=0.85, zorder=2
+    )

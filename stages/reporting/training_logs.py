@@ -1,0 +1,76 @@
+"""What training wrote down step by step: reports/training/<variant>.json."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+from stages.core.errors import UserError
+
+VALIDATED = "RR@10"
+RERANKED = "RR of 5"  # of a reranker: reciprocal rank among a few candidates
+
+
+@dataclass(frozen=True)
+class SeedRun:
+    """One training of a variant: its steps, weights (`trainable` of `total`), tensors (`changed` of them), and log.
+
+    The log has an entry a step: "step" with "loss" and "lr", or with a measure of the validation sample. `best_step` is
+    where the weights were kept that validation ranked best; None where those of the last step were.
+    """
+
+    seed: int
+    steps: int
+    trainable: int
+    total: int
+    tensors: int
+    changed: int
+    log: Sequence[dict[str, float]]
+    best_step: int | None = None
+
+    def by_step(self, figure: str) -> dict[int, float]:
+        """Step -> a figure of the log, for the steps that have it."""
+        return {int(entry["step"]): entry[figure] for entry in self.log if figure in entry}
+
+
+@dataclass(frozen=True)
+class Interpolated:
+    """One interpolation: validation at each alpha, and the alpha that was taken."""
+
+    seed_run: str
+    alpha: float
+    by_alpha: dict[float, float]
+
+
+@dataclass(frozen=True)
+class TrainingLog:
+    """Both lists are empty for a variant without fine-tuning."""
+
+    variant: str
+    seed_runs: Sequence[SeedRun] = ()
+    between: Sequence[Interpolated] = ()
+
+    def validation(self, measure: str = VALIDATED) -> dict[int, float]:
+        """Step -> the mean over seed runs of a measure of the validation sample, for the steps that all have."""
+        curves = [run.by_step(measure) for run in self.seed_runs]
+        steps = curves[0] if curves else {}
+        return {step: fmean(c[step] for c in curves) for step in steps if all(step in c for c in curves)}
+
+
+def read(folder: Path, variants: Iterable[str]) -> dict[str, TrainingLog]:
+    """Variant -> its log. Raises UserError where one is missing."""
+    return {variant: _log(folder / f"{variant}.json") for variant in variants}
+
+
+def _log(path: Path) -> TrainingLog:
+    if not path.is_file():
+        raise UserError(f"{path}: there is no such training log; run dvc repro")
+    stored = json.loads(path.read_text())
+    between = [
+        Interpolated(
+            entry["seed_run"], entry["alpha"], {float(alpha): value for alpha, value in entry[VALIDATED].items()}
+        )
+        for entry in stored.get("between", [])
+    ]
+    return TrainingLog(stored["variant"], [SeedRun(**entry) for entry in stored["seed_runs"]], between)
