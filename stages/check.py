@@ -12,7 +12,7 @@ from stages.core.files import publish
 from stages.models import local_weights
 from stages.params.models import Checkpoint
 from stages.params.tuning import Tuning
-from stages.training import tuning
+from stages.training.tuning import stored
 
 
 @click.command()
@@ -86,10 +86,10 @@ def _check_source(where: str, source: str) -> None:
 
 def _check_layers(where: str, checkpoint: Checkpoint, block: Tuning) -> None:
     """A layer to tune that is not in the model is found from the header of weights that are already on this machine."""
-    weights = None if block.kind in ("none", "full") else local_weights.of_source(checkpoint.source)
-    if weights:
+    weights = None if block.kind == "none" else local_weights.of_source(checkpoint.source)
+    if weights and block.kind != "none":
         try:
-            tuning.check_stored(tuning.stored_shapes(weights), block)
+            stored.check(weights, block)
         except UserError as error:
             raise UserError(f"{where}: {error}")
 

@@ -6,8 +6,10 @@ from pathlib import Path
 import click
 
 from stages import params
+from stages.collections import readers
 from stages.core import code, graph
 from stages.core.files import publish
+from stages.training import losses, tuning
 
 
 @click.command()
@@ -37,8 +39,20 @@ def main(pipeline: Path, out: Path) -> None:
 
 
 def kinds(study: params.Study, instance: graph.Instance) -> list[str]:
-    """The modules that an instance loads by the kinds that it names: reader, losses, tuning, architecture."""
-    return []
+    """The modules that an instance loads by the kinds that it names: reader, loss, tuning, architecture."""
+    if instance.stage == "download":
+        return [readers.module(study.corpora[instance.key])]
+    if instance.stage not in ("train", "train-reranker", "rerank"):
+        return []
+    variant = {**study.retrievers, **study.rerankers}[instance.key]
+    architecture = study.checkpoints[variant.checkpoint].architecture.replace("-", "_")
+    named = [f"stages.models.{architecture}"] if instance.stage != "train" else []
+    recipe = study.recipes[variant.recipe]
+    if instance.stage == "rerank" or recipe is None:
+        return named
+    if instance.stage == "train-reranker":
+        named.append(f"stages.training.reranker.{architecture}")
+    return [*named, losses.module(recipe.loss.kind), tuning.module(study.tunings[variant.tuning].kind)]
 
 
 if __name__ == "__main__":

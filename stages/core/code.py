@@ -9,6 +9,7 @@ import ast
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -27,7 +28,7 @@ def closure(*modules: str) -> list[Path]:
     while open_ends:
         path = open_ends.pop()
         found.add(path)
-        open_ends |= set(_imported(path)) - found
+        open_ends |= _imported(path) - found
     data = {
         file
         for path in found
@@ -48,6 +49,7 @@ def hashes(*modules: str) -> dict[str, str]:
     return {name: _hash(path) for name, path in named.items() if not name.startswith(PLUMBING)}
 
 
+@cache
 def _hash(path: Path) -> str:
     if path.suffix != ".py":
         return hashlib.sha256(path.read_bytes()).hexdigest()
@@ -89,9 +91,12 @@ def _plain(node: object) -> object:
     return node if node is None or isinstance(node, str | int | bool) else repr(node)
 
 
-def _imported(path: Path) -> Iterator[Path]:
-    if path.suffix != ".py":
-        return
+@cache
+def _imported(path: Path) -> frozenset[Path]:
+    return frozenset(_imports(path)) if path.suffix == ".py" else frozenset()
+
+
+def _imports(path: Path) -> Iterator[Path]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             for alias in node.names:
