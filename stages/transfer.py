@@ -1,127 +1,191 @@
-"""Transfer: what each row costs or gains on collections that did not teach it."""
-import json
+"""Transfer: what each variant costs or gains on collections that it was not trained on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
+import pyarrow as pa
 
 from stages import params
-from stages.analysis import transfer
-from stages.analysis import vocabulary
-from stages.evaluation import revisions
-from stages.reporting import plotting
-from stages.reporting import transfer_page
-from stages.reporting import transfer_picture
+from stages.analysis import sets, vocabulary
+from stages.analysis.sets import SetValue
+from stages.analysis.transfer import (
+    Domain,
+    Kind,
+    OverSets,
+    Part,
+    Transfer,
+    TuningPair,
+    VariantTransfer,
+    as_json,
+    changes,
+    correlation,
+    over_sets,
+    tuned_alike,
+)
 from stages.core.files import publish
+from stages.evaluation import per_query
+from stages.params import Study
+from stages.params.report import Target
+from stages.params.variants import Interpolation
+from stages.reporting import markdown, style, transfer_picture
+from stages.reporting import transfer as pages
+
+output = click.Path(path_type=Path)
+Similarity = dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The per-query table, the targets of each set, and every variant's value on each set."""
+
+    table: pa.Table
+    targets: dict[str, list[Target]]
+    values: dict[str, dict[str, SetValue]]
 
 
 @click.command()
-@click.option("--queries", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True,
-              help="per-query values, parquet")
-@click.option("--corpora", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True,
-              help="the corpora, with their passages")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="all figures, JSON")
-@click.option("--page", type=click.Path(path_type=Path), required=True, help="the tables, Markdown")
-@click.option("--picture", type=click.Path(path_type=Path), required=True, help="in domain against out of domain, PNG")
+@click.option(
+    "--queries",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    required=True,
+    help="per-query values, parquet",
+)
+@click.option(
+    "--corpora",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    required=True,
+    help="the corpora, with their passages",
+)
+@click.option("--out", type=output, required=True, help="all figures, JSON")
+@click.option("--page", type=output, required=True, help="the tables, Markdown")
+@click.option("--picture", type=output, required=True, help="in domain against out of domain, PNG")
 def main(queries: Path, corpora: Path, out: Path, page: Path, picture: Path) -> None:
-    """Compare every row with the base on what taught it and on all other sets, and LoRA with full fine-tuning.
+    """Compare every variant with the base in and out of domain, and LoRA with full fine-tuning.
 
-    A set is a corpus, or the mean of all that share a group. The corpus that taught a row is never out of domain for
-    it, nor in the mean of the base that it is compared with; for an untouched row that corpus is the primary one.
+    A set is a corpus, or the mean of all that share a group. The corpus that a variant was trained on is never out of
+    domain for it, nor in the mean of the base that it is compared with; a variant without fine-tuning has the corpus of
+    report.in_domain for that.
     """
     study = params.load()
-    table = revisions.table(path=queries)
-    places = transfer.sets(study.corpora, study.report.in_domain)
-    domains = {row: _domain(study, row, places) for row in study.variants}
-    values = transfer.values(table, places, study.report.base)
-    taught = list(dict.fromkeys(domain["taught"] for domain in domains.values() if domain["taught"]))
-    alike, passages = _similarities(corpora, study.corpora, taught, places)
-    rows = [_row(study, row, domains[row], values.get(row, {}), alike, table, places) for row in study.variants]
-    pairs = [_pair(study, full, lora, domains[full], values, table, places)
-             for full, lora in transfer.tuned_alike(study.variants, study.tunings) if full in values and lora in values]
-    found = _rounded({
-        "measure": study.report.in_domain.measure, "base": study.report.base, "alpha": study.report.significance,
-        "sets": {name: [f"{spot.corpus} {spot.split}" for spot in spots] for name, spots in places.items()},
-        "passages": passages, "similarity": alike, "variants": rows, "pairs": pairs})
+    table = per_query.read(queries)
+    targets = sets.targets(study.corpora, study.report.in_domain)
+    measured = Measured(table, targets, sets.values(table, targets, study.report.base))
+    domains = {variant: _domain(study, variant, list(targets)) for variant in study.variants}
+    training = list(dict.fromkeys(domain.trained_on for domain in domains.values() if domain.trained_on))
+    similarity, passages = _similarities(corpora, list(study.corpora), training, targets)
+    found = Transfer(
+        measure=study.report.in_domain.measure,
+        base=study.report.base,
+        significance=study.report.significance,
+        sets={name: [f"{target.corpus} {target.split}" for target in members] for name, members in targets.items()},
+        passages=passages,
+        similarity=similarity,
+        variants=[_variant(study, name, domain, measured, similarity) for name, domain in domains.items()],
+        pairs=[
+            _pair(study, full, lora, domains[full], measured)
+            for full, lora in tuned_alike(study.variants, study.tunings)
+            if full in measured.values and lora in measured.values
+        ],
+    )
     with publish(out) as draft:
-        draft.write_text(json.dumps(found, indent=1) + "\n")
+        draft.write_text(as_json(found))
     with publish(page) as draft:
-        draft.write_text(transfer_page.page(found, picture.name))
+        draft.write_text(markdown.document(pages.page(found, picture.name)))
     with publish(picture) as draft:
-        plotting.save(transfer_picture.scatter(found), draft)
+        style.save(transfer_picture.scatter(found), draft)
 
 
-def _domain(study, row: str, places: dict) -> dict:
-    """A row's teaching corpus, its home set, and the others; what taught a reranker's first stage is none of these."""
-    block, taught = study.variants[row], study.trained_on(row)
-    home = transfer.set_of(study.corpora, taught or study.report.in_domain.corpus)
-    first = study.trained_on(block.first_stage) if row in study.rerankers else None
-    inside = {home, *([transfer.set_of(study.corpora, first)] if first else [])}
-    made = ("interpolated" if row in study.interpolations else "trained" if study.recipes[block.recipe] else "untouched")
-    return {"made": made, "taught": taught, "home": home, "others": [name for name in places if name not in inside]}
+def _domain(study: Study, variant: str, names: Sequence[str]) -> Domain:
+    """What is in domain for a variant; what a reranker's first stage was trained on is neither in nor out of it."""
+    block, trained_on = study.variants[variant], study.trained_on(variant)
+    in_domain = sets.set_of(study.corpora, trained_on or study.report.in_domain.corpus)
+    known = {in_domain}
+    if variant in study.rerankers:
+        first = study.trained_on(study.rerankers[variant].first_stage)
+        known |= {sets.set_of(study.corpora, first)} if first else set()
+    kind: Kind = "interpolated"
+    if not isinstance(block, Interpolation):
+        kind = "fine-tuned" if study.recipes[block.recipe] else "without fine-tuning"
+    return Domain(kind, trained_on, in_domain, [name for name in names if name not in known])
 
 
-def _similarities(corpora: Path, named: dict, taught: list[str], places: dict) -> tuple[dict, dict]:
-    """Teaching corpus -> set -> mean similarity of its corpora's words; and corpus -> passages counted, of how many.
+def _similarities(
+    corpora: Path, named: Sequence[str], training: Sequence[str], targets: Mapping[str, Sequence[Target]]
+) -> tuple[Similarity, dict[str, tuple[int, int]]]:
+    """Training corpus -> set -> mean similarity of its corpora's words; and corpus -> passages counted, of how many.
 
-    Beside the teaching corpora the words of one corpus at a time are held.
+    Beside the training corpora the words of one corpus at a time are held.
     """
-    counted = {}
-    teachers = {}
-    for corpus in taught:
-        teachers[corpus], *counted[corpus] = vocabulary.frequencies(corpora / corpus / "docs.parquet")
-    alike: dict[str, dict[str, list]] = {corpus: {} for corpus in taught}
-    for name, spots in places.items() if taught else ():
-        for spot in spots:
-            words = teachers.get(spot.corpus)
-            if words is None:
-                words, *counted[spot.corpus] = vocabulary.frequencies(corpora / spot.corpus / "docs.parquet")
-            for corpus, own in teachers.items():
-                alike[corpus].setdefault(name, []).append(vocabulary.weighted_jaccard(own, words))
-    return ({corpus: {name: sum(found) / len(found) for name, found in sets.items()} for corpus, sets in alike.items()},
-            {corpus: counted[corpus] for corpus in named if corpus in counted})
+    words, counted = {}, {}
+    for corpus in training:
+        words[corpus], *counts = vocabulary.frequencies(corpora / corpus / "docs.parquet")
+        counted[corpus] = (counts[0], counts[1])
+    alike: dict[str, dict[str, list[float]]] = {corpus: {} for corpus in training}
+    for name, members in targets.items() if training else ():
+        for target in members:
+            shares = words.get(target.corpus)
+            if shares is None:
+                shares, *counts = vocabulary.frequencies(corpora / target.corpus / "docs.parquet")
+                counted[target.corpus] = (counts[0], counts[1])
+            for corpus, own in words.items():
+                alike[corpus].setdefault(name, []).append(vocabulary.weighted_jaccard(own, shares))
+    means = {
+        corpus: {name: sum(values) / len(values) for name, values in by_set.items()} for corpus, by_set in alike.items()
+    }
+    return means, {corpus: counted[corpus] for corpus in named if corpus in counted}
 
 
-def _row(study, row: str, domain: dict, measured: dict, alike: dict, table, places: dict) -> dict:
-    """A row against the base: in domain, over the sets outside, and on every set."""
-    base, report = study.report.base, study.report
-    ones, others = ({name: entry[side] for name, entry in measured.items()} for side in ("value", "base"))
-    changed = transfer.changes(measured)
-    few = [entry for entry in measured.values() if entry["queries"] < entry["of"]]
-    return {"variant": row, **domain, "part": {"queries": sum(entry["queries"] for entry in few),
-                                           "of": sum(entry["of"] for entry in few)} if few else None,
-            "inside": _compared(ones, others, [domain["home"]], (row, base), table, places, report),
-            "outside": _compared(ones, others, domain["others"], (row, base), table, places, report),
-            "changes": changed, "correlation": transfer.correlation(
-                changed, alike[domain["taught"]], domain["others"]) if domain["taught"] else None}
+def _variant(study: Study, variant: str, domain: Domain, measured: Measured, similarity: Similarity) -> VariantTransfer:
+    """A variant against the base: in domain, over the sets out of domain, and on every set."""
+    own = measured.values.get(variant, {})
+    values = {name: entry.value for name, entry in own.items()}
+    base = {name: entry.base for name, entry in own.items()}
+    changed = changes(own)
+    partial = [(entry.queries, entry.of) for entry in own.values() if entry.queries < entry.of]
+    both, alike = (variant, study.report.base), similarity.get(domain.trained_on or "")
+    return VariantTransfer(
+        variant=variant,
+        domain=domain,
+        part=Part(*(sum(count) for count in zip(*partial))) if partial else None,
+        in_domain=_compared(study, values, base, [domain.in_domain_set], both, measured),
+        out_of_domain=_compared(study, values, base, domain.out_of_domain_sets, both, measured),
+        changes=changed,
+        correlation=None if alike is None else correlation(changed, alike, domain.out_of_domain_sets),
+    )
 
 
-def _pair(study, full: str, lora: str, domain: dict, values: dict, table, places: dict) -> dict:
-    """LoRA against full fine-tuning of the same lesson, in domain and over the sets outside."""
-    ones, others = ({name: entry["value"] for name, entry in values[row].items()} for row in (lora, full))
-    found = {"full": full, "lora": lora, "home": domain["home"]}
-    for side, names in (("inside", [domain["home"]]), ("outside", domain["others"])):
-        compared = _compared(ones, others, names, (lora, full), table, places, study.report)
-        if compared:
-            base = sum(values[full][name]["base"] for name in compared["sets"]) / len(compared["sets"])
-            compared |= {"base": base, "difference % of base": transfer.per_cent(compared["difference"], base)}
-        found[side] = compared
-    return found
+def _pair(study: Study, full: str, lora: str, domain: Domain, measured: Measured) -> TuningPair:
+    """LoRA against full fine-tuning of the same recipe, in domain and over the sets out of domain."""
+    values = {name: entry.value for name, entry in measured.values[lora].items()}
+    others = {name: entry.value for name, entry in measured.values[full].items()}
+    sides: list[OverSets | None] = []
+    for names in ([domain.in_domain_set], domain.out_of_domain_sets):
+        side = _compared(study, values, others, names, (lora, full), measured)
+        if side:
+            of_base = [measured.values[full][name].base for name in side.sets]
+            side = replace(side, base=sum(of_base) / len(of_base))
+        sides.append(side)
+    return TuningPair(full, lora, *sides)
 
 
-def _compared(ones: dict, others: dict, names: list, rows: tuple, table, places: dict, report) -> dict | None:
-    found = transfer.over_sets(ones, others, names, report.significance)
-    if found and len(found["sets"]) == 1:
-        found |= transfer.on_queries(table, *rows, places[found["sets"][0]], report)
-    return found and {**found, **transfer.in_per_cent(found)}
-
-
-def _rounded(value):
-    """The same with every number to 6 digits, so that equal runs give equal bytes."""
-    if isinstance(value, dict):
-        return {key: _rounded(part) for key, part in value.items()}
-    if isinstance(value, list):
-        return [_rounded(part) for part in value]
-    return round(value, 6) if isinstance(value, float) else value
+def _compared(
+    study: Study,
+    ones: Mapping[str, float],
+    others: Mapping[str, float],
+    names: Sequence[str],
+    variants: tuple[str, str],
+    measured: Measured,
+) -> OverSets | None:
+    """Over sets; of a single set that is one corpus, with an interval over clusters of queries."""
+    side = over_sets(ones, others, names, study.report.significance)
+    if side is None or len(side.sets) > 1 or len(measured.targets[side.sets[0]]) > 1:
+        return side
+    target = measured.targets[side.sets[0]][0]
+    both = per_query.common(*(per_query.of(measured.table, variant, target) for variant in variants))
+    interval = per_query.compare(*both, study.report.significance, study.report.resamples)
+    return replace(side, low=interval.low, high=interval.high, over="queries")
 
 
 if __name__ == "__main__":

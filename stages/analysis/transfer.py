@@ -1,130 +1,199 @@
-"""What rows cost or gain out of domain: values by set, means over sets with intervals, and LoRA beside full."""
+"""What variants cost or gain in and out of domain, as reports/transfer.json keeps it, and how it is computed."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from stages.analysis import geometry
-from stages.evaluation import revisions
+from stages.analysis.geometry import Correlation
+from stages.analysis.sets import SetValue
+from stages.core.rounding import rounded
+from stages.params.tuning import Tuning
+from stages.params.variants import Interpolation, Variant
 
-FEWEST = 5   # sets that a correlation with similarity needs
+FEWEST = 5  # sets that a correlation with similarity needs
+
+Kind = Literal["fine-tuned", "interpolated", "without fine-tuning"]
 
 
-def sets(corpora: dict, primary) -> dict[str, list]:
-    """Set -> its places (corpus, split, measure): one corpus, or all corpora that share a group.
+@dataclass(frozen=True)
+class OverSets:
+    """The mean over sets of a variant's value minus another's (`against`), in the measure's unit.
 
-    A corpus is measured on primary's split where it judges that, else on the first that it judges; one that judges
-    none is in no set.
+    low and high are the ends of an interval over what `over` names, None where it names nothing. won counts the sets on
+    which the variant is above. base is the base's mean on the same sets, where the other is not the base.
     """
-    found: dict[str, list] = {}
-    for name, corpus in corpora.items():
-        if corpus.judged:
-            split = primary.split if primary.split in corpus.judged else next(iter(corpus.judged))
-            place = primary.model_copy(update={"corpus": name, "split": split})
-            found.setdefault(set_of(corpora, name), []).append(place)
-    return found
+
+    sets: list[str]
+    value: float
+    against: float
+    difference: float
+    low: float | None
+    high: float | None
+    over: Literal["sets", "queries"] | None
+    won: int
+    base: float | None = None
+
+    def change(self, figure: Literal["difference", "low", "high"] = "difference") -> float | None:
+        """A figure in per cent of what the variant is compared with; None where that or the figure is nothing."""
+        value: float | None = getattr(self, figure)
+        return None if value is None else share(value, self.against)
+
+    @property
+    def of_base(self) -> float | None:
+        """The difference in per cent of the base."""
+        return None if self.base is None else share(self.difference, self.base)
 
 
-def set_of(corpora: dict, corpus: str) -> str:
-    """The name of the set that a corpus is in; a group may bear the name of a corpus, and then holds it."""
-    return corpora[corpus].group or corpus
+@dataclass(frozen=True)
+class Part:
+    """How many queries a variant was measured on, of how many, over the sets where it lacks some."""
+
+    queries: int
+    of: int
 
 
-def values(table: pa.Table, places: dict[str, list], base: str) -> dict[str, dict[str, dict]]:
-    """Row -> set -> {"value", "base", "queries", "of"}, the mean of the set's places, each counting once.
+@dataclass(frozen=True)
+class Domain:
+    """The corpus that a variant was trained on, the set in domain, and the sets out of domain."""
 
-    table is stages.evaluate's, plain. A row's value and the base's are on the queries that both have, `queries` of the
-    base's `of`, and over all copies. A row that lacks a place of a set has no value there.
+    kind: Kind
+    trained_on: str | None
+    in_domain_set: str
+    out_of_domain_sets: list[str]
+
+
+@dataclass(frozen=True)
+class VariantTransfer:
+    """A variant against the base. changes is set -> change in per cent of the base there, None where that has 0."""
+
+    variant: str
+    domain: Domain
+    part: Part | None
+    in_domain: OverSets | None
+    out_of_domain: OverSets | None
+    changes: dict[str, float | None]
+    correlation: Correlation | None
+
+
+@dataclass(frozen=True)
+class TuningPair:
+    """LoRA against full fine-tuning with the same base checkpoint, triplets and recipe."""
+
+    full: str
+    lora: str
+    in_domain: OverSets | None
+    out_of_domain: OverSets | None
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """sets is set -> its corpora and splits; passages is corpus -> how many were counted, of how many.
+
+    similarity is training corpus -> set -> mean similarity of the words of their passages, 0 to 1.
     """
-    found: dict[str, dict[str, dict]] = {}
-    for name, spots in places.items():
-        measured = [_at(table, spot, base) for spot in spots]
-        for row in measured[0]:
-            if all(row in spot for spot in measured):
-                parts = [spot[row] for spot in measured]
-                found.setdefault(row, {})[name] = {
-                    "value": _mean(parts, "value"), "base": _mean(parts, "base"),
-                    "queries": sum(part["queries"] for part in parts), "of": sum(part["of"] for part in parts)}
-    return found
+
+    measure: str
+    base: str
+    significance: float
+    sets: dict[str, list[str]]
+    passages: dict[str, tuple[int, int]]
+    similarity: dict[str, dict[str, float]]
+    variants: list[VariantTransfer]
+    pairs: list[TuningPair]
+
+    @property
+    def out_of_domain(self) -> bool:
+        """Whether any variant was measured out of domain."""
+        return any(variant.out_of_domain for variant in self.variants)
 
 
-def over_sets(ones: dict[str, float], others: dict[str, float], names: list[str], alpha: float) -> dict | None:
-    """The mean over sets of ones - others, in the measure's unit, on the named sets that both have; None without any.
+def read(path: Path) -> Transfer:
+    stored = json.loads(path.read_text())
+    return Transfer(
+        **{
+            **stored,
+            "passages": {corpus: tuple(counts) for corpus, counts in stored["passages"].items()},
+            "variants": [VariantTransfer(**_typed(entry)) for entry in stored["variants"]],
+            "pairs": [TuningPair(**_typed(entry)) for entry in stored["pairs"]],
+        }
+    )
 
-    low and high are the 1 - alpha t interval with the sets as the sample, None for one set. won counts the sets on
-    which ones is above others.
+
+def as_json(transfer: Transfer) -> str:
+    return json.dumps(rounded(asdict(transfer)), indent=1) + "\n"
+
+
+def _typed(entry: dict[str, Any]) -> dict[str, Any]:
+    types = {
+        "domain": Domain,
+        "part": Part,
+        "in_domain": OverSets,
+        "out_of_domain": OverSets,
+        "correlation": Correlation,
+    }
+    return {key: types[key](**value) if key in types and value else value for key, value in entry.items()}
+
+
+def over_sets(
+    ones: Mapping[str, float], others: Mapping[str, float], names: Sequence[str], significance: float
+) -> OverSets | None:
+    """The mean over sets of ones - others, on the named sets that both have; None without any.
+
+    The interval is the 1 - significance t interval with the sets as the sample; one set has none.
     """
     from scipy.stats import t
-    shared = [name for name in names if name in ones and name in others]
-    if not shared:
+
+    sets = [name for name in names if name in ones and name in others]
+    if not sets:
         return None
-    one, other = (np.array([side[name] for name in shared], np.float64) for side in (ones, others))
+    one, other = (np.array([side[name] for name in sets], np.float64) for side in (ones, others))
     differences = one - other
-    mean, n = float(differences.mean()), len(shared)
-    reach = float(t.ppf(1 - alpha / 2, n - 1) * differences.std(ddof=1) / np.sqrt(n)) if n > 1 else None
-    return {"sets": shared, "value": float(one.mean()), "against": float(other.mean()), "difference": mean,
-            "low": None if reach is None else mean - reach, "high": None if reach is None else mean + reach,
-            "over": None if reach is None else "sets", "won": int((differences > 0).sum())}
+    mean, n = float(differences.mean()), len(sets)
+    reach = float(t.ppf(1 - significance / 2, n - 1) * differences.std(ddof=1) / np.sqrt(n)) if n > 1 else None
+    return OverSets(
+        sets=sets,
+        value=float(one.mean()),
+        against=float(other.mean()),
+        difference=mean,
+        low=None if reach is None else mean - reach,
+        high=None if reach is None else mean + reach,
+        over=None if reach is None else "sets",
+        won=int((differences > 0).sum()),
+    )
 
 
-def on_queries(table: pa.Table, row: str, against: str, places: list, report) -> dict:
-    """The ends of the interval over clusters of queries, for the one place that a single set has; else none."""
-    if len(places) > 1:
-        return {"low": None, "high": None, "over": None}
-    one, other, clusters = revisions.common(*(revisions.per_query(table, name, places[0]) for name in (row, against)))
-    found = revisions.change(one, other, clusters, report.significance, report.resamples)
-    return {"low": found["low"], "high": found["high"], "over": "queries"}
+def changes(measured: Mapping[str, SetValue]) -> dict[str, float | None]:
+    """Set -> a variant's change in per cent of the base's value there; None where the base has 0."""
+    return {name: share(entry.value - entry.base, entry.base) for name, entry in measured.items()}
 
 
-def changes(measured: dict[str, dict]) -> dict[str, float | None]:
-    """Set -> a row's change in per cent of the base's value there; None where the base has 0."""
-    return {name: per_cent(entry["value"] - entry["base"], entry["base"]) for name, entry in measured.items()}
-
-
-def correlation(changed: dict[str, float | None], alike: dict[str, float], outside: list[str]) -> dict | None:
-    """Spearman's correlation of change with similarity over the sets outside; None with fewer than 5 of them."""
-    known = [name for name in outside if changed.get(name) is not None and name in alike]
+def correlation(
+    changed: Mapping[str, float | None], similarity: Mapping[str, float], sets: Sequence[str]
+) -> Correlation | None:
+    """Spearman's correlation of change with similarity over the sets out of domain; None with fewer than 5 of them."""
+    both = [(similarity[name], changed.get(name)) for name in sets if name in similarity]
+    known = [(alike, change) for alike, change in both if change is not None]
     if len(known) < FEWEST:
         return None
-    return geometry.correlation([alike[name] for name in known], [changed[name] for name in known])
+    return geometry.correlation([alike for alike, _ in known], [change for _, change in known])
 
 
-def tuned_alike(rows: dict, tunes: dict) -> list[tuple[str, str]]:
-    """(full, LoRA): each two trained rows that differ in nothing but their tune blocks, one full and one lora."""
-    blocks = {row: block for row, block in rows.items() if hasattr(block, "tuning")}
-    kinds = {row: tunes[block.tuning].kind for row, block in blocks.items()}
-    return [(full, lora) for full in blocks if kinds[full] == "full" for lora in blocks if kinds[lora] == "lora"
-            and _lesson(blocks[full]) == _lesson(blocks[lora])]
+def tuned_alike(variants: Mapping[str, Variant], tunings: Mapping[str, Tuning]) -> list[tuple[str, str]]:
+    """(full, LoRA): each two variants that differ only in their tuning, one of kind full and one of kind lora."""
+    blocks = {name: block for name, block in variants.items() if not isinstance(block, Interpolation)}
+    alike = {name: block.model_copy(update={"tuning": ""}) for name, block in blocks.items()}
+
+    def of_kind(kind: str) -> list[str]:
+        return [name for name, block in blocks.items() if tunings[block.tuning].kind == kind]
+
+    return [(full, lora) for full in of_kind("full") for lora in of_kind("lora") if alike[full] == alike[lora]]
 
 
-def in_per_cent(found: dict) -> dict:
-    """Difference, low and high of over_sets in per cent of what is compared against."""
-    return {f"{key} %": None if found[key] is None else per_cent(found[key], found["against"])
-            for key in ("difference", "low", "high")}
-
-
-def per_cent(part: float, whole: float) -> float | None:
+def share(part: float, whole: float) -> float | None:
     """A part in per cent of the whole; None where that is 0."""
     return 100 * part / whole if whole else None
-
-
-def _at(table: pa.Table, place, base: str) -> dict[str, dict]:
-    """Row -> its value and the base's at one place; nothing where the base was not measured."""
-    part = table.filter((pc.field("corpus") == place.corpus) & (pc.field("split") == place.split))
-    rows = pc.unique(part["variant"]).to_pylist()
-    if base not in rows:
-        return {}
-    whole = revisions.per_query(part, base, place)
-    found = {}
-    for row in rows:
-        one, other, _ = revisions.common(revisions.per_query(part, row, place), whole)
-        found[row] = {"value": float(one.values.mean()), "base": float(other.values.mean()),
-                      "queries": len(one.query_ids), "of": len(whole.query_ids)}
-    return found
-
-
-def _mean(parts: list[dict], name: str) -> float:
-    return float(np.mean([part[name] for part in parts]))
-
-
-def _lesson(block):
-    return block.model_copy(update={"tuning": None})

@@ -1,4 +1,5 @@
 """How like two collections are in the words that their passages use."""
+
 import re
 from collections import Counter
 from math import fsum
@@ -6,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-PASSAGES = 100_000   # of a larger collection every n-th passage is counted, so that no more than these are
+PASSAGES = 100_000  # of a larger collection every n-th passage is counted, so that no more than these are
 BATCH = 4096
 WORD = re.compile(r"\w+")
 
@@ -18,6 +19,7 @@ def frequencies(docs: Path, most: int = PASSAGES) -> tuple[dict[str, float], int
     leaves no more than `most`. A collection without a word has no shares.
     """
     import pyarrow.parquet as pq
+
     file = pq.ParquetFile(docs)
     total = file.metadata.num_rows
     stride = max(1, -(-total // most))
