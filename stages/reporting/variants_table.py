@@ -1,0 +1,217 @@
+"""The main table: each variant's value, change and verdict, in and out of domain.
+
+One source for the report and the README (`variants`, `rerankers`), for the page and for a paper (`readings`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from stages.core.errors import UserError
+from stages.evaluation import results as files
+from stages.evaluation.results import Result
+from stages.params import Study
+from stages.params.variants import Interpolation, Reranker
+from stages.reporting import latex
+from stages.reporting.table import NOTHING, Cell, Table
+from stages.reporting.text import Text, code, strong, text
+
+DOMAINS = ("in domain", "out of domain")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A variant's result on a target in words: – where it was not measured, "" where there is nothing to compare."""
+
+    value: str = NOTHING
+    change: str = NOTHING
+    interval: str = ""
+    verdict: str = NOTHING
+    p: str = NOTHING
+    detectable: str = NOTHING
+    queries: str = NOTHING
+    best: bool = False
+
+
+def readings(study: Study, results: Sequence[Result]) -> dict[str, list[Reading]]:
+    """Variant -> its reading on each of the report's targets; the best value on all queries of a target is marked."""
+    by_target = [files.at(results, target) for target in study.report.targets]
+    best = [max((one.value for one in found.values() if not one.on_part), default=None) for found in by_target]
+    return {
+        variant: [
+            _reading(found.get(variant), top, study.report.base) for found, top in zip(by_target, best, strict=True)
+        ]
+        for variant in study.variants
+    }
+
+
+def variants(study: Study, results: Sequence[Result]) -> Table:
+    """The variants that search, in at most seven columns, and what the columns mean."""
+    found = readings(study, results)
+    heads = ["variant"]
+    for target, domain in zip(study.report.targets, DOMAINS, strict=False):
+        heads += [f"{target.measure} {domain}", f"change {domain}, % (interval)", f"verdict {domain}"]
+    lines = [[name, *(cell for one in found[name] for cell in _cells(one))] for name in study.searchers]
+    return Table(heads, lines, [_targets(study, results), _meaning(study)])
+
+
+def rerankers(study: Study, results: Sequence[Result]) -> Table | None:
+    """The rerankers under the same heads, below the base on the queries that they reranked; None without any."""
+    if not study.rerankers:
+        return None
+    found = {**_base_on_part(study, results), **readings(study, results)}
+    names = [name for name in found if name not in study.searchers]
+    lines = [[name, *(cell for one in found[name] for cell in _cells(one))] for name in names]
+    return Table(variants(study, results).heads, lines, [_reranked(study, results)])
+
+
+def _base_on_part(study: Study, results: Sequence[Result]) -> dict[str, list[Reading]]:
+    """The base's values on the queries that were reranked, under a name of their own."""
+    values = []
+    for target in study.report.targets:
+        found = files.at(results, target)
+        base = next((found[name].base for name in study.rerankers if name in found), None)
+        values.append(Reading(NOTHING if base is None else f"{base:.4f}", "", "", "", "", "", ""))
+    return {f"{study.report.base}, on the same queries": values}
+
+
+def _reranked(study: Study, results: Sequence[Result]) -> str:
+    queries = []
+    for target in study.report.targets:
+        found = files.at(results, target)
+        one = next((found[name] for name in study.rerankers if name in found and found[name].comparison), None)
+        if one and one.comparison:
+            queries.append(f"{one.comparison.queries:,} of the {one.of:,} queries of {target.corpus} {target.split}")
+    first = list(dict.fromkeys(block.first_stage for block in study.rerankers.values()))
+    on = f", on {' and '.join(queries)}" if queries else ""
+    return f"Rerankers rerank the first {study.rerank.depth} passages that {' or '.join(first)} retrieves{on}."
+
+
+def sureness(study: Study, results: Sequence[Result]) -> Table:
+    """What lies behind the verdicts: corrected p, minimum detectable effect, queries by the sign of their change."""
+    found = readings(study, results)
+    heads = ["variant"]
+    for domain in DOMAINS[: len(study.report.targets)]:
+        heads += [
+            f"corrected p {domain}",
+            f"minimum detectable effect {domain}, %",
+            f"queries better / worse / equal {domain}",
+        ]
+    lines = [
+        [name, *(cell for one in found[name] for cell in (one.p, one.detectable, one.queries))]
+        for name in study.variants
+        if name != study.report.base
+    ]
+    note = (
+        f"The minimum detectable effect is the change that a test at {study.report.significance:g}, uncorrected, would "
+        "find in 80 % of such samples of queries. p is corrected (Holm) over all variants of its column."
+    )
+    return Table(heads, lines, [note])
+
+
+def makeup(study: Study) -> Table:
+    """What each variant is made of, by the names of params.yaml."""
+    lines = []
+    for name, block in study.variants.items():
+        if isinstance(block, Interpolation):
+            lines.append([name, f"interpolation with {block.trained}", block.checkpoint, "", "", ""])
+        else:
+            tuned = study.recipes[block.recipe] is not None
+            kind = "fine-tuned retriever" if tuned else "base model, not fine-tuned"
+            if isinstance(block, Reranker):
+                kind = f"reranker over {block.first_stage}" + ("" if tuned else ", not fine-tuned")
+            own = [block.tuning, block.triplets, block.recipe] if tuned else ["", "", ""]
+            lines.append([name, kind, block.checkpoint, *own])
+    heads = ["variant", "what it is", "base checkpoint", "tuning", "triplets", "recipe"]
+    return Table(heads, lines, [text("All names are those of blocks in ", code("params.yaml"), ".")])
+
+
+def caption(study: Study, results: Sequence[Result]) -> list[str | Text]:
+    """What a table for a paper says below it. Raises UserError where a target has no verdict."""
+    for target in study.report.targets:
+        if not any(one.comparison and one.comparison.verdict for one in files.at(results, target).values()):
+            raise UserError(f"reports/results.json: no variant has a verdict on {target}; run dvc repro evaluate")
+    return [_targets(study, results), _meaning(study), "The best value on all queries is bold."]
+
+
+def _targets(study: Study, results: Sequence[Result]) -> str:
+    """Which corpus, split and queries a domain is."""
+    parts: list[str] = []
+    for target, domain in zip(study.report.targets, DOMAINS, strict=False):
+        compared = [one.comparison for one in files.at(results, target).values() if one.comparison]
+        whole = max(compared, key=lambda one: one.queries, default=None)
+        size = f" ({whole.queries:,} queries in {whole.clusters:,} clusters)" if whole else ""
+        parts.append(f"{domain.capitalize() if not parts else domain} is {target.corpus} {target.split}{size}")
+    return ", ".join(parts) + "."
+
+
+def _meaning(study: Study) -> Text:
+    """What change, interval and verdicts are."""
+    report, several = study.report, len(study.seeds) > 1
+    seeds = ", ".join(map(str, study.seeds))
+    test = (
+        "t test over queries and seeds (a randomisation test without fine-tuning)" if several else "randomisation test"
+    )
+    over = "queries and seeds" if several else "queries"
+    return text(
+        f"Values of fine-tuned variants are mean ± standard deviation over {len(study.seeds)} seeds ({seeds}). "
+        if several
+        else "",
+        "Changes are in per cent of ",
+        code(report.base),
+        f", with {100 * (1 - report.significance):g} % intervals over {over}",
+        "" if several else f"; with one seed ({seeds}) they do not say how far another seed would move a variant",
+        f". Better and worse: a {test}, corrected for the number of variants (Holm), finds the change at p < "
+        f"{report.significance:g}. No difference: the change is surely smaller than {report.margin:g} %. Cannot tell: "
+        "these queries show neither.",
+    )
+
+
+def _cells(one: Reading) -> list[Cell]:
+    change = f"{one.change} ({one.interval})" if one.interval else one.change
+    return [strong(one.value) if one.best else one.value, change, one.verdict]
+
+
+def _reading(result: Result | None, best: float | None, base: str) -> Reading:
+    if result is None:
+        return Reading()
+    spread = f" ± {result.spread:.4f}" if result.spread is not None else ""
+    value, top = f"{result.value:.4f}{spread}", result.value == best and not result.on_part
+    compared = result.comparison
+    if compared is None:
+        return Reading(value, "", "", "", "", "", "", top)
+    low, change, high = (result.change(figure) for figure in ("low", "difference", "high"))
+    return Reading(
+        value,
+        f"{change:+.1f}",
+        f"{low:+.1f} to {high:+.1f}",
+        compared.verdict or "",
+        p_value(compared.p_family),
+        NOTHING if compared.detectable is None else f"{result.change('detectable'):.1f}",
+        f"{compared.better} / {compared.worse} / {compared.equal}",
+        top,
+    )
+
+
+def p_value(p: float | None) -> str:
+    """A p in two digits, and "< 0.0001" for one that resampling cannot tell from 0."""
+    if p is None:
+        return NOTHING
+    return f"{p:.2g}" if p >= 0.0001 else "< 0.0001"
+
+
+def paper(study: Study, results: Sequence[Result]) -> str:
+    """The table in LaTeX; rerankers stand below a rule of their own, after the base on the same queries."""
+    found = {**readings(study, results), **_base_on_part(study, results)}
+    lines = {name: [name, *(cell for one in cells for cell in _paper_cells(one))] for name, cells in found.items()}
+    groups = [(str(target), 4) for target in study.report.targets]
+    heads = ["Variant", *(["Value", "Change %", "Interval %", "Verdict"] * len(groups))]
+    parts = [[lines[name] for name in study.searchers]]
+    notes = caption(study, results)
+    if study.rerankers:
+        parts.append([lines[name] for name in [*_base_on_part(study, results), *study.rerankers]])
+        notes.append(_reranked(study, results))
+    return latex.table(groups, heads, parts, notes)
+
+
+def _paper_cells(one: Reading) -> list[Cell]:
+    return [strong(one.value) if one.best else one.value, one.change, one.interval, one.verdict]
