@@ -10,10 +10,10 @@ from pathlib import Path
 import click
 import pyarrow.parquet as pq
 
-from stages.collections import collection
-from stages.collections.readers import beir
+from stages.collections import readers, write
 from stages.evaluation import measures
 from stages.models import encoding
+from stages.params.corpora import Corpus, JudgedSplit
 from stages.retrieval import dense
 from stages.retrieval import runs
 
@@ -29,8 +29,8 @@ def main(folder: Path) -> None:
                    if file.name == "modules.json")
     with tempfile.TemporaryDirectory() as home:
         corpus = Path(home) / "scifact"
-        collection.write(beir.read(folder, {"test": "test"}), corpus, train=None, judged=["test"], validation=0,
-                         limits={}, tokens=256)
+        source = Corpus(source=f"beir:{folder}", judged={"test": JudgedSplit()}, tokens=256)
+        write.write(readers.read(source), source, corpus)
         docs, topics = (pq.read_table(corpus / name) for name in ("docs.parquet", "topics/test.parquet"))
         qrels = pq.read_table(corpus / "qrels/test.parquet")
     model = encoding.load_encoder(package, 256)

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from stages import params
-from stages.collections import collection
+from stages.collections import canonical
 from stages.models import model_folder
 from stages.reporting import hub_cards
 from stages.reporting import variant_table
@@ -76,7 +76,7 @@ def of_qrels(corpus: str, split: str, out: Path) -> None:
     if not path.is_file():
         raise UserError(f"{path}: is not here; dvc pull or dvc repro download@{corpus}")
     with publish(out) as draft:
-        trec.write([trec.qrels_text(collection.qrels(CORPORA / corpus, split))], draft, out.suffix == ".gz")
+        trec.write([trec.qrels_text(canonical.qrels(CORPORA / corpus, split))], draft, out.suffix == ".gz")
     click.echo(f"{out}: relevant from grade {rel} (trec_eval -c -l {rel})")
 
 

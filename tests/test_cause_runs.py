@@ -8,7 +8,7 @@ from ruamel.yaml import YAML
 from studies.cause import run as cause
 from stages import params
 from stages.analysis import contrasts
-from stages.collections import collection
+from stages.collections import canonical
 from stages.models import encoding
 from tests.conftest import ROOT
 
@@ -25,14 +25,14 @@ def study():
 @pytest.fixture
 def folder(tmp_path, tiny_model):
     """A run's folder with a collection of five passages, three queries a split, and the same model for every row."""
-    write(tmp_path / "data/corpora/in_domain/docs.parquet", collection.DOCS,
+    write(tmp_path / "data/corpora/in_domain/docs.parquet", canonical.DOCS,
           [(f"d{at}", text) for at, text in enumerate(TEXTS)])
     lines = []
     for split in ("dev", "test"):
         ids = [f"{split}{at}" for at in range(3)]
-        write(tmp_path / f"data/corpora/in_domain/topics/{split}.parquet", collection.TOPICS,
+        write(tmp_path / f"data/corpora/in_domain/topics/{split}.parquet", canonical.TOPICS,
               [(query, text, f"c{at // 2}") for at, (query, text) in enumerate(zip(ids, ASKED))])
-        write(tmp_path / f"data/corpora/in_domain/qrels/{split}.parquet", collection.QRELS,
+        write(tmp_path / f"data/corpora/in_domain/qrels/{split}.parquet", canonical.QRELS,
               [(query, f"d{2 * at}", 1) for at, query in enumerate(ids)])
         lines += [(row, copy, "in_domain", split, query, f"c{at // 2}", 1 + at, 1 / (1 + at), 0.5)
                   for row, copy in (("base", "pretrained"), ("cos02", "seed-1"), ("cos02", "seed-2"))

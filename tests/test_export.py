@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 
 from stages import export
 from stages import params
-from stages.collections import collection
+from stages.collections import canonical
 from stages.retrieval import runs
 from tests.conftest import ROOT
 
@@ -37,7 +37,7 @@ def study(tmp_path, monkeypatch):
         runs.write([pa.table([["q", "q"], docs, [0.5, 0.5]], schema=runs.RUN)], home / f"{PLACE.split}.parquet")
     qrels = tmp_path / "data/corpora" / PLACE.corpus / "qrels"
     qrels.mkdir(parents=True)
-    pq.write_table(pa.table([["q"], ["a"], [1]], schema=collection.QRELS), qrels / f"{PLACE.split}.parquet")
+    pq.write_table(pa.table([["q"], ["a"], [1]], schema=canonical.QRELS), qrels / f"{PLACE.split}.parquet")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -5,9 +5,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from stages.collections import collection
-from stages.collections.readers import beir
+from stages.collections import canonical, readers
 from stages.evaluation import measures
+from stages.params.corpora import Corpus, JudgedSplit
 from stages.retrieval import runs
 from stages.core.errors import UserError
 
@@ -19,7 +19,7 @@ def table(schema, rows) -> pa.Table:
 
 
 def test_by_hand():
-    qrels = table(collection.QRELS, [("q1", "a", 1), ("q1", "b", 2), ("q1", "c", 0), ("q2", "a", 1), ("q3", "z", 0)])
+    qrels = table(canonical.QRELS, [("q1", "a", 1), ("q1", "b", 2), ("q1", "c", 0), ("q2", "a", 1), ("q3", "z", 0)])
     run = table(runs.RUN, [("q1", "c", .9), ("q1", "x", .8), ("q1", "b", .7), ("q1", "a", .6), ("q9", "a", .5)])
     found = measures.per_query([run], qrels, MEASURES, rel=1)
     assert found["RR@10"] == {"q1": pytest.approx(1 / 3), "q2": 0, "q3": 0}
@@ -33,7 +33,7 @@ def test_by_hand():
 
 def test_equal_scores_keep_the_order_of_the_run():
     """ir_measures' providers break ties in opposite orders; the run's order must win in all measures alike."""
-    qrels = table(collection.QRELS, [("q", "m", 1)])
+    qrels = table(canonical.QRELS, [("q", "m", 1)])
     for order in (["a", "m", "z"], ["z", "m", "a"]):
         run = table(runs.RUN, [("q", doc, 0.5) for doc in order])
         found = measures.per_query([run], qrels, ["RR@10", "AP", "nDCG@10"], rel=1)
@@ -45,7 +45,8 @@ def test_equal_scores_keep_the_order_of_the_run():
 def test_published_runs_get_their_published_figure(system, real_collections):
     published = json.loads((real_collections / "reference.json").read_text())["pyserini_2cr"]["ndcg@10"]["dl19"]
     folder = real_collections / "msmarco-mini"
-    qrels = table(collection.QRELS, beir.read(folder, {"dl19": "dl19.official-full.trec"}).qrels["dl19"])
+    corpus = Corpus(source=f"beir:{folder}", judged={"dl19": JudgedSplit(subset="dl19.official-full.trec")})
+    qrels = table(canonical.QRELS, readers.read(corpus).qrels["dl19"])
     run = runs.from_trec(folder / "runs" / f"dl19.{system}.top100.trec.gz")
     values = measures.per_query([run], qrels, ["nDCG@10"], rel=2)["nDCG@10"].values()
     assert len(values) == 43

@@ -13,12 +13,12 @@ import pytest
 from ruamel.yaml import YAML
 
 from stages import rerank
-from stages.collections import collection
-from stages.collections.readers import beir
+from stages.collections import canonical, readers, write
 from stages.models import cross_encoder
 from stages.models import late_interaction
 from stages.retrieval import runs
 from stages.core.errors import UserError
+from stages.params.corpora import Corpus, JudgedSplit
 from tests.conftest import ROOT, sharpened
 
 DEPTH = 12
@@ -30,9 +30,8 @@ def study(tiny_collection, tiny_cross, tmp_path, monkeypatch):
     blocks = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
     blocks["rerank"] |= {"depth": DEPTH, "queries": 6, "batch_tokens": 256}
     YAML().dump(blocks, tmp_path / "params.yaml")
-    source = beir.read(tiny_collection, {split: split for split in ("train", "dev", "test")})
-    collection.write(source, tmp_path / "corpora/in_domain", train="train", judged=["dev", "test"], validation=0, limits={},
-                     tokens=None)
+    corpus = Corpus(source=f"beir:{tiny_collection}", train="train", judged={"dev": JudgedSplit(), "test": JudgedSplit()})
+    write.write(readers.read(corpus), corpus, tmp_path / "corpora/in_domain")
     shutil.copytree(tiny_cross, tmp_path / "body")
     sharpened(tiny_cross, tmp_path / "model/seed-13")
     monkeypatch.chdir(tmp_path)
@@ -42,7 +41,7 @@ def study(tiny_collection, tiny_cross, tmp_path, monkeypatch):
 
 def ranked(path: Path, moved=lambda docs: docs, score=lambda at: 1.0 - at / 100) -> None:
     """A first stage's run of the test queries q32..q39: for each 15 passages from its own on; q33 has none."""
-    doc_ids = collection.docs(Path("corpora/in_domain")).read()["doc_id"].to_pylist()
+    doc_ids = canonical.docs(Path("corpora/in_domain")).read()["doc_id"].to_pylist()
     rows = []
     for query in (32, 34, 35, 36, 37, 38, 39):
         docs = [doc_ids[(query * 3 + at) % len(doc_ids)] for at in range(15)]

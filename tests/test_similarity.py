@@ -4,11 +4,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from stages.analysis import vocabulary
-from stages.collections import collection
+from stages.collections import canonical
 
 
 def write(path, texts: list[str]):
-    pq.write_table(pa.table([[f"d{at}" for at in range(len(texts))], texts], schema=collection.DOCS), path)
+    pq.write_table(pa.table([[f"d{at}" for at in range(len(texts))], texts], schema=canonical.DOCS), path)
     return path
 
 

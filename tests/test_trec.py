@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.collections import collection
+from stages.collections import canonical
 from stages.evaluation import measures
 from stages.retrieval import runs
 from stages.retrieval import trec
@@ -48,7 +48,7 @@ def test_what_is_read_back_is_the_run(tmp_path):
 def test_trec_eval_finds_what_the_study_finds(tmp_path):
     import ir_measures
     own = ranking([0.5, 0.5, 0.5, 0.4])
-    judged = pa.table([["q", "q", "none"], ["d001", "d003", "d000"], [1, 2, 1]], schema=collection.QRELS)
+    judged = pa.table([["q", "q", "none"], ["d001", "d003", "d000"], [1, 2, 1]], schema=canonical.QRELS)
     trec.write(trec.run_text([own], "variant"), tmp_path / "run", packed=False)
     trec.write([trec.qrels_text(judged)], tmp_path / "qrels", packed=False)
     assert (tmp_path / "qrels").read_text() == "q 0 d001 1\nq 0 d003 2\nnone 0 d000 1\n"

@@ -1,14 +1,17 @@
-"""Excerpts: what a query asks, the passage that answers it best, and how many more are relevant."""
+"""Excerpts: a query's text, the passage that answers it best, and how many more are relevant."""
+
 from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
+
+from stages.collections import canonical, passages
 
 
 class Excerpt(NamedTuple):
     """A query's text, the id and text of its most relevant passage ("" where it has none), how many more there are."""
+
     query: str
     passage_id: str
     passage: str
@@ -16,24 +19,26 @@ class Excerpt(NamedTuple):
 
 
 def read(collection: Path, split: str, query_ids: list[str], rel: int) -> dict[str, Excerpt]:
-    """query_id -> its excerpt, for those of query_ids that the split has, from a collection's folder (collection.py).
+    """query_id -> its excerpt, for those of query_ids that the split has, in the split's order.
 
     Passages from grade `rel` are relevant. The highest grade is the most relevant; of equal ones the first in the
     qrels. A passage that is judged but not in the corpus has the text "".
     """
-    topics = _lines(collection / "topics" / f"{split}.parquet", "query_id", query_ids)
-    qrels = _lines(collection / "qrels" / f"{split}.parquet", "query_id", query_ids)
-    relevant: dict[str, dict[str, int]] = {}
-    for query, passage, grade in zip(qrels["query_id"], qrels["doc_id"], qrels["grade"]):
+    topics = _of_queries(canonical.topics(collection, split), query_ids)
+    qrels = _of_queries(canonical.qrels(collection, split), query_ids)
+    relevant: dict[str, list[tuple[int, str]]] = {}
+    for query, passage, grade in zip(qrels["query_id"], qrels["doc_id"], qrels["grade"], strict=True):
         if grade >= rel:
-            relevant.setdefault(query, {})[passage] = grade
-    best = {query: max(grades, key=grades.get) for query, grades in relevant.items()}
-    docs = _lines(collection / "docs.parquet", "doc_id", sorted(set(best.values())))
-    texts = dict(zip(docs["doc_id"], docs["text"]))
-    return {query: Excerpt(text, best.get(query, ""), texts.get(best.get(query), ""),
-                           max(0, len(relevant.get(query, [])) - 1))
-            for query, text in zip(topics["query_id"], topics["text"])}
+            relevant.setdefault(query, []).append((grade, passage))
+    best = {query: max(judged, key=lambda entry: entry[0])[1] for query, judged in relevant.items()}
+    texts = passages.texts(collection / "docs.parquet", pa.array(best.values(), pa.string()))
+    return {
+        query: Excerpt(
+            text, best.get(query, ""), texts.get(best.get(query, ""), ""), max(0, len(relevant.get(query, [])) - 1)
+        )
+        for query, text in zip(topics["query_id"], topics["text"], strict=True)
+    }
 
 
-def _lines(path: Path, key: str, ids: list[str]) -> dict[str, list]:
-    return pq.read_table(path, filters=pc.field(key).isin(pa.array(ids, pa.string()))).to_pydict()
+def _of_queries(table: pa.Table, query_ids: list[str]) -> dict[str, list]:
+    return table.filter(pc.is_in(table["query_id"], value_set=pa.array(query_ids, pa.string()))).to_pydict()

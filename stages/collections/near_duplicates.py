@@ -1,4 +1,5 @@
-"""Near duplicates among passages: exact Jaccard over word shingles, through an inverted index."""
+"""Near duplicates among texts: the Jaccard index of their sets of word shingles (Broder 1997), exactly."""
+
 import re
 from collections import Counter
 
@@ -6,26 +7,26 @@ SHINGLE_WORDS = 5
 
 
 def representatives(texts: list[str], jaccard: float) -> list[int]:
-    """For each text the row of the earlier text it repeats (its own row where it repeats none).
+    """For each text the number of the earlier text that it repeats (its own number where it repeats none).
 
     A text repeats the most similar representative before it whose shingles reach the Jaccard index given.
     """
     index: dict[str, list[int]] = {}
     sizes: dict[int, int] = {}
-    found = []
-    for row, text in enumerate(texts):
+    repeated = []
+    for number, text in enumerate(texts):
         own = shingles(text)
         shared = Counter(other for shingle in own for other in index.get(shingle, ()))
         scores = ((both / (len(own) + sizes[other] - both), -other) for other, both in shared.items())
         score, other = max(scores, default=(0.0, 0))
         if score >= jaccard:
-            found.append(-other)
+            repeated.append(-other)
             continue
-        found.append(row)
-        sizes[row] = len(own)
+        repeated.append(number)
+        sizes[number] = len(own)
         for shingle in own:
-            index.setdefault(shingle, []).append(row)
-    return found
+            index.setdefault(shingle, []).append(number)
+    return repeated
 
 
 def normal(text: str) -> str:
@@ -36,4 +37,4 @@ def normal(text: str) -> str:
 def shingles(text: str) -> set[str]:
     """Every run of 5 normal words; the whole text where it is shorter."""
     words = normal(text).split()
-    return {" ".join(words[at:at + SHINGLE_WORDS]) for at in range(max(1, len(words) - SHINGLE_WORDS + 1))}
+    return {" ".join(words[at : at + SHINGLE_WORDS]) for at in range(max(1, len(words) - SHINGLE_WORDS + 1))}

@@ -18,14 +18,14 @@ def select(docs: Path, doc_ids: pa.Array | pa.ChunkedArray) -> pa.Table:
     file = pq.ParquetFile(docs, memory_map=True)
     every_id = file.read(["doc_id"])["doc_id"].combine_chunks()
     wanted = pc.is_in(every_id, value_set=doc_ids.unique())
-    texts, start = [pa.chunked_array([], pa.large_string())], 0
+    parts, start = [pa.chunked_array([], pa.large_string())], 0
     for group in range(file.num_row_groups):
         rows = file.metadata.row_group(group).num_rows
         mask = wanted.slice(start, rows)
         start += rows
         if pc.any(mask).as_py():
-            texts.append(file.read_row_group(group, ["text"])["text"].filter(mask).cast(pa.large_string()))
-    text = pa.chunked_array([chunk for part in texts for chunk in part.chunks], pa.large_string())
+            parts.append(file.read_row_group(group, ["text"])["text"].filter(mask).cast(pa.large_string()))
+    text = pa.chunked_array([chunk for part in parts for chunk in part.chunks], pa.large_string())
     return pa.table({"doc_id": every_id.filter(wanted), "text": text.combine_chunks()})
 
 
@@ -49,5 +49,5 @@ def row_numbers(path: Path, ids: pa.ChunkedArray) -> np.ndarray:
         rows[at.drop_null().to_numpy()] = start + np.flatnonzero(at.is_valid())
         start += len(batch)
     if (rows < 0).any():
-        raise UserError(f"{path}: has no '{wanted[int(rows.argmin())]}', which the triplets name; run dvc repro")
+        raise UserError(f"{path}: has no '{wanted[int(rows.argmin())]}', which was to be found there; run dvc repro")
     return rows[pc.index_in(ids, value_set=wanted).to_numpy()]

@@ -1,124 +1,96 @@
-"""The house form of a collection: passages, queries and graded judgments as parquet, whatever the source.
+"""Check what a reader found and write it in the canonical format."""
 
-    <corpus>/docs.parquet             doc_id, text            row number = document number
-    <corpus>/docs.json                {"documents": n, "tokens": cap or null}
-    <corpus>/topics/<split>.parquet   query_id, text, cluster
-    <corpus>/qrels/<split>.parquet    query_id, doc_id, grade
-    <corpus>/docpairs.parquet         query_id, positive_id, negative_id: released triples, where there are any
-    <corpus>/card.json                sizes, what was dropped and why, the sources and their hashes
-
-Judgments stand query by query in the order of the topics, which is the order of the source.
-"""
 import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from stages.collections import splits
+from stages.collections.canonical import DOCPAIRS, DOCS, QRELS, TOPICS, Card, SplitSizes
+from stages.collections.source import Source
 from stages.core.errors import UserError
 from stages.core.files import publish
+from stages.params.corpora import Corpus
 
-DOCS = pa.schema([("doc_id", pa.string()), ("text", pa.string())])
-TOPICS = pa.schema([("query_id", pa.string()), ("text", pa.string()), ("cluster", pa.string())])
-QRELS = pa.schema([("query_id", pa.string()), ("doc_id", pa.string()), ("grade", pa.int32())])
-DOCPAIRS = pa.schema([("query_id", pa.string()), ("positive_id", pa.string()), ("negative_id", pa.string())])
-LONG = 2000
-Grades = dict[str, dict[str, int]]  # query_id -> doc_id -> grade
+LONG = 2000  # words; longer passages are noted
 
 
-@dataclass
-class Source:
-    """What a reader of a collection hands over, before anything is checked.
+def write(source: Source, corpus: Corpus, out: Path) -> Card:
+    """Check a source, write it in canonical format to the folder `out`, and return its card.
 
-    docs streams (doc_id, text) and is read once. queries maps query_id to (text, cluster); the cluster names what
-    queries share (a package, a topic) and equals the query_id where nothing is known. qrels maps a split's name
-    to its (query_id, doc_id, grade) rows, several files of one split already joined. dropped counts what the reader
-    itself left out, by reason; origin names the files or packages read, with version or sha256. docpairs streams
-    (query_id, positive doc_id, negative doc_id) where the collection releases its training triples.
+    Training queries that a judged split asks too (by id or by text, case and white space aside) are left out, and
+    `corpus.validation` others become the split "validation". A judged split with a limit keeps its first queries by the
+    sha256 of their ids. Passages stream: memory holds their ids, not their texts. All that is left out is counted in
+    the card; UserError where nothing would be left, and where ids, judgments or splits contradict each other.
     """
-    docs: Iterator[tuple[str, str]]
-    queries: dict[str, tuple[str, str]]
-    qrels: dict[str, list[tuple[str, str, int]]]
-    dropped: dict[str, int] = field(default_factory=dict)
-    origin: dict[str, str] = field(default_factory=dict)
-    docpairs: Iterator[tuple[str, str, str]] | None = None
-
-
-def write(source: Source, out: Path, *, train: str | None, judged: list[str], validation: int,
-          limits: dict[str, int], tokens: int | None) -> dict:
-    """Check a source, write it in house form to the folder `out`, and return its card.
-
-    `train` names the split of source.qrels that teaches; it is written as "train", without the queries (by id or by
-    text, case and white space aside) that a judged split asks too, and without `validation` of its queries, which
-    become the split "validation": whole clusters in the order of the sha256 of their names, until there are that
-    many. A judged split with a limit keeps its first queries by the sha256 of their ids. Passages stream: memory
-    holds their ids, not their texts. All that is left out is counted in the card; UserError where nothing would be
-    left, and where ids, judgments or splits contradict each other.
-    """
-    dropped, noted = Counter(source.dropped), Counter()
+    dropped, noted = Counter(source.dropped), Counter[str]()
     with publish(out) as draft:
         for folder in (draft, draft / "topics", draft / "qrels"):
             folder.mkdir()
         doc_ids, words = _write_docs(source.docs, draft / "docs.parquet", dropped, noted)
-        queries = {query: asked for query, asked in source.queries.items() if asked[0].strip()}
-        _count(dropped, "queries without text", len(source.queries) - len(queries))
-        present = _present(doc_ids, (doc for rows in source.qrels.values() for _, doc, _ in rows))
-        graded = {name: _judgments(name, source, queries, dropped) for name in [*([train] if train else []), *judged]}
-        for name, grades in graded.items():
-            absent = sum(doc not in present for row in grades.values() for doc in row)
-            if absent and absent == sum(map(len, grades.values())):
-                raise UserError(f"qrels of {name}: none of its {absent} judgments names a passage of the corpus; "
-                              f"are they another corpus's?")
-            if name in judged:
-                _count(noted, f"{name}: judgments of absent passages", absent)
-        if train:
-            lesson = _teaching(graded.pop(train), present, list(graded.values()), queries, dropped)
-            graded = _cut(lesson, validation, queries, dropped) | graded
-        texts = Counter(text for name in judged for text in {_plain(queries[query]) for query in graded[name]})
-        _count(noted, "query texts in more than one judged split", sum(count > 1 for count in texts.values()))
-        for name, limit in limits.items():
-            kept = set(sorted(graded[name], key=_hash)[:limit])
-            _count(dropped, f"{name}: queries beyond its limit", len(graded[name]) - len(kept))
-            graded[name] = {query: grades for query, grades in graded[name].items() if query in kept}
-        sizes = {name: _write_split(name, grades, queries, draft) for name, grades in graded.items()}
+        queries = {query_id: query for query_id, query in source.queries.items() if query.text.strip()}
+        splits.count(dropped, "queries without text", len(source.queries) - len(queries))
+        grades = _grades(source, corpus, queries, doc_ids, dropped, noted)
+        sizes = {split: _write_split(split, own, queries, draft) for split, own in grades.items()}
         if source.docpairs is not None:
-            _write_docpairs(source.docpairs, set(graded["train"]), doc_ids, draft / "docpairs.parquet", dropped)
-        (draft / "docs.json").write_text(json.dumps({"documents": len(doc_ids), "tokens": tokens}) + "\n")
-        card = {"origin": source.origin, "documents": len(doc_ids), "splits": sizes,
-                "words_per_passage": round(words / len(doc_ids), 2), "dropped": dict(sorted(dropped.items())),
-                "noted": dict(sorted(noted.items())), "fingerprint": _fingerprint(draft)}
-        (draft / "card.json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
+            _write_docpairs(source.docpairs, set(grades["train"]), doc_ids, draft / "docpairs.parquet", dropped)
+        (draft / "docs.json").write_text(json.dumps({"documents": len(doc_ids), "tokens": corpus.tokens}) + "\n")
+        card = Card(
+            origin=source.origin,
+            documents=len(doc_ids),
+            splits=sizes,
+            words_per_passage=round(words / len(doc_ids), 2),
+            dropped=dict(sorted(dropped.items())),
+            noted=dict(sorted(noted.items())),
+            fingerprint=_fingerprint(draft),
+        )
+        (draft / "card.json").write_text(json.dumps(asdict(card), indent=2, ensure_ascii=False) + "\n")
     return card
 
 
-def docs(folder: Path) -> pq.ParquetFile:
-    """The passages of a collection (DOCS), to be read by row group; row number = document number."""
-    return pq.ParquetFile(Path(folder) / "docs.parquet", memory_map=True)
+def _grades(
+    source: Source,
+    corpus: Corpus,
+    queries: splits.Queries,
+    doc_ids: pa.ChunkedArray,
+    dropped: Counter[str],
+    noted: Counter[str],
+) -> dict[str, splits.Grades]:
+    """The judgments of train and validation, where there is a train split, and of the judged splits."""
+    wanted = pa.array({doc for rows in source.qrels.values() for _, doc, _ in rows}, pa.string())
+    present = set(doc_ids.filter(pc.is_in(doc_ids, value_set=wanted)).to_pylist())
+    train = None if corpus.train is None else splits.judgments("train", source, queries, dropped)
+    if train is not None:
+        splits.check_passages("train", train, present)
+    grades = {}
+    for split in corpus.judged:
+        grades[split] = splits.judgments(split, source, queries, dropped)
+        absent = splits.check_passages(split, grades[split], present)
+        splits.count(noted, f"{split}: judgments of absent passages", absent)
+    again = splits.asked_in_several(grades.values(), queries)
+    splits.count(noted, "query texts in more than one judged split", again)
+    if train is not None:
+        train = splits.training(train, grades.values(), present, queries, dropped)
+        grades = splits.set_aside(train, corpus.validation, queries, dropped) | grades
+    for split, rules in corpus.judged.items():
+        if rules.limit:
+            kept = splits.limited(grades[split], rules.limit)
+            splits.count(dropped, f"{split}: queries beyond its limit", len(grades[split]) - len(kept))
+            grades[split] = kept
+    return grades
 
 
-def topics(folder: Path, split: str) -> pa.Table:
-    """The queries of a split (TOPICS)."""
-    return pq.read_table(Path(folder) / "topics" / f"{split}.parquet")
-
-
-def qrels(folder: Path, split: str) -> pa.Table:
-    """The judgments of a split (QRELS)."""
-    return pq.read_table(Path(folder) / "qrels" / f"{split}.parquet")
-
-
-def splits(folder: Path) -> list[str]:
-    """The names of a collection's splits, sorted."""
-    return sorted(path.stem for path in (Path(folder) / "topics").glob("*.parquet"))
-
-
-def _write_docs(rows: Iterable[tuple[str, str]], path: Path, dropped: Counter,
-                noted: Counter) -> tuple[pa.ChunkedArray, int]:
+def _write_docs(
+    rows: Iterable[tuple[str, str]], path: Path, dropped: Counter[str], noted: Counter[str]
+) -> tuple[pa.ChunkedArray, int]:
     """Write the passages that have a text, each id once; returns the ids and the number of words in all of them."""
     doc_ids, words, long = _stream_docs(_with_text(rows, dropped), path)
     counts = pc.value_counts(doc_ids)
@@ -130,11 +102,12 @@ def _write_docs(rows: Iterable[tuple[str, str]], path: Path, dropped: Counter,
         whole.unlink()
     if not len(doc_ids):
         raise UserError("there is no passage with text in the corpus")
-    _count(noted, f"passages over {LONG:,} words", long)
+    splits.count(noted, f"passages over {LONG:,} words", long)
     return doc_ids, words
 
 
 def _stream_docs(rows: Iterable[tuple[str, str]], path: Path) -> tuple[pa.ChunkedArray, int, int]:
+    """Write passages; returns their ids, the number of words in all of them, and how many are longer than LONG."""
     doc_ids, words, long = [], 0, 0
     with pq.ParquetWriter(path, DOCS, compression="zstd", use_dictionary=False) as writer:
         for batch in _batches(rows, DOCS, 10_000):
@@ -146,7 +119,7 @@ def _stream_docs(rows: Iterable[tuple[str, str]], path: Path) -> tuple[pa.Chunke
     return pa.chunked_array(doc_ids, pa.string()), words, long
 
 
-def _with_text(rows: Iterable[tuple[str, str]], dropped: Counter) -> Iterator[tuple[str, str]]:
+def _with_text(rows: Iterable[tuple[str, str]], dropped: Counter[str]) -> Iterator[tuple[str, str]]:
     for doc_id, text in rows:
         if text and not text.isspace():
             yield doc_id, text
@@ -154,143 +127,75 @@ def _with_text(rows: Iterable[tuple[str, str]], dropped: Counter) -> Iterator[tu
             dropped["empty passages"] += 1
 
 
-def _once(path: Path, twice: set[str], dropped: Counter) -> Iterator[tuple[str, str]]:
+def _once(path: Path, twice: set[str], dropped: Counter[str]) -> Iterator[tuple[str, str]]:
     """The passages of a file without repetitions; UserError if an id has two texts."""
-    seen = {}
+    hashes: dict[str, str] = {}
     for doc_id, text in _rows(path):
-        if doc_id not in twice or doc_id not in seen:
+        if doc_id not in twice or doc_id not in hashes:
             yield doc_id, text
-        elif seen[doc_id] != _hash(text):
+        elif hashes[doc_id] != splits.sha256(text):
             raise UserError(f"passage id '{doc_id}' stands twice in the corpus, with different texts")
         else:
             dropped["repeated passages"] += 1
         if doc_id in twice:
-            seen[doc_id] = _hash(text)
+            hashes[doc_id] = splits.sha256(text)
 
 
-def _rows(path: Path) -> Iterator[tuple]:
+def _rows(path: Path) -> Iterator[tuple[Any, ...]]:
     """The rows of a parquet file, one row group in memory (iter_batches would keep all that it has read)."""
     with pq.ParquetFile(path) as file:
         for group in range(file.num_row_groups):
-            yield from zip(*(column.to_pylist() for column in file.read_row_group(group).columns))
+            yield from zip(*(column.to_pylist() for column in file.read_row_group(group).columns), strict=True)
 
 
-def _batches(rows: Iterable[tuple], schema: pa.Schema, size: int) -> Iterator[pa.RecordBatch]:
+def _batches(rows: Iterable[tuple[Any, ...]], schema: pa.Schema, size: int) -> Iterator[pa.RecordBatch]:
     rows = iter(rows)
     while part := list(islice(rows, size)):
-        yield pa.record_batch([pa.array(column, kind) for column, kind in zip(zip(*part), schema.types)],
-                              schema=schema)
+        columns = zip(zip(*part, strict=True), schema.types, strict=True)
+        yield pa.record_batch([pa.array(column, kind) for column, kind in columns], schema=schema)
 
 
-def _present(doc_ids: pa.ChunkedArray, wanted: Iterable[str]) -> set[str]:
-    """Which of the wanted ids the corpus has."""
-    wanted = pa.array(set(wanted), pa.string())
-    return set(doc_ids.filter(pc.is_in(doc_ids, value_set=wanted)).to_pylist())
-
-
-def _judgments(split: str, source: Source, queries: dict, dropped: Counter) -> Grades:
-    """A split's judgments of queries that have a text, each once, in the order of the queries."""
-    found: Grades = {}
-    for query, doc, grade in source.qrels[split]:
-        if query not in queries:
-            whose = "queries without text" if query in source.queries else "absent queries"
-            dropped[f"{split}: judgments of {whose}"] += 1
-        elif found.setdefault(query, {}).setdefault(doc, None) is None:
-            found[query][doc] = grade
-        elif found[query][doc] == grade:
-            dropped[f"{split}: repeated judgments"] += 1
-        else:
-            raise UserError(f"qrels of {split}: query '{query}' and passage '{doc}' are judged twice, "
-                          f"with grades {found[query][doc]} and {grade}")
-    if source.qrels[split] and not found:
-        raise UserError(f"qrels of {split}: none of its {len(source.qrels[split])} judgments names a query that is "
-                      f"there; are they another collection's?")
-    return {query: found[query] for query in queries if query in found}
-
-
-def _teaching(lesson: Grades, present: set[str], judged: list[Grades], queries: dict, dropped: Counter) -> Grades:
-    """The training queries that no judged split asks, with their judgments of passages that are there."""
-    apart = _apart(lesson, judged, queries)
-    if lesson and not apart:
-        raise UserError(f"train queries among the judged: all {len(lesson)} of them; name another split as train")
-    _count(dropped, "train queries that are also judged", len(lesson) - len(apart))
-    kept = {query: {doc: grade for doc, grade in grades.items() if doc in present} for query, grades in apart.items()}
-    _count(dropped, "train: judgments of absent passages", sum(len(apart[query]) - len(kept[query]) for query in apart))
-    return {query: grades for query, grades in kept.items() if grades}
-
-
-def _cut(lesson: Grades, validation: int, queries: dict, dropped: Counter) -> dict[str, Grades]:
-    """The splits train and, where it is asked for, validation."""
-    if not validation or not lesson:
-        return {"train": lesson}
-    sizes = Counter(queries[query][1] for query in lesson)
-    aside: Counter = Counter()
-    for cluster in sorted(sizes, key=_hash):
-        if aside.total() < validation:
-            aside[cluster] = sizes[cluster]
-    watched = {query: grades for query, grades in lesson.items() if queries[query][1] in aside}
-    rest = {query: grades for query, grades in lesson.items() if query not in watched}
-    taught = _apart(rest, [watched], queries)
-    if not taught:
-        raise UserError(f"validation: {validation} queries, in whole clusters, leave none of the {len(lesson)} training "
-                      f"queries to teach; set fewer aside")
-    _count(dropped, "train queries that are also in validation", len(rest) - len(taught))
-    return {"train": taught, "validation": watched}
-
-
-def _apart(lesson: Grades, others: list[Grades], queries: dict) -> Grades:
-    """The queries of a split whose text, and so whose id, no other split has."""
-    texts = {_plain(queries[query]) for grades in others for query in grades}
-    return {query: grades for query, grades in lesson.items() if _plain(queries[query]) not in texts}
-
-
-def _plain(asked: tuple[str, str]) -> str:
-    return " ".join(asked[0].casefold().split())
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _count(counter: Counter, reason: str, count: int) -> None:
-    if count:
-        counter[reason] += count
-
-
-def _write_split(name: str, grades: Grades, queries: dict, draft: Path) -> dict:
+def _write_split(split: str, grades: splits.Grades, queries: splits.Queries, draft: Path) -> SplitSizes:
     """Write a split's topics and qrels; returns its sizes."""
-    relevant = sum(grade >= 1 for row in grades.values() for grade in row.values())
+    relevant = sum(grade >= 1 for own in grades.values() for grade in own.values())
     if not relevant:
-        raise UserError(f"the split {name} has no judgment of grade 1 or more; is it the file you mean?")
-    asked = [(query, *queries[query]) for query in grades]
-    judged = [(query, doc, grade) for query, row in grades.items() for doc, grade in row.items()]
-    for rows, schema, room in ((asked, TOPICS, "topics"), (judged, QRELS, "qrels")):
-        pq.write_table(pa.Table.from_batches(_batches(rows, schema, len(rows))), draft / room / f"{name}.parquet",
-                       compression="zstd")
-    return {"queries": len(asked), "judgments": len(judged), "clusters": len({cluster for _, _, cluster in asked}),
-            "relevant_per_query": round(relevant / len(asked), 2),
-            "words_per_query": round(sum(len(text.split()) for _, text, _ in asked) / len(asked), 2)}
+        raise UserError(f"the split {split} has no judgment of grade 1 or more; is it the file you mean?")
+    topics = [(query_id, *queries[query_id]) for query_id in grades]
+    qrels = [(query_id, doc, grade) for query_id, own in grades.items() for doc, grade in own.items()]
+    for rows, schema, folder in ((topics, TOPICS, "topics"), (qrels, QRELS, "qrels")):
+        table = pa.Table.from_batches(_batches(rows, schema, len(rows)))
+        pq.write_table(table, draft / folder / f"{split}.parquet", compression="zstd")
+    words = sum(len(text.split()) for _, text, _ in topics)
+    return SplitSizes(
+        queries=len(topics),
+        judgments=len(qrels),
+        clusters=len({cluster for _, _, cluster in topics}),
+        relevant_per_query=round(relevant / len(topics), 2),
+        words_per_query=round(words / len(topics), 2),
+    )
 
 
-def _write_docpairs(rows: Iterator[tuple[str, str, str]], taught: set[str], doc_ids: pa.ChunkedArray, path: Path,
-                    dropped: Counter) -> None:
-    """Write the triples of training queries whose passages are both there."""
-    taught, written = pa.array(taught, pa.string()), 0
+def _write_docpairs(
+    rows: Iterator[tuple[str, str, str]], train: set[str], doc_ids: pa.ChunkedArray, path: Path, dropped: Counter[str]
+) -> None:
+    """Write the released triples of training queries whose passages are both there."""
+    query_ids, written = pa.array(train, pa.string()), 0
     with pq.ParquetWriter(path, DOCPAIRS, compression="zstd") as writer:
         for batch in _batches(rows, DOCPAIRS, 250_000):
-            passages = pa.chunked_array([batch["positive_id"], batch["negative_id"]])
-            there = doc_ids.filter(pc.is_in(doc_ids, value_set=passages)).combine_chunks()
-            kept = batch.filter(pc.and_(pc.is_in(batch["query_id"], value_set=taught), pc.and_(
-                pc.is_in(batch["positive_id"], value_set=there), pc.is_in(batch["negative_id"], value_set=there))))
-            writer.write_batch(kept)
-            written += len(kept)
-            _count(dropped, "released triples of other queries or absent passages", len(batch) - len(kept))
+            named = pa.chunked_array([batch["positive_id"], batch["negative_id"]])
+            there = doc_ids.filter(pc.is_in(doc_ids, value_set=named)).combine_chunks()
+            kept = pc.is_in(batch["query_id"], value_set=query_ids)
+            for name in ("positive_id", "negative_id"):
+                kept = pc.and_(kept, pc.is_in(batch[name], value_set=there))
+            writer.write_batch(batch.filter(kept))
+            written += pc.sum(kept).as_py()
+            left_out = len(batch) - pc.sum(kept).as_py()
+            splits.count(dropped, "released triples of other queries or absent passages", left_out)
     if not written:
         raise UserError("docpairs: none of the released triples names a training query and passages that are there")
 
 
 def _fingerprint(folder: Path) -> str:
-    """sha256 of all rows of all parquet files below a folder, in hex: the same whatever version wrote the files."""
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*.parquet")):
         digest.update(path.relative_to(folder).as_posix().encode())

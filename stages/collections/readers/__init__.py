@@ -1,0 +1,35 @@
+"""Readers of collections, one file or package a kind of source; `corpora.<name>.source` is `<kind>:<place>`.
+
+A reader is a module here named by its kind with a function
+
+    read(corpus: Corpus, place: str) -> Source
+
+It raises UserError for what it cannot read. It is imported by its name, so that a new reader makes no
+corpus of another kind stale.
+"""
+
+from importlib import import_module
+
+from stages.collections.source import Source
+from stages.core.errors import UserError
+from stages.params.corpora import Corpus
+
+
+def module(corpus: Corpus) -> str:
+    """The name of the module that reads a corpus's kind of source."""
+    return f"{__name__}.{corpus.source.partition(':')[0]}"
+
+
+def read(corpus: Corpus) -> Source:
+    """What the source of a corpus holds, its splits under their names in the canonical format."""
+    kind, _, place = corpus.source.partition(":")
+    try:
+        reader = import_module(module(corpus))
+    except ModuleNotFoundError as error:
+        if error.name != module(corpus):
+            raise
+        raise UserError(f"source: nothing reads '{kind}:'; write {module(corpus).replace('.', '/')}.py") from None
+    source: Source = reader.read(corpus, place)
+    if corpus.docpairs and (source.docpairs is None or corpus.train is None):
+        raise UserError("docpairs: released triples need a source that has them (irds:) and a train split")
+    return source

@@ -1,52 +1,57 @@
 """A collection of ir_datasets, by its id; whatever it does not have on this machine it downloads."""
+
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
+from typing import Any
 
-from stages.collections.collection import Source
+from stages.collections.source import Query, Source, subsets
 from stages.core.errors import UserError
+from stages.params.corpora import Corpus
 
 
-def read(dataset_id: str, splits: dict[str, str]) -> Source:
-    """The passages of a dataset, with the queries and judgments of its subsets; "" is the dataset itself.
+def read(corpus: Corpus, place: str) -> Source:
+    """The passages of the dataset `place`, with the queries and judgments of its subsets.
 
-    `splits` maps a split's name to a subset: {"test": "test"} of beir/scifact is beir/scifact/test. Texts are
-    what ir_datasets calls the default text, else title and text. Every query is its own cluster. UserError names an id
-    that does not exist, with those near it, a subset without judgments, and what could not be fetched.
+    The subset "test" of beir/scifact is beir/scifact/test, and "" is the dataset itself; `docpairs` is a subset too.
+    Texts are what ir_datasets calls the default text, else title and text. Every query is its own cluster. UserError
+    names an id that does not exist, with those near it, a subset without judgments, and what could not be fetched.
     """
     from importlib import metadata
-    corpus = _load(dataset_id, "docs")
-    queries, qrels = {}, {}
-    for split, subset in splits.items():
-        name = _name(dataset_id, subset)
+
+    dataset = _load(place, "docs")
+    names = {split: _name(place, subset) for split, subset in subsets(corpus).items()}
+    queries: dict[str, Query] = {}
+    qrels = {}
+    for split, name in names.items():
         part = _load(name, "queries", "qrels")
         with _fetching(name):
             for query in part.queries_iter():
                 text = _text(query)
-                if queries.setdefault(query.query_id, (text, query.query_id))[0] != text:
+                if queries.setdefault(query.query_id, Query(text, query.query_id)).text != text:
                     raise UserError(f"irds:{name}: query id '{query.query_id}' stands twice, with different texts")
             qrels[split] = [(row.query_id, row.doc_id, int(row.relevance)) for row in part.qrels_iter()]
+    released = _name(place, corpus.docpairs) if corpus.docpairs else None
     version = f"ir_datasets {metadata.version('ir_datasets')}"
-    return Source(docs=_docs(dataset_id, corpus), queries=queries, qrels=qrels,
-                  origin={name: version for name in
-                          (dataset_id, *(_name(dataset_id, subset) for subset in splits.values()))})
-
-
-def docpairs(dataset_id: str, subset: str, limit: int | None) -> Iterator[tuple[str, str, str]]:
-    """The released triples of a subset as (query_id, positive doc_id, negative doc_id), the first `limit` of them."""
-    name = _name(dataset_id, subset)
-    return _pairs(name, _load(name, "docpairs"), limit)
+    return Source(
+        docs=_docs(place, dataset),
+        queries=queries,
+        qrels=qrels,
+        origin=dict.fromkeys((place, *names.values()), version),
+        docpairs=_docpairs(released, _load(released, "docpairs"), corpus.docpairs_limit) if released else None,
+    )
 
 
 def _name(dataset_id: str, subset: str) -> str:
     return f"{dataset_id}/{subset}" if subset else dataset_id
 
 
-def _load(name: str, *parts: str):
+def _load(name: str, *parts: str) -> Any:
     import difflib
 
     import ir_datasets
+
     try:
         dataset = ir_datasets.load(name)
     except KeyError:
@@ -60,35 +65,40 @@ def _load(name: str, *parts: str):
 
 
 @contextmanager
-def _fetching(name: str):
+def _fetching(name: str) -> Iterator[None]:
     """Turn whatever ir_datasets raises while it fetches or reads into one line."""
     try:
         yield
+    except UserError:
+        raise
     except FileNotFoundError as error:
-        raise UserError(f"irds:{name}: its files are handed out by its owners only; place them at {error} (see "
-                      f"https://ir-datasets.com)")
+        raise UserError(
+            f"irds:{name}: only its owners hand out its files; place them at {error} (see https://ir-datasets.com)"
+        )
     except Exception as error:
         reason = " ".join(str(error).split())
         host = re.search(r"(?:host='|https?://)([^/'\s]+)", reason)
         if host and isinstance(error, OSError):
-            raise UserError(f"irds:{name}: {host[1]} could not be reached; run where there is a network, or point "
-                          f"the source at a folder: beir:<folder>")
+            raise UserError(
+                f"irds:{name}: {host[1]} could not be reached; run where there is a network, or name a folder "
+                f"as the source: beir:<folder>"
+            )
         raise UserError(f"irds:{name}: could not be read ({type(error).__name__}: {reason[:200]})")
 
 
-def _docs(name: str, dataset) -> Iterator[tuple[str, str]]:
+def _docs(name: str, dataset: Any) -> Iterator[tuple[str, str]]:
     with _fetching(name):
         for doc in dataset.docs_iter():
             yield doc.doc_id, _text(doc)
 
 
-def _pairs(name: str, dataset, limit: int | None) -> Iterator[tuple[str, str, str]]:
+def _docpairs(name: str, dataset: Any, limit: int | None) -> Iterator[tuple[str, str, str]]:
     with _fetching(name):
         for pair in islice(dataset.docpairs_iter(), limit):
             yield pair.query_id, pair.doc_id_a, pair.doc_id_b
 
 
-def _text(record) -> str:
+def _text(record: Any) -> str:
     if hasattr(record, "default_text"):
         text = record.default_text().strip()
     else:

@@ -1,14 +1,20 @@
 """The prose of one documentation string: its first sentence and the narrative after it, markup unwrapped."""
+
 import re
 import textwrap
 
 NARRATIVE = {"", "notes", "note", "explanation", "description", "extended summary"}
 UNDERLINE = re.compile(r"([-=~^*])\1{2,}\s*$")
-HEADING = re.compile(r"(args|arguments|parameters|params|returns?|yields?|raises|throws|examples?|usage|notes?|"
-                     r"attributes|see also|references|keyword args|keyword arguments|other parameters|methods|"
-                     r"warnings?|warns|todo|explanation|description|inputs?|outputs?)\s*:{1,2}\s*$", re.IGNORECASE)
-FIELD = re.compile(r"[:@](param|parameter|arg|argument|key|keyword|type|returns?|rtype|raises?|except|exception|var|"
-                   r"ivar|cvar|vartype|yields?|ytype|meta|see|note|since|author|license|copyright)\b[^:]*:")
+HEADING = re.compile(
+    r"(args|arguments|parameters|params|returns?|yields?|raises|throws|examples?|usage|notes?|"
+    r"attributes|see also|references|keyword args|keyword arguments|other parameters|methods|"
+    r"warnings?|warns|todo|explanation|description|inputs?|outputs?)\s*:{1,2}\s*$",
+    re.IGNORECASE,
+)
+FIELD = re.compile(
+    r"[:@](param|parameter|arg|argument|key|keyword|type|returns?|rtype|raises?|except|exception|var|"
+    r"ivar|cvar|vartype|yields?|ytype|meta|see|note|since|author|license|copyright)\b[^:]*:"
+)
 BULLET = re.compile(r"^([-*+•]|\(?\d{1,2}[.)]|\([a-z]\))\s+")
 NOT_PROSE = re.compile(r"(\.\. |\.\.$|>>>|\.\.\. |\||\+[-=]|={3,}|-{3,}|@|```|#|%)")
 SIGNATURE = re.compile(r"[\w.]+\(.*\)(\s*->.*)?", re.DOTALL)
@@ -17,8 +23,11 @@ ABBREVIATION = re.compile(r"\b(e\.g|i\.e|cf|vs|al|etc|eqs?|refs?|figs?|sec|ch|pp
 
 
 def sections(doc: str) -> dict[str, str]:
-    """Split a documentation string in numpydoc, Google or field-list style: lower-case title to lines; "" leads."""
-    found: dict[str, list[str]] = {"": []}
+    """Title in lower case -> text of the sections of a documentation string; "" is the title of what comes first.
+
+    The style may be numpydoc's, Google's or that of field lists.
+    """
+    titled: dict[str, list[str]] = {"": []}
     title, lines = "", doc.expandtabs().splitlines()
     for number, line in enumerate(lines):
         below = lines[number + 1] if number + 1 < len(lines) else ""
@@ -31,33 +40,34 @@ def sections(doc: str) -> dict[str, str]:
         elif FIELD.match(line):
             title = "fields"
         else:
-            found.setdefault(title, []).append(line)
+            titled.setdefault(title, []).append(line)
             continue
-        found.setdefault(title, [])
-    return {title: textwrap.dedent("\n".join(lines)) for title, lines in found.items()}
+        titled.setdefault(title, [])
+    return {title: textwrap.dedent("\n".join(lines)) for title, lines in titled.items()}
 
 
 def paragraphs(text: str) -> list[str]:
     """The prose of a section, one string a paragraph or list item; code, tables, directives and formulas left out."""
-    found: list[str] = []
+    kept: list[str] = []
     for block in re.split(r"\n\s*\n", text.strip("\n")):
         if block.startswith(" ") or NOT_PROSE.match(block) or SIGNATURE.fullmatch(block):
-            if found and not found[-1].endswith((".", "!", "?")):
-                found[-1] = " ".join(sentences(found[-1])[:-1])
+            if kept and not kept[-1].endswith((".", "!", "?")):
+                kept[-1] = " ".join(sentences(kept[-1])[:-1])
             continue
         for item in re.split(r"\n(?=\s*(?:[-*+•]|\(?\d{1,2}[.)])\s)", block):
-            found.append(plain(BULLET.sub("", item.strip())))
-    return [paragraph for paragraph in found if paragraph]
+            kept.append(plain(BULLET.sub("", item.strip())))
+    return [paragraph for paragraph in kept if paragraph]
 
 
 def sentences(paragraph: str) -> list[str]:
-    found: list[str] = []
+    """The sentences of a paragraph; the full stop of an abbreviation ends none."""
+    ended: list[str] = []
     for piece in SENTENCE_END.split(paragraph):
-        if found and ABBREVIATION.search(found[-1]):
-            found[-1] += f" {piece}"
+        if ended and ABBREVIATION.search(ended[-1]):
+            ended[-1] += f" {piece}"
         else:
-            found.append(piece)
-    return found
+            ended.append(piece)
+    return ended
 
 
 def plain(text: str) -> str:
@@ -71,7 +81,7 @@ def plain(text: str) -> str:
 
 
 def summary_and_narrative(doc: str) -> tuple[str, list[str]]:
-    """The first sentence, and the sentences of the narrative after it that are prose."""
+    """The first sentence without its full stop, and the sentences after it that are prose ("" and [] if none)."""
     parts = sections(doc)
     lead = paragraphs(parts.pop(""))
     if not lead:
@@ -91,5 +101,8 @@ def summary_and_narrative(doc: str) -> tuple[str, list[str]]:
 def is_prose(sentence: str) -> bool:
     """Whether a sentence is more than a label, holds no formula, link or loose end of one, and is mostly words."""
     words = sentence.split()
-    return (len(words) >= 4 and not re.search(r"\\|http|%\(|>>>|^where ", sentence)
-            and sum(bool(re.search(r"[A-Za-z]{2}", word)) for word in words) >= 0.6 * len(words))
+    return (
+        len(words) >= 4
+        and not re.search(r"\\|http|%\(|>>>|^where ", sentence)
+        and sum(bool(re.search(r"[A-Za-z]{2}", word)) for word in words) >= 0.6 * len(words)
+    )
