@@ -1,90 +1,111 @@
-"""Differences: the queries that each row gained and lost most against the base, with their passages."""
+"""Differences: the queries that each variant gained and lost most against the base, with their passages."""
+
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
 
 from stages import params
 from stages.collections import excerpts
-from stages.evaluation import differences
-from stages.evaluation import revisions
-from stages.reporting import tables
+from stages.collections.excerpts import Excerpt
 from stages.core.files import publish
+from stages.evaluation import per_query
+from stages.evaluation.differences import QueryChange, most_changed
+from stages.params.report import Target
+from stages.reporting import markdown
+from stages.reporting.table import NOTHING, Cell, Table
+from stages.reporting.text import Heading, code, text
 
 LENGTH = 160
 
 
 @click.command()
-@click.option("--queries", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True,
-              help="per-query values, parquet")
-@click.option("--corpora", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True,
-              help="the corpora, with their judgments")
-@click.option("--page", type=click.Path(path_type=Path), required=True,
-              help="the committed page: ids in place of the texts of a corpus that does not say publish")
+@click.option(
+    "--queries",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    required=True,
+    help="per-query values, parquet",
+)
+@click.option(
+    "--corpora",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    required=True,
+    help="the corpora, with their judgments",
+)
+@click.option(
+    "--page",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="the committed page: ids in place of the texts of a corpus that does not say publish",
+)
 @click.option("--texts", type=click.Path(path_type=Path), required=True, help="the same page with all texts")
 def main(queries: Path, corpora: Path, page: Path, texts: Path) -> None:
-    """List the queries that gained and lost most on the primary measure, row by row, with ranks before and after."""
+    """List the queries that each variant gained and lost most in domain, with the ranks before and after."""
     study = params.load()
-    place = study.report.in_domain
-    table = revisions.table(path=queries)
-    there = revisions.rows(table, place)
-    listed = {row: _listed(table, row, study.report) for row in study.variants
-              if row != study.report.base and row in there}
-    wanted = sorted({query for lines in listed.values() for query, *_ in lines})
-    rel = study.corpora[place.corpus].judged[place.split].rel
-    shown = excerpts.read(corpora / place.corpus, place.split, wanted, rel)
-    open_to_all = study.corpora[place.corpus].publish
-    for path, with_texts in ((page, open_to_all), (texts, True)):
+    report, target = study.report, study.report.in_domain
+    table = per_query.read(queries)
+    measured = per_query.variants(table, target)
+    base = per_query.of(table, report.base, target)
+    listed = {}
+    for variant in study.variants:
+        if variant != report.base and variant in measured:
+            gained, lost = most_changed(*per_query.common(base, per_query.of(table, variant, target)), report.shown)
+            listed[variant] = [*gained, *lost]
+    ids = sorted({query.query_id for changes in listed.values() for query in changes})
+    corpus = study.corpora[target.corpus]
+    shown = excerpts.read(corpora / target.corpus, target.split, ids, corpus.judged[target.split].rel)
+    for path, with_texts in ((page, corpus.publish), (texts, True)):
         with publish(path) as draft:
-            draft.write_text(_page(listed, shown, place, study.report.base, with_texts))
+            draft.write_text(markdown.document(blocks(listed, shown, target, report.base, with_texts)))
 
 
-def _listed(table, row: str, report) -> list[tuple]:
-    """(query_id, ranks under the base, ranks under the row, as text, and the change): most gained, then most lost."""
-    base, one, _ = revisions.common(*(revisions.per_query(table, name, report.in_domain) for name in (report.base, row)))
-    change = one.values.mean(axis=0) - base.values.mean(axis=0)
-    gained, lost = differences.most(change, report.shown)
-    return [(one.query_ids[at], _ranks(base, at), _ranks(one, at), change[at]) for at in [*gained, *lost]]
-
-
-def _ranks(values: revisions.PerQuery, at: int) -> str:
-    return differences.ranks_as_text(None if values.ranks is None else values.ranks[:, at], absent="–")
-
-
-def _page(listed: dict[str, list[tuple]], shown: dict[str, excerpts.Excerpt], place, base: str,
-          with_texts: bool) -> str:
-    parts = [f"# Queries that gained and lost most\n\n{place.measure} on {place.corpus} {place.split}, each row "
-             f"against `{base}`. A rank is that of the first relevant passage; – means that the run does not have it. "
-             f"Several ranks are those of several seeds.\n"]
+def blocks(
+    listed: Mapping[str, Sequence[QueryChange]],
+    shown: Mapping[str, Excerpt],
+    target: Target,
+    base: str,
+    with_texts: bool,
+) -> list[markdown.Block]:
+    """The page: a table for each variant, with texts or with ids in their place."""
+    page: list[markdown.Block] = [
+        Heading("Queries that gained and lost most", 1),
+        text(
+            f"{target.measure} on {target.corpus} {target.split}, each variant against ",
+            code(base),
+            ". A rank is that of the first relevant passage, none where the run does not have it; several ranks are "
+            "those of several seeds.",
+        ),
+    ]
     if not with_texts:
-        parts.append("Ids stand for texts: the corpus does not say `publish: true`. "
-                     "With texts: `data/differences.md`.\n")
-    for row, lines in listed.items():
-        cells = [[_query(query, shown, with_texts), _passage(query, shown, with_texts),
-                  f"{before} → {after}", f"{change:+.3f}"]
-                 for query, before, after, change in lines]
-        parts.append(f"## {row}\n")
-        parts.append(tables.markdown(["query", "relevant passage", "rank", "change"], cells) if cells else
-                     "No query differs.\n")
-    return "\n".join(parts)
+        page.append(
+            text(
+                "Ids stand for texts: the corpus does not say ",
+                code("publish: true"),
+                ". With texts: ",
+                code("data/differences.md"),
+                ".",
+            )
+        )
+    for variant, changes in listed.items():
+        lines = [_line(query, shown.get(query.query_id), with_texts) for query in changes]
+        table = Table(["query", "relevant passage", "rank", "change"], lines)
+        page += [Heading(variant, 2), table if lines else "No query differs."]
+    return page
 
 
-def _query(query: str, shown: dict, with_texts: bool) -> str:
-    return _cell(shown[query].query) if with_texts and query in shown else f"`{query}`"
+def _line(query: QueryChange, excerpt: Excerpt | None, with_texts: bool) -> list[Cell]:
+    asked: Cell = _cut(excerpt.query) if excerpt and with_texts else code(query.query_id)
+    passage: Cell = NOTHING
+    if excerpt and excerpt.passage_id:
+        more = f" (and {excerpt.more} more)" if excerpt.more else ""
+        passage = text(_cut(excerpt.passage) if with_texts else code(excerpt.passage_id), more)
+    return [asked, passage, f"{query.before} → {query.after}", f"{query.change:+.3f}"]
 
 
-def _passage(query: str, shown: dict, with_texts: bool) -> str:
-    told = shown.get(query)
-    if not told or not told.passage_id:
-        return "–"
-    named = _cell(told.passage) if with_texts else f"`{told.passage_id}`"
-    return named + (f" (and {told.more} more)" if told.more else "")
-
-
-def _cell(text: str) -> str:
-    """A text on one line, cut, with nothing that Markdown would read."""
-    flat = " ".join(text.split())
-    flat = flat if len(flat) <= LENGTH else f"{flat[:LENGTH].rstrip()} …"
-    return "".join(f"\\{letter}" if letter in "\\`*_{}[]<>|#" else letter for letter in flat)
+def _cut(words: str) -> str:
+    """A text on one line, cut."""
+    flat = " ".join(words.split())
+    return flat if len(flat) <= LENGTH else f"{flat[:LENGTH].rstrip()} …"
 
 
 if __name__ == "__main__":

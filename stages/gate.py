@@ -1,25 +1,29 @@
-"""Gate: did a change cost any row more than chance explains? Told from the committed files alone."""
+"""Gate: did a change cost any variant more than chance explains? It reads committed files alone."""
+
 from pathlib import Path
 
 import click
 
 from stages import params
-from stages.evaluation import revisions
-from stages.evaluation import significance
-from stages.reporting import gate_summary
 from stages.core.errors import UserError
 from stages.core.files import publish
+from stages.evaluation import per_query, regressions, revisions
+from stages.evaluation.per_query import PerQuery
+from stages.evaluation.regressions import Revised
+from stages.params.report import Report
+from stages.reporting import gate as pages
 
 
 @click.command()
 @click.argument("revision", metavar="REV")
-@click.option("--out", type=click.Path(path_type=Path), help="the summary goes to this file, too")
+@click.option("--out", type=click.Path(path_type=Path), help="a file that gets the summary, too")
 def main(revision: str, out: Path | None) -> None:
-    """Compare every row's per-query values with those of git revision REV, on the primary measure.
+    """Compare every variant's per-query values with those of git revision REV, on the target in domain.
 
-    A row fell when its p-value, corrected over the rows that changed, is below report.significance and it lost more than
-    gate.tolerance per cent of its earlier value. A row whose name alone changed is compared under its new name.
-    Prints a summary in Markdown. Ends with 0 when no row fell, 1 when one did, and 2 when the two cannot be compared.
+    A variant fell when its p-value, corrected over the variants that changed, is below report.significance and it lost
+    more than gate.tolerance per cent of its earlier value. A variant or corpus whose name alone changed is compared
+    under its new name. Prints a summary in Markdown. Exits with 0 when no variant fell, 1 when one did, and 2 when the
+    two cannot be compared.
     """
     try:
         summary, fell = _gate(revision)
@@ -34,85 +38,46 @@ def main(revision: str, out: Path | None) -> None:
 
 
 def _gate(revision: str) -> tuple[str, bool]:
-    """The summary, and whether any row fell."""
+    """The summary, and whether any variant fell."""
     study, short = params.load(), revisions.commit(revision)
-    earlier, place = _blocks(revision), study.report.in_domain
-    now, before = revisions.table(), revisions.table(revision)
-    rows, earlier_rows = revisions.rows(now, place), revisions.rows(before, place, revision)
-    was = _same_rows(rows, earlier_rows, {name: row.model_dump() for name, row in study.variants.items()},
-                     _rows_of(earlier))
-    if not was:
-        raise UserError(f"{revisions.name_of(revision)}: none of its rows ({', '.join(earlier_rows)}) is still there on "
-                      f"{place.corpus} {place.split}, under its name or its recipe; name a later revision")
-    pairs = {row: (revisions.per_query(now, row, place), revisions.per_query(before, old, place))
-             for row, old in was.items()}
-    entries = [_entry(row, *pair, study.report, revision) for row, pair in pairs.items()]
-    changed = [entry for entry in entries if entry["better"] or entry["worse"]]
-    corrected = dict(zip((entry["variant"] for entry in changed), significance.holm([entry["p"] for entry in changed])))
-    for entry in entries:
-        p = entry["p_family"] = corrected.get(entry["variant"], 1.0)
-        entry["verdict"] = _verdict(entry, p, study.report.significance, study.gate.tolerance)
-    notes = [*gate_summary.of_settings(study, earlier, short), *gate_summary.of_rows(rows, earlier_rows, was),
-             *gate_summary.of_queries(pairs, short), *gate_summary.of_seeds(pairs)]
-    return gate_summary.markdown(entries, notes, study, short), any(entry["verdict"] == "fell" for entry in entries)
+    settings, target = revisions.settings(revision), study.report.in_domain
+    now, before = per_query.read(), revisions.table(revision)
+    corpus = regressions.earlier_corpus(target.corpus, study.corpora[target.corpus].source, settings)
+    then = target.model_copy(update={"corpus": corpus})
+    variants = per_query.variants(now, target)
+    earlier = per_query.variants(before, then, revisions.name_of(revision))
+    blocks = {name: block.model_dump() for name, block in study.variants.items()}
+    names = regressions.earlier_names(variants, earlier, blocks, regressions.variants_of(settings))
+    if not names:
+        raise UserError(
+            f"{revisions.name_of(revision)}: none of its variants ({', '.join(earlier)}) is still there on "
+            f"{target.corpus} {target.split}, under its name or its recipe; name a later revision"
+        )
+    sides = {
+        variant: (per_query.of(now, variant, target), per_query.of(before, name, then))
+        for variant, name in names.items()
+    }
+    revised = [_revised(variant, *pair, study.report, revision) for variant, pair in sides.items()]
+    revised = regressions.judged(revised, study.report.significance, study.gate.tolerance)
+    notes = [
+        *pages.of_settings(study, settings, short, {corpus: target.corpus}),
+        *pages.of_names({target.corpus: corpus}, "source"),
+        *pages.of_names(names, "recipe"),
+        *pages.of_variants(variants, earlier, names),
+        *pages.of_queries(list(sides.values()), short),
+        *pages.of_seeds(sides),
+    ]
+    return pages.summary(revised, notes, study, short), any(entry.verdict == regressions.FELL for entry in revised)
 
 
-def _blocks(revision: str) -> dict:
-    """params.yaml at a revision as it was written; it may be of a form that today's code would not accept."""
-    from ruamel.yaml import YAML, YAMLError
-    try:
-        blocks = YAML(typ="safe").load(revisions.read(revision, "params.yaml"))
-    except YAMLError:
-        blocks = None
-    if not isinstance(blocks, dict):
-        raise UserError(f"{revision}: its params.yaml cannot be read as YAML; name another revision")
-    return blocks
-
-
-def _rows_of(blocks: dict) -> dict:
-    """Retrievers and rerankers of an earlier params.yaml, whatever its form."""
-    tables = [blocks.get(name) for name in ("retrievers", "rerankers")]
-    return {row: names for table in tables if isinstance(table, dict) for row, names in table.items()}
-
-
-def _same_rows(rows: list[str], earlier_rows: list[str], recipes: dict, earlier_recipes: dict) -> dict[str, str]:
-    """row -> its earlier name: the same one, or that of a row that is gone and had the same recipe."""
-    def recipe(table, row):
-        names, keys = table.get(row), ("start", "tuning", "triplets", "recipe", "first")
-        return [names.get(key) for key in keys] if isinstance(names, dict) else None
-    gone = [row for row in earlier_rows if row not in rows]
-    was = {}
-    for row in rows:
-        said = recipe(recipes, row)
-        same = [old for old in gone if said and said == recipe(earlier_recipes, old)]
-        if row in earlier_rows:
-            was[row] = row
-        elif same:
-            was[row] = same[0]
-            gone.remove(same[0])
-    return was
-
-
-def _entry(row: str, now, before, report, revision: str) -> dict:
-    """What significance.change finds on the common queries, with both values and what _lost lists."""
-    now, before, clusters = revisions.common(now, before)
-    if not len(clusters):
-        raise UserError(f"{revisions.name_of(revision)}: has no query of row '{row}' in common with the workspace's; the "
-                      f"collection is another one, so name a revision that has this one")
-    found = revisions.change(now, before, clusters, report.significance, report.resamples)
-    return found | {"variant": row, "before": float(before.values.mean()), "now": float(now.values.mean()),
-                    "sides": (now, before)}
-
-
-def _verdict(entry: dict, p: float, alpha: float, tolerance: float) -> str:
-    """fell, worse within tolerance, better, unchanged (query by query), no difference (beyond it) or cannot tell."""
-    if not entry["better"] and not entry["worse"]:
-        return "unchanged"
-    allowed = tolerance / 100 * entry["before"]
-    verdict = significance.verdict(entry, p, alpha, allowed)
-    if verdict == "worse":
-        return "fell" if -entry["difference"] > allowed else "worse within tolerance"
-    return verdict
+def _revised(variant: str, now: PerQuery, before: PerQuery, report: Report, revision: str) -> Revised:
+    now, before = per_query.common(now, before)
+    if not len(now.query_ids):
+        raise UserError(
+            f"{revisions.name_of(revision)}: has no query of variant '{variant}' in common with the workspace's; the "
+            "collection is another one, so name a revision that has this one"
+        )
+    return Revised(variant, now, before, per_query.compare(now, before, report.significance, report.resamples))
 
 
 if __name__ == "__main__":
