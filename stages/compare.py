@@ -8,7 +8,7 @@ import click
 from stages import params
 from stages.collections import excerpts
 from stages.core.errors import UserError
-from stages.evaluation import comparison, per_query, revisions
+from stages.evaluation import comparison, per_query, regressions, revisions
 from stages.evaluation.comparison import Comparison
 from stages.evaluation.differences import most_changed
 from stages.evaluation.per_query import BASE_CHECKPOINT, PerQuery
@@ -46,7 +46,8 @@ def main(
         raise UserError(f"{variant}: is compared with itself; name another variant, or a revision with --before REV")
     given = {"corpus": corpus, "split": split, "measure": measure}
     target = study.report.in_domain.model_copy(update={key: value for key, value in given.items() if value})
-    one, two = per_query.common(_values(variant, target, None), _values(other, target, before))
+    then = target if before is None else _at(before, target, study.corpora.get(target.corpus))
+    one, two = per_query.common(_values(variant, target, None), _values(other, then, before))
     if not len(one.query_ids):
         raise UserError(
             f"{revisions.name_of(before)}: has no query of {target.corpus} {target.split} in common with the "
@@ -63,6 +64,14 @@ def main(
             click.echo(f"  {query.query_id}  {query.before} -> {query.after}  ({query.change:+.4f})")
             for line in texts.get(query.query_id, []):
                 click.echo(f"      {line}")
+
+
+def _at(revision: str, target: Target, corpus: Corpus | None) -> Target:
+    """The target under the name that its corpus had at a revision."""
+    if corpus is None:
+        return target
+    name = regressions.earlier_corpus(target.corpus, corpus.source, revisions.settings(revision))
+    return target.model_copy(update={"corpus": name})
 
 
 def _values(variant: str, target: Target, revision: str | None) -> PerQuery:
