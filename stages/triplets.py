@@ -1,134 +1,83 @@
-"""Triplets: what a row learns from, drawn once per seed, and the sample on which its training is watched."""
-import hashlib
+"""Triplets: what a variant is trained on, drawn once per seed, and the sample that its training is validated on."""
+
 from pathlib import Path
 
 import click
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from stages import params
-from stages.negatives import draw
 from stages.core.errors import UserError
 from stages.core.files import publish
+from stages.negatives import columns, draw, leakage, validation_sample
+from stages.params.triplets import Triplets
 
 
 @click.command()
-@click.argument("block")
-@click.option("--collection", type=click.Path(exists=True, path_type=Path), required=True, help="the corpus")
-@click.option("--pool", type=click.Path(exists=True, path_type=Path), required=True,
-              help="what negatives come from: a pool, released triples, or the corpus itself")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="the block's folder")
-def main(block: str, collection: Path, pool: Path, out: Path) -> None:
-    """Draw BLOCK's triplets: a training query, a passage relevant to it, and one or more that are not known to be.
+@click.argument("name", metavar="BLOCK")
+@click.option("--collection", type=click.Path(exists=True, path_type=Path), required=True, help="folder of the corpus")
+@click.option(
+    "--pool",
+    type=click.Path(exists=True, path_type=Path),
+    required=True,
+    help="what negatives come from: a pool, released triples, or the corpus itself",
+)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="folder of the block")
+def main(name: str, collection: Path, pool: Path, out: Path) -> None:
+    """Draw the triplets of BLOCK: a training query, a passage relevant to it, and passages not known to be relevant.
 
-    Writes seed-<n>.parquet for each seed, with ids, texts and the rank each negative was drawn at (negative, rank,
-    negative_2, rank_2 and so on), what a pool scored them where they come from one, and
-    watch/{queries,passages}.parquet, the same validation sample for every seed. A passage that is relevant to the
-    query, or to any judged or validation query of the corpus unless the block says allow_judged, is never a negative.
+    Writes seed-<n>.parquet for each seed, with ids, texts and the rank each negative was drawn at, what a pool scored
+    them where they come from one, and validation/{queries,passages}.parquet, the same validation sample for every seed.
+    A passage that is relevant to the query, or to any judged or validation query of the corpus unless the block says
+    allow_judged, is never a negative.
     """
     study = params.load()
-    row = study.triplets[block]
+    block = study.triplets[name]
     with publish(out) as draft:
         draft.mkdir()
-        if not row.size:
+        if not block.size:
             return
-        forbidden = _forbidden(collection, study.corpora[row.corpus].judged, row.allow_judged)
+        forbidden = leakage.forbidden(collection, list(study.corpora[block.corpus].judged), block.allow_judged)
         for seed in study.seeds:
-            drawn, left_out = _draw(row, collection, pool, forbidden, seed)
-            lost = f", {left_out} pairs left out by its margins" if _has_margin(row) else ""
-            if len(drawn) < row.size / 2:
-                asked = "an allowed negative" if row.negatives_per_query == 1 else f"{row.negatives_per_query} allowed negatives"
-                raise UserError(f"triplets.{block}: only {len(drawn)} of {row.size} triplets found {asked}{lost}; "
-                              f"widen its ranks or draw from another pool")
-            pq.write_table(_with_texts(drawn, collection, row.negatives_per_query), draft / f"seed-{seed}.parquet", compression="zstd")
-            ranks = [drawn[name] for name in draw.numbered("rank", row.negatives_per_query)]
-            click.echo(f"{block}: seed {seed}, {len(drawn)} triplets, {len(drawn['query_id'].unique())} queries, "
-                       f"negatives at ranks {min(pc.min(column).as_py() for column in ranks)}-"
-                       f"{max(pc.max(column).as_py() for column in ranks)}{lost}")
+            drawn = draw.draw(block, collection, pool, forbidden, seed)
+            _check(name, block, drawn, forbidden)
+            click.echo(f"{name}: seed {seed}, {_summary(block, drawn)}")
+            table = columns.with_texts(drawn.triplets, collection, block.negatives_per_query)
+            pq.write_table(table, draft / f"seed-{seed}.parquet", compression="zstd")
         if (collection / "topics" / "validation.parquet").exists():
-            _watch(collection, study.validation_curve.queries, study.validation_curve.passages, draft / "watch")
+            sample = study.validation_curve
+            validation_sample.write(collection, sample.queries, sample.passages, draft / "validation")
 
 
-def _draw(row, collection: Path, pool: Path, forbidden: draw.Forbidden, seed: int) -> tuple[pa.Table, int]:
-    """A block's pairs and negatives for one seed, and how many pairs its margins left out."""
-    if pool.name == "docpairs.parquet":
-        return draw.released(pool, row.size, forbidden, seed), 0
-    chosen = draw.pairs(pq.read_table(collection / "qrels" / "train.parquet"), row.size, seed)
-    if row.ranks:
-        return draw.from_pool(chosen, pool, row, forbidden, seed)
-    doc_ids = pq.read_table(collection / "docs.parquet", columns=["doc_id"])["doc_id"].combine_chunks()
-    return draw.uniform(chosen, doc_ids, forbidden, seed, row.negatives_per_query), 0
+def _check(name: str, block: Triplets, drawn: draw.Drawn, forbidden: leakage.Forbidden) -> None:
+    """UserError where fewer than half of the triplets were drawn; RuntimeError where a negative is forbidden."""
+    number = len(drawn.triplets)
+    if number < block.size / 2:
+        negatives = "an allowed negative" if block.negatives_per_query == 1 else "enough allowed negatives"
+        raise UserError(
+            f"triplets.{name}: only {number} of {block.size} triplets have {negatives}{_left_out(block, drawn)}; widen "
+            f"its ranks or draw from another pool"
+        )
+    leaked = leakage.violations(drawn.triplets, forbidden)
+    if len(leaked):
+        raise RuntimeError(f"triplets.{name}: the draw holds forbidden negatives: {leaked.slice(0, 3).to_pylist()}")
 
 
-def _has_margin(row) -> bool:
-    return row.absolute_margin is not None or row.relative_margin is not None
+def _summary(block: Triplets, drawn: draw.Drawn) -> str:
+    table = drawn.triplets
+    ranks = pa.chunked_array(
+        [chunk for name in columns.numbered("rank", block.negatives_per_query) for chunk in table[name].chunks]
+    )
+    extremes = pc.min_max(ranks)
+    return (
+        f"{len(table)} triplets, {len(table['query_id'].unique())} queries, negatives at ranks "
+        f"{extremes['min']}-{extremes['max']}{_left_out(block, drawn)}"
+    )
 
 
-def _with_texts(drawn: pa.Table, collection: Path, each: int) -> pa.Table:
-    ids = {"positive": drawn["positive_id"]}
-    for name, column in zip(draw.numbered("negative", each), draw.numbered("negative_id", each)):
-        ids[name] = drawn[column]
-    texts = _texts(collection / "docs.parquet", *ids.values())
-    queries = pq.read_table(collection / "topics" / "train.parquet").to_pydict()
-    asked = dict(zip(queries["query_id"], queries["text"]))
-    drawn = drawn.append_column("anchor", _lookup(asked, drawn["query_id"]))
-    for name, column in ids.items():
-        drawn = drawn.append_column(name, _lookup(texts, column))
-    return drawn
-
-
-def _forbidden(collection: Path, judged: list[str], allow_judged: bool) -> draw.Forbidden:
-    known = [pq.read_table(path) for path in sorted((collection / "qrels").glob("*.parquet"))]
-    known = pa.concat_tables(table.filter(pc.greater_equal(table["grade"], 1)) for table in known)
-    watched = [split for split in ["validation"] if (collection / "qrels" / f"{split}.parquet").exists()]
-    looked_at = [pq.read_table(collection / "qrels" / f"{split}.parquet") for split in [*judged, *watched]]
-    relevant = [table.filter(pc.greater_equal(table["grade"], 1))["doc_id"].combine_chunks() for table in looked_at]
-    passages = pa.array([], pa.string()) if allow_judged or not relevant else pa.concat_arrays(relevant).unique()
-    return draw.Forbidden(known, passages)
-
-
-def _watch(collection: Path, queries: int, passages: int, out: Path) -> None:
-    """The validation sample: some queries, what is relevant to them, and passages beside; chosen by hash, not seed."""
-    topics = pq.read_table(collection / "topics" / "validation.parquet", columns=["query_id", "text"])
-    qrels = pq.read_table(collection / "qrels" / "validation.parquet")
-    qrels = qrels.filter(pc.greater_equal(qrels["grade"], 1))
-    topics = topics.filter(pc.is_in(topics["query_id"], value_set=qrels["query_id"]))
-    topics = _first_by_hash(topics, "query_id", queries)
-    qrels = qrels.filter(pc.is_in(qrels["query_id"], value_set=topics["query_id"]))
-    doc_ids = pq.read_table(collection / "docs.parquet", columns=["doc_id"])
-    beside = doc_ids.filter(pc.invert(pc.is_in(doc_ids["doc_id"], value_set=qrels["doc_id"])))
-    fill = max(0, passages - len(qrels["doc_id"].unique()))
-    beside = beside.take(pa.array(np.random.default_rng(0).permutation(len(beside))[:fill]))
-    chosen = pa.concat_arrays([qrels["doc_id"].unique(), beside["doc_id"].combine_chunks()])
-    texts = _texts(collection / "docs.parquet", chosen)
-    relevant = {}
-    for query, passage in zip(qrels["query_id"].to_pylist(), qrels["doc_id"].to_pylist()):
-        relevant.setdefault(query, []).append(passage)
-    out.mkdir()
-    pq.write_table(topics.append_column("relevant", pa.array([relevant[q] for q in topics["query_id"].to_pylist()])),
-                   out / "queries.parquet")
-    pq.write_table(pa.table({"doc_id": chosen, "text": _lookup(texts, chosen)}), out / "passages.parquet")
-
-
-def _first_by_hash(table: pa.Table, column: str, count: int) -> pa.Table:
-    keys = [hashlib.sha256(value.encode()).hexdigest() for value in table[column].to_pylist()]
-    return table.take(pa.array(np.argsort(keys, kind="stable")[:count]))
-
-
-def _texts(docs: Path, *wanted: pa.ChunkedArray) -> dict[str, str]:
-    """doc_id -> text of the wanted passages, read in batches so that the corpus is never in memory."""
-    ids = pa.array(sorted(set().union(*(column.to_pylist() for column in wanted))), pa.string())
-    found = {}
-    for batch in pq.ParquetFile(docs, memory_map=True).iter_batches(100_000):
-        hit = batch.filter(pc.is_in(batch["doc_id"], value_set=ids))
-        found.update(zip(hit["doc_id"].to_pylist(), hit["text"].to_pylist()))
-    return found
-
-
-def _lookup(texts: dict[str, str], ids: pa.ChunkedArray) -> pa.Array:
-    return pa.array([texts[key] for key in ids.to_pylist()], pa.string())
+def _left_out(block: Triplets, drawn: draw.Drawn) -> str:
+    return f", {drawn.left_out} pairs left out by its margins" if block.has_margin else ""
 
 
 if __name__ == "__main__":

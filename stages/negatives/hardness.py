@@ -3,39 +3,78 @@
 A draw is a table as stages.triplets writes it: query_id, positive_id, negative_id, rank (0: drawn from no ranking),
 anchor, positive, negative. Nothing here relies on how it was drawn: what must not occur is counted all the same.
 """
+
+import json
 import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from stages.collections.near_duplicates import shingles
+from stages.negatives.histograms import GapHistogram, RankHistogram
 
-JACCARD = 0.7    # from here on two texts are near duplicates
-EXACT = 20       # a window of at most so many ranks has one bin a rank,
-BINS = 10        # a wider one this many
-STEP = 0.05      # width of a bin of score gaps
-BLOCK = 65_536   # triplets whose vectors are in memory at once
+JACCARD = 0.7  # from here on two texts are near duplicates
+BLOCK = 65_536  # triplets whose vectors are in memory at once
 
 
-def figures(draw: pa.Table, qrels: pa.Table, judged: list[str], gaps: np.ndarray | None) -> dict:
-    """One draw in numbers: how many of what, and shares of its triplets between 0 and 1.
+@dataclass(frozen=True)
+class Figures:
+    """A draw in numbers, or the mean of several: how many of what, and shares of its triplets between 0 and 1.
+
+    mean_gap is the mean score gap and above_positive the share of negatives that score above their positive; both are
+    None where there are no vectors to score with.
+    """
+
+    triplets: float
+    queries: float
+    negatives: float
+    most_used_negative: float
+    mean_gap: float | None
+    above_positive: float | None
+    near_duplicates: float
+    relevant_to_own_query: float
+    relevant_to_judged_query: float
+    relevant_to_training_query: float
+
+
+@dataclass(frozen=True)
+class Audit:
+    """A block of triplets: the mean figures of its draws, one a seed; ranks and gaps are of all draws together."""
+
+    seeds: int
+    figures: Figures
+    ranks: RankHistogram
+    gaps: GapHistogram | None
+
+
+def figures(draw: pa.Table, qrels: pa.Table, judged: list[str], gaps: np.ndarray | None) -> Figures:
+    """The figures of one draw.
 
     qrels has query_id, doc_id, grade and the split each judgment belongs to; `judged` names the splits that are
-    measured, all others teach. gaps are those of `score_gaps`; without them mean_gap and above_positive are None.
+    measured, all others are for training. gaps are those of `score_gaps`, or None.
     """
     measured = pc.is_in(qrels["split"], value_set=pa.array(judged, pa.string()))
     _, by_judged = relevant(draw, qrels.filter(measured))
     _, by_training = relevant(draw, qrels.filter(pc.invert(measured)))
     own, _ = relevant(draw, qrels)
     uses = pc.value_counts(draw["negative_id"]).field("counts")
-    return {"triplets": len(draw), "queries": pc.count_distinct(draw["query_id"]).as_py(), "negatives": len(uses),
-            "most_used_negative": pc.max(uses).as_py(),
-            "mean_gap": None if gaps is None else float(gaps.mean()),
-            "above_positive": None if gaps is None else float((gaps < 0).mean()),
-            "near_duplicates": float(near_duplicates(draw).mean()), "relevant_to_own_query": float(own.mean()),
-            "relevant_to_judged_query": float(by_judged.mean()),
-            "relevant_to_training_query": float(by_training.mean())}
+    return Figures(
+        triplets=len(draw),
+        queries=pc.count_distinct(draw["query_id"]).as_py(),
+        negatives=len(uses),
+        most_used_negative=pc.max(uses).as_py(),
+        mean_gap=None if gaps is None else float(gaps.mean()),
+        above_positive=None if gaps is None else float((gaps < 0).mean()),
+        near_duplicates=float(near_duplicates(draw).mean()),
+        relevant_to_own_query=float(own.mean()),
+        relevant_to_judged_query=float(by_judged.mean()),
+        relevant_to_training_query=float(by_training.mean()),
+    )
 
 
 def relevant(draw: pa.Table, qrels: pa.Table) -> tuple[np.ndarray, np.ndarray]:
@@ -44,27 +83,27 @@ def relevant(draw: pa.Table, qrels: pa.Table) -> tuple[np.ndarray, np.ndarray]:
     queries = _codes(draw["query_id"], known["query_id"])
     passages = _codes(draw["negative_id"], known["doc_id"])
     width = passages.max() + 1
-    shown, listed = np.split(queries * width + passages, [len(draw)])
-    listed = np.unique(listed)
-    own = np.isin(shown, listed)
-    askers = np.bincount(listed % width, minlength=width)[passages[:len(draw)]]
-    return own, askers > own
+    drawn, judged = np.split(queries * width + passages, [len(draw)])
+    judged = np.unique(judged)
+    own = np.isin(drawn, judged)
+    asking = np.bincount(judged % width, minlength=width)[passages[: len(draw)]]
+    return own, asking > own
 
 
 def near_duplicates(draw: pa.Table) -> np.ndarray:
-    """Whether each negative repeats a positive that the draw shows for the same query: (n,) of booleans.
+    """Whether each negative repeats a positive that the draw has for the same query: (n,) of booleans.
 
     It does from a Jaccard index of 0.7 between the sets of 5-word shingles (Broder 1997).
     """
     queries = _codes(draw["query_id"])
     order = np.argsort(queries, kind="stable")
-    found = np.zeros(len(draw), bool)
+    repeats = np.zeros(len(draw), bool)
     for rows in np.split(order, np.flatnonzero(np.diff(queries[order])) + 1):
         positives = [shingles(text) for text in {draw["positive"][row].as_py() for row in rows}]
         for row in rows:
             negative = shingles(draw["negative"][row].as_py())
-            found[row] = any(len(negative & text) >= JACCARD * len(negative | text) for text in positives)
-    return found
+            repeats[row] = any(len(negative & text) >= JACCARD * len(negative | text) for text in positives)
+    return repeats
 
 
 def score_gaps(queries: np.ndarray, passages: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -75,73 +114,44 @@ def score_gaps(queries: np.ndarray, passages: np.ndarray, rows: np.ndarray) -> n
     """
     gaps = np.empty(len(rows))
     for start in range(0, len(rows), BLOCK):
-        query, positive, negative = rows[start:start + BLOCK].T
-        beside = passages[positive].astype(np.float64) - passages[negative]
-        gaps[start:start + BLOCK] = np.einsum("ij,ij->i", queries[query].astype(np.float64), beside)
+        query, positive, negative = rows[start : start + BLOCK].T
+        difference = passages[positive].astype(np.float64) - passages[negative]
+        gaps[start : start + BLOCK] = np.einsum("ij,ij->i", queries[query].astype(np.float64), difference)
     return gaps
 
 
-def mean(draws: list[dict]) -> dict:
+def mean(draws: Sequence[Figures]) -> Figures:
     """The figures of several draws as one: the mean of each, None where a draw has none; 6 digits."""
-    return {name: None if draws[0][name] is None else round(statistics.mean(draw[name] for draw in draws), 6)
-            for name in draws[0]}
+
+    def of(name: str) -> Any:
+        values = [getattr(draw, name) for draw in draws]
+        return None if None in values else round(statistics.mean(values), 6)
+
+    return Figures(**{field.name: of(field.name) for field in fields(Figures)})
 
 
-def rank_histogram(ranks: np.ndarray, window: tuple[int, int] | None) -> dict:
-    """The ranks (n,) that negatives were drawn at, counted in bins over the window's ranks first..last.
-
-    counts[i] are ranks from edges[i] to below edges[i + 1], over ten bins that are equally wide up to one rank, or over
-    single ranks in a window of at most 20. A rank outside the window is in no bin but in min or max. Without a window
-    there is no ranking: distinct is 0 and the rest None or empty.
-    """
-    if window is None:
-        return {"window": None, "distinct": 0, "min": None, "max": None, "median": None, "commonest": None,
-                "commonest_share": None, "edges": [], "counts": []}
-    first, last = window
-    width = last - first + 1
-    bins = width if width <= EXACT else BINS
-    edges = [first + width * place // bins for place in range(bins + 1)]
-    inside = ranks[(ranks >= first) & (ranks <= last)]
-    values, uses = np.unique(ranks, return_counts=True)
-    return {"window": [first, last], "distinct": len(values), "min": int(values[0]), "max": int(values[-1]),
-            "median": float(np.median(ranks)), "commonest": int(values[uses.argmax()]),
-            "commonest_share": round(float(uses.max() / len(ranks)), 6),
-            "edges": edges, "counts": np.histogram(inside, edges)[0].tolist()}
+def as_json(audits: Mapping[str, Audit]) -> dict[str, Any]:
+    """Block -> its audit, as `read` reads it."""
+    return {
+        block: {
+            "seeds": audit.seeds,
+            **asdict(audit.figures),
+            "ranks": asdict(audit.ranks),
+            "gaps": None if audit.gaps is None else asdict(audit.gaps),
+        }
+        for block, audit in audits.items()
+    }
 
 
-def gap_histogram(gaps: np.ndarray) -> dict:
-    """The score gaps (n,) counted in bins of 0.05, one begins at 0: counts[i] from edges[i] to edges[i + 1]."""
-    places = np.floor(gaps / STEP).astype(int)
-    first = places.min()
-    counts = np.bincount(places - first)
-    return {"edges": [round(float(STEP * (first + place)), 2) for place in range(len(counts) + 1)],
-            "counts": counts.tolist()}
+def read(path: Path) -> dict[str, Audit]:
+    """Block -> its audit, from the file that stages.audit writes."""
+    return {block: _audit(**stored) for block, stored in json.loads(path.read_text()).items()}
 
 
-def table(audit: dict) -> tuple[list[str], list[list[str]]]:
-    """Heads and lines, all words, of a table of the audit: block -> its figures and "ranks", as stages.audit writes."""
-    heads = ["block", "triplets", "distinct queries", "above the positive %", "mean gap", "near-duplicate %",
-             "judged relevant %", "relevant to a judged query %", "relevant to another training query %", "ranks"]
-    shares = ["near_duplicates", "relevant_to_own_query", "relevant_to_judged_query", "relevant_to_training_query"]
-    return heads, [[block, f"{found['triplets']:,.0f}", f"{found['queries']:,.0f}", _per_cent(found["above_positive"]),
-                    "–" if found["mean_gap"] is None else f"{found['mean_gap']:.3f}",
-                    *(_per_cent(found[share]) for share in shares), spread(found["ranks"])]
-                   for block, found in audit.items()]
-
-
-def spread(ranks: dict) -> str:
-    """In words how wide the ranks of a `rank_histogram` spread; one that a quarter of the negatives have is named."""
-    if ranks["window"] is None:
-        return "no ranking"
-    if ranks["distinct"] == 1:
-        return f"{ranks['min']} only: one rank for every query"
-    words = f"{ranks['min']}-{ranks['max']}, {ranks['distinct']} distinct"
-    share = ranks["commonest_share"]
-    return f"{words}, {_per_cent(share)} % at {ranks['commonest']}" if share >= 0.25 else words
-
-
-def _per_cent(share: float | None) -> str:
-    return "–" if share is None else f"{100 * share:.1f}"
+def _audit(seeds: int, ranks: dict[str, Any], gaps: dict[str, Any] | None, **stored: float) -> Audit:
+    window = ranks["window"] and tuple(ranks["window"])
+    histogram = RankHistogram(**{**ranks, "window": window})
+    return Audit(seeds, Figures(**stored), histogram, None if gaps is None else GapHistogram(**gaps))
 
 
 def _codes(*columns: pa.ChunkedArray) -> np.ndarray:
