@@ -57,8 +57,8 @@ def rerank(queries: int, depth: int) -> None:
     corpus = Path("data/corpora/home")
     topics = pq.read_table(corpus / "topics/test.parquet").to_pydict()
     asked = dict(zip(topics["query_id"], topics["text"]))
-    found = candidates.first(runs.read(Path("data/runs/base/in_domain/pretrained/test.parquet")),
-                             candidates.asked(asked, queries, 13), depth)
+    found = candidates.top(runs.read(Path("data/runs/base/in_domain/pretrained/test.parquet")),
+                             candidates.sample(asked, queries, 13), depth)
     texts = dict(zip(*candidates.passages(corpus / "docs.parquet", found["doc_id"]).to_pydict().values()))
     pairs = [(asked[query], texts[doc]) for query, doc in zip(*found.to_pydict().values())]
     lists = {query: [text for other, text in pairs if other == query] for query, _ in pairs}

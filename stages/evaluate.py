@@ -68,7 +68,7 @@ def measured(study: Study, ranked: Path, corpora: Path) -> pa.Table:
             topics = pq.read_table(corpora / corpus / "topics" / f"{split}.parquet").to_pydict()
             clusters = dict(zip(topics["query_id"], topics["cluster"], strict=True))
             qrels = pq.read_table(corpora / corpus / "qrels" / f"{split}.parquet")
-            sample = candidates.asked(topics["query_id"], study.rerank.queries, study.rerank.seed)
+            sample = candidates.sample(topics["query_id"], study.rerank.queries, study.rerank.seed)
             reranked = qrels.filter(pc.is_in(qrels["query_id"], value_set=pa.array(sample)))
             for variant in study.variants:
                 judged = reranked if variant in study.rerankers else qrels

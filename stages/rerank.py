@@ -1,113 +1,122 @@
-"""Rerank: what another row ranked first, ordered again by one row's cross-encoders or its late interaction."""
+"""Rerank: the first stage's top passages, reranked by a variant's cross-encoders or late interaction."""
+
+import json
+from collections.abc import Iterator
 from contextlib import ExitStack
-from importlib import metadata
 from pathlib import Path
 
 import click
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from stages import params
-from stages.core import costs
-from stages.core import fingerprint
-from stages.core import scratch
-from stages.models import cross_encoder
-from stages.models import encoding
-from stages.models import model_folder
-from stages.models import late_interaction
-from stages.retrieval import candidates
-from stages.retrieval import runs
+from stages.core import code, costs, fingerprint, scratch
 from stages.core.errors import UserError
-from stages.core.files import publish
+from stages.core.files import link, publish
+from stages.models import architectures, encoding, model_folder
+from stages.params.report import Rerank
+from stages.retrieval import reranking
+from stages.retrieval.reranking import Inputs, Score
 
-PAIRS = 4096
-READING = {"cross": cross_encoder, "late": late_interaction}
+KEYS = "keys.json"
 folder = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 @click.command()
 @click.argument("variant")
-@click.option("--model", type=folder, required=True, help="the row's copies")
-@click.option("--first", type=folder, required=True, help="runs of the row that ranks first, one folder a corpus")
+@click.option("--model", type=folder, required=True, help="the variant's models, one a seed run")
+@click.option("--first-stage", type=folder, required=True, help="runs of the first stage, one folder a corpus")
 @click.option("--corpora", type=folder, required=True, help="the corpora")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="runs, one folder a corpus and copy")
-def main(row: str, model: Path, first: Path, corpora: Path, out: Path) -> None:
-    """Score the first stage's candidates for the judged splits of every corpus with every trained copy of ROW.
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="runs, one folder a corpus and seed run")
+def main(variant: str, model: Path, first_stage: Path, corpora: Path, out: Path) -> None:
+    """Rerank the first stage's top passages for the judged splits of every corpus with every seed run of VARIANT.
 
-    The model sees query and passage, and neither order nor score of the first stage; ties go to the lower row. What the
-    first stage ranks below the candidates follows them in its order. Blocks that a killed run finished are not scored
-    again.
+    The model sees query and passage, and neither rank nor score of the first stage. Passages with equal scores are
+    ranked by row number, the lower one first. What the first stage ranks below the reranked passages follows them in
+    its order. An earlier output's runs whose model, inputs, settings and code are the same (keys.json) are taken over,
+    and blocks that a killed run finished are not scored again.
     """
     study = params.load()
-    clock, pairs, seconds = costs.Clock(), 0, 0.0
+    splits = [(corpus, split) for corpus, block in study.corpora.items() for split in block.judged]
+    earlier = json.loads((out / KEYS).read_text()) if (out / KEYS).is_file() else {}
+    keys: dict[str, str] = {}
+    scored, seconds = 0, 0.0
     with ExitStack() as stack, publish(out) as draft:
         draft.mkdir()
-        for copy in model_folder.seed_runs(model):
-            reading = READING[model_folder.describe(copy)["architecture"]]
-            encoder = reading.load(copy)
-            for corpus, split in ((name, split) for name, rules in study.corpora.items() for split in rules.judged):
-                run = _candidates_of(first / corpus, copy.name) / f"{split}.parquet"
-                label = f"{row} {copy.name} {corpus} {split}"
-                if not run.is_file():
-                    click.echo(f"{label}: skipped, the first stage has no run {run}")
-                    continue
-                sources = {"run": run, "docs": corpora / corpus / "docs.parquet",
-                           "topics": corpora / corpus / "topics" / f"{split}.parquet"}
-                key = _key(label, copy, reading, sources, study.rerank)
-                work = stack.enter_context(scratch.workspace("rerank", key))
-                clock.lap()
-                pairs += _score(reading, encoder, sources, work, study.rerank, label)
-                seconds += clock.lap()
-                target = draft / corpus / copy.name / f"{split}.parquet"
-                target.parent.mkdir(parents=True, exist_ok=True)
-                runs.write(map(pq.read_table, sorted(work.glob("*.parquet"))), target)
-    costs.record("rerank", row, pairs_per_second=pairs / seconds if seconds else 0.0, pairs=pairs, seconds=seconds)
+        for seed_run in model_folder.seed_runs(model):
+            wanted = dict(_wanted(variant, seed_run.name, splits, first_stage, corpora))
+            keys |= _keys(variant, seed_run, wanted, study.rerank)
+            kept = [path for path in wanted if earlier.get(path, "") == _seal(keys[path], out / path)]
+            for path in kept:
+                link(out / path, draft / path)
+            if len(kept) == len(wanted):
+                continue
+            score = _scorer(seed_run, study.rerank)
+            for path in sorted(wanted.keys() - kept):
+                work = stack.enter_context(scratch.workspace("rerank", keys[path]))
+                clock = costs.Clock()
+                scored += reranking.score_blocks(wanted[path], score, study.rerank, work, f"{variant} {path}")
+                seconds += clock.seconds()
+                reranking.write_run(work, draft / path)
+        seals = {path: _seal(key, draft / path) for path, key in keys.items() if (draft / path).is_file()}
+        (draft / KEYS).write_text(json.dumps(seals, indent=1) + "\n")
+    if scored:
+        costs.record("rerank", variant, pairs_per_second=scored / seconds, pairs=scored, seconds=seconds)
 
 
-def _candidates_of(home: Path, copy: str) -> Path:
-    """The first stage's copy of the same name, or its only one; a folder that is not there where it has none."""
-    copies = [path.name for path in model_folder.seed_runs(home)] if home.is_dir() else []
-    if copy in copies or not copies:
-        return home / copy
-    if len(copies) > 1:
-        raise UserError(f"{home}: has copies {', '.join(copies)} and none called '{copy}'; train both rows with the "
-                      f"same seeds, or rerank a row with one copy")
-    return home / copies[0]
+def _wanted(
+    variant: str, seed_run: str, splits: list[tuple[str, str]], first_stage: Path, corpora: Path
+) -> Iterator[tuple[str, Inputs]]:
+    """The path of each run that a seed run is to make, within the output, and what it is made from."""
+    for corpus, split in splits:
+        run = _first_stage_run(first_stage / corpus, seed_run) / f"{split}.parquet"
+        if run.is_file():
+            collection = corpora / corpus
+            inputs = Inputs(run, collection / "docs.parquet", collection / "topics" / f"{split}.parquet")
+            yield f"{corpus}/{seed_run}/{split}.parquet", inputs
+        else:
+            click.echo(f"{variant} {seed_run} {corpus} {split}: skipped, the first stage has no run {run}")
 
 
-def _key(label: str, copy: Path, reading, sources: dict[str, Path], rerank) -> str:
-    """What finished blocks belong to: model, candidates, texts, settings, and the code and libraries that scored."""
-    made_by = [*(fingerprint.of_file(Path(module.__file__)) for module in (candidates, reading, encoding)),
-               *(metadata.version(name) for name in ("torch", "transformers", "sentence-transformers"))]
-    return fingerprint.of_values(label, fingerprint.of_folder(copy), PAIRS, rerank.model_dump(), made_by,
-                                 {name: fingerprint.of_file(path) for name, path in sources.items()})
+def _first_stage_run(folder: Path, seed_run: str) -> Path:
+    """The first stage's seed run of the same name, or its only one; a folder that is not there where it has none."""
+    names = [path.name for path in model_folder.seed_runs(folder)] if folder.is_dir() else []
+    if seed_run in names or not names:
+        return folder / seed_run
+    if len(names) > 1:
+        raise UserError(
+            f"{folder}: has seed runs {', '.join(names)} and none called '{seed_run}'; train both variants with the "
+            f"same seeds, or rerank a variant with one seed run"
+        )
+    return folder / names[0]
 
 
-def _score(reading, encoder, sources: dict[str, Path], work: Path, rerank, label: str) -> int:
-    """Write the blocks that `work` lacks, each a part of the run; returns how many pairs it scored for them."""
-    from tqdm import tqdm
-    topics = pq.read_table(sources["topics"], columns=["query_id", "text"])
-    queries = dict(zip(*(topics[name].to_pylist() for name in ("query_id", "text"))))
-    asked = candidates.asked(queries, rerank.queries, rerank.seed)
-    found = candidates.first(runs.read(sources["run"]), asked, rerank.depth)
-    missing = [(work / f"{at:06d}.parquet", block) for at, block in enumerate(candidates.blocks(found, PAIRS))]
-    missing = [(path, block) for path, block in missing if not path.exists()]
-    scored = sum(len(block) for _, block in missing)
-    if not missing:
-        return 0
-    passages = candidates.passages(sources["docs"], found["doc_id"])
-    rest = candidates.beyond(runs.read(sources["run"]), asked, rerank.depth)
-    places = dict(zip(passages["doc_id"].to_pylist(), range(len(passages))))
-    with tqdm(total=len(found), initial=len(found) - scored, desc=label, unit="pair", mininterval=2) as bar:
-        for path, block in missing:
-            numbers = np.array([places[passage] for passage in block["doc_id"].to_pylist()])
-            texts = passages["text"].take(pa.array(numbers)).to_pylist()
-            asking = [queries[query] for query in block["query_id"].to_pylist()]
-            scores = reading.score(encoder, asking, texts, rerank.batch_tokens, rerank.precision, bar.update)
-            with publish(path) as draft:
-                runs.write([candidates.followed_by(candidates.best_first(block, scores, numbers), rest)], draft)
-    return scored
+def _keys(variant: str, model: Path, wanted: dict[str, Inputs], settings: Rerank) -> dict[str, str]:
+    """Path -> what a run and its blocks belong to: model, files, settings, and the code and libraries that scored."""
+    module = architectures.MODULES[model_folder.describe(model).architecture]
+    made_by = [
+        variant,
+        fingerprint.of_folder(model),
+        settings.model_dump(),
+        code.fingerprint("stages.rerank", module),
+        encoding.versions(),
+    ]
+    return {
+        path: fingerprint.of_values(path, made_by, *(fingerprint.of_file(file) for file in inputs.files))
+        for path, inputs in wanted.items()
+    }
+
+
+def _seal(key: str, run: Path) -> str | None:
+    """A fingerprint of a run's bytes and of what it belongs to; None where there is no such file."""
+    return fingerprint.of_values(key, fingerprint.of_file(run)) if run.is_file() else None
+
+
+def _scorer(model: Path, settings: Rerank) -> Score:
+    """What scores pairs by the model of a folder. Raises UserError for a cross-encoder without a trained head."""
+    module = architectures.module(model_folder.describe(model).architecture)
+    loaded = module.load(model)
+    return lambda queries, passages, tick: module.score(
+        loaded, queries, passages, settings.batch_tokens, settings.precision, tick
+    )
 
 
 if __name__ == "__main__":

@@ -54,10 +54,10 @@ def tiny_model(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_cross(tiny_model, tmp_path_factory) -> Path:
-    """The tiny model as a checkpoint of shape cross, without a head."""
+    """The tiny model as a cross-encoder's checkpoint, without a head."""
     folder = tmp_path_factory.mktemp("cross") / "model"
     shutil.copytree(tiny_model, folder)
-    (folder / "architecture.json").write_text(json.dumps({"architecture": "cross", "tokens": 32, "remote_code": False}))
+    (folder / "architecture.json").write_text(json.dumps({"architecture": "cross-encoder", "tokens": 32}))
     return folder
 
 

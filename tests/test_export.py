@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 from stages import export
 from stages import params
 from stages.collections import canonical
-from stages.retrieval import runs
+from stages.retrieval import runs, trec
 from tests.conftest import ROOT
 
 STUDY = params.load(ROOT / "params.yaml")
@@ -53,7 +53,7 @@ def test_every_command_writes_the_same_bytes_again(study):
             assert done.exit_code == 0, done.output
         assert (study / "one" / name).read_bytes() == (study / "two" / name).read_bytes()
     assert told("table", "--format", "latex").output == (study / "one/a.tex").read_text()
-    back = runs.from_trec(study / "one/a.trec.gz")
+    back = trec.read(study / "one/a.trec.gz")
     assert back["doc_id"].to_pylist() == ["b", "a"]
     assert told("run", row, *WHERE, "--copy", "seed-1", "--out", "plain").exit_code == 0
     assert (study / "plain").read_text() == f"q Q0 a 1 0.5 {row}.seed-1\nq Q0 b 2 0.49999997 {row}.seed-1\n"
@@ -101,7 +101,7 @@ def test_other_programs_find_the_committed_values_in_an_exported_run(row, tmp_pa
     assert told("qrels", *WHERE, "--out", tmp_path / "qrels").exit_code == 0
     own = list(runs.read(ROOT / f"data/runs/{row}/{PLACE.corpus}/{copy}/{PLACE.split}.parquet"))
     keys = ["query_id", "doc_id"]
-    back = runs.from_trec(tmp_path / "run.gz").to_pandas()
+    back = trec.read(tmp_path / "run.gz").to_pandas()
     assert back[keys].values.tolist() == pa.concat_tables(own).to_pandas().sort_values(
         "query_id", kind="stable")[keys].values.tolist()
     entries = {entry["measure"]: entry for entry in json.loads((ROOT / "reports/results.json").read_text())

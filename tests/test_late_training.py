@@ -7,7 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from stages.models import late_interaction
+from stages.models import late_interaction, model_folder
+from stages.models.model_folder import Description
 from stages.training import tuning
 from stages.training.reranker import late_interaction_training
 from stages.core.errors import UserError
@@ -27,8 +28,9 @@ def start(tiny_model, tmp_path_factory):
     """The tiny model as a checkpoint of shape late, with a projection to 16 numbers."""
     folder = tmp_path_factory.mktemp("late") / "model"
     shutil.copytree(tiny_model, folder)
-    late_interaction.build(folder, 32, 8, 16)
-    (folder / "architecture.json").write_text(json.dumps({"architecture": "late", "tokens": 32, "query_tokens": 8, "dimension": 16}))
+    description = Description("late-interaction", tokens=32, query_tokens=8, dimension=16)
+    late_interaction.build(folder, description)
+    model_folder.write(description, folder)
     return folder
 
 

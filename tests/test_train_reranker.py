@@ -15,7 +15,8 @@ from conftest import ROOT
 from ruamel.yaml import YAML
 
 from stages.models import cross_encoder
-from stages.models import late_interaction
+from stages.models import late_interaction, model_folder
+from stages.models.model_folder import Description
 
 TUNES = {"cross-adamw": {"kind": "full", "lr": 0.001},
          "cross-lora": {"kind": "lora", "lr": 0.001, "optimizer": "lion", "rank": 2, "alpha": 4,
@@ -45,10 +46,11 @@ def study(tiny_model, tmp_path_factory) -> Path:
     with open(folder / "params.yaml", "w") as file:
         YAML().dump(blocks, file)
     shutil.copytree(tiny_model, folder / "cross")
-    (folder / "cross/architecture.json").write_text(json.dumps({"architecture": "cross", "tokens": 32, "remote_code": False}))
+    (folder / "cross/architecture.json").write_text(json.dumps({"architecture": "cross-encoder", "tokens": 32}))
     shutil.copytree(tiny_model, folder / "late")
-    late_interaction.build(folder / "late", 32, 8, 16)
-    (folder / "late/architecture.json").write_text(json.dumps({"architecture": "late", "tokens": 32, "query_tokens": 8}))
+    description = Description("late-interaction", tokens=32, query_tokens=8, dimension=16)
+    late_interaction.build(folder / "late", description)
+    model_folder.write(description, folder / "late")
     (folder / "triplets").mkdir()
     texts = {"anchor": [f"query {at}" for at in range(24)], "positive": [f"found query {at}" for at in range(24)],
              "negative": [f"nothing {at}" for at in range(24)], "positive_score": [None] * 12 + [3.0] * 12,

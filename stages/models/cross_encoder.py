@@ -1,18 +1,51 @@
-"""Pairs of query and passage to scores by a cross-encoder, in batches of like token length."""
-from collections.abc import Callable, Iterator
+"""The cross-encoder architecture: one model that reads query and passage together and gives the pair one logit."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stages.core.errors import UserError
 from stages.models import model_folder
 from stages.models.encoding import autocast, batches
-from stages.core.errors import UserError
+from stages.models.model_folder import Description
+
+if TYPE_CHECKING:
+    from sentence_transformers import CrossEncoder
+
+RETRIEVERS = ("modules.json", "sentence_bert_config.json", "config_sentence_transformers.json", "data_config.json")
 
 
-def load(folder: Path, head_seed: int | None = None):
+def build(folder: Path, description: Description) -> None:
+    """Leave what transformers loads, the head if there is one, and write `tokens` into the tokenizer's settings.
+
+    Files and modules of a retriever are removed. Raises UserError for a folder that holds no encoder.
+    """
+    path = folder / "config.json"
+    config = json.loads(path.read_text()) if path.exists() else {}
+    if not config or config.get("architectures", [""])[0].endswith("ForCausalLM"):
+        raise UserError(
+            "architecture: cross-encoder needs an encoder's config.json and weights, whose head classifies; this is "
+            "another kind of model"
+        )
+    for module in folder.glob("[0-9]*_*"):
+        shutil.rmtree(module)
+    for file in RETRIEVERS:
+        (folder / file).unlink(missing_ok=True)
+    tokenizer = folder / "tokenizer_config.json"
+    settings = json.loads(tokenizer.read_text()) if tokenizer.exists() else {}
+    tokenizer.write_text(json.dumps(settings | {"model_max_length": description.tokens}, indent=2) + "\n")
+
+
+def load(folder: Path, head_seed: int | None = None) -> CrossEncoder:
     """A CrossEncoder of one label from a folder with architecture.json, on the GPU where there is one, in float32.
 
-    A pair is cut at architecture.json's `tokens`; the hub's own code runs only where it says `remote_code`. A checkpoint
+    A pair is cut at the description's `tokens`; the hub's own code runs only where it says `remote_code`. A checkpoint
     without a head gets one whose weights `head_seed` draws, the same on every machine; a trained head stays. Torch's
     own random numbers are left where they were. Raises UserError for a folder without a trained head where no seed is
     given, and for a head of more labels than one.
@@ -20,27 +53,41 @@ def load(folder: Path, head_seed: int | None = None):
     import torch
     from sentence_transformers import CrossEncoder
     from transformers.utils import logging
+
     logging.disable_progress_bar()
-    facts = model_folder.describe(folder)
+    description = model_folder.describe(folder)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(head_seed or 0)
         try:
-            model = CrossEncoder(str(folder), num_labels=1, max_length=facts["tokens"], local_files_only=True,
-                                 trust_remote_code=facts.get("remote_code", False),
-                                 model_kwargs={"dtype": torch.float32})
+            model = CrossEncoder(
+                str(folder),
+                num_labels=1,
+                max_length=description.tokens,
+                local_files_only=True,
+                trust_remote_code=description.remote_code,
+                model_kwargs={"dtype": torch.float32},
+            )
         except RuntimeError as error:
             if "mismatch" in str(error):
-                raise UserError(f"{folder}: its head has more labels than one; start from a body or a one-label reranker")
+                raise UserError(f"{folder}: its head has more labels than one; name a body or a one-label reranker")
             raise
-    model.max_seq_length = facts["tokens"]
+    model.max_seq_length = description.tokens
     if head_seed is None and (missing := _head(model) - set(_stored(folder))):
-        raise UserError(f"{folder}: has no trained head ({', '.join(sorted(missing))}); train it, or start the row from "
-                      f"a checkpoint that is a reranker already")
+        raise UserError(
+            f"{folder}: has no trained head ({', '.join(sorted(missing))}); train it, or name a checkpoint that is a "
+            f"reranker already"
+        )
     return model.eval()
 
 
-def score(model, queries: list[str], passages: list[str], batch_tokens: int, precision: str = "float32",
-          tick: Callable[[int], None] = lambda n: None) -> np.ndarray:
+def score(
+    model: CrossEncoder,
+    queries: list[str],
+    passages: list[str],
+    batch_tokens: int,
+    precision: str = "float32",
+    tick: Callable[[int], None] = lambda n: None,
+) -> np.ndarray:
     """The raw logit of each pair (queries[i], passages[i]) as float32 of shape (pairs,).
 
     Batches hold pairs of like token length, at most `batch_tokens` tokens with padding. Below `precision` float32
@@ -48,22 +95,23 @@ def score(model, queries: list[str], passages: list[str], batch_tokens: int, pre
     beyond half of the room, so that some passage is always read (longest_first, as in training). A score depends on
     its own pair alone, up to what the batch's shape does to the last bits: 3e-6 in float32 and 7e-2 in bfloat16 were
     seen where scores lie within 2 of zero.
-    Pairs of the same tokens are scored once, so that theirs are equal to the bit. `tick` is told how many pairs each
-    batch finished. Raises UserError where a score is not a number.
+    Pairs of the same tokens are scored once, so that theirs are equal to the bit. `tick` is called with the number of
+    pairs after each batch. Raises UserError where a score is not a number.
     """
     import torch
+
     if not queries:
         return np.empty(0, dtype=np.float32)
-    features = model.tokenizer([text.strip() for text in queries], [text.strip() for text in passages],
-                               truncation="longest_first", max_length=model.max_seq_length)
-    first, same = _distinct(list(zip(*(map(tuple, values) for values in features.values()))))
+    texts = [[text.strip() for text in side] for side in (queries, passages)]
+    features = model.tokenizer(*texts, truncation="longest_first", max_length=model.max_seq_length)
+    first, same = _distinct(list(zip(*(map(tuple, values) for values in features.values()), strict=True)))
     lengths = np.array([len(features["input_ids"][row]) for row in first])
     counts = np.bincount(same)
     scores = np.empty(len(first), dtype=np.float32)
     with torch.inference_mode(), autocast(model, precision):
         for rows in batches(lengths, batch_tokens):
-            padded = model.tokenizer.pad({key: [values[at] for at in first[rows]] for key, values in features.items()},
-                                         return_tensors="pt").to(model.device)
+            batch = {key: [values[at] for at in first[rows]] for key, values in features.items()}
+            padded = model.tokenizer.pad(batch, return_tensors="pt").to(model.device)
             scores[rows] = model(dict(padded))["scores"][:, 0].float().cpu().numpy()
             tick(int(counts[rows].sum()))
     if not np.isfinite(scores).all():
@@ -71,14 +119,14 @@ def score(model, queries: list[str], passages: list[str], batch_tokens: int, pre
     return scores[same]
 
 
-def _distinct(values: list) -> tuple[np.ndarray, np.ndarray]:
+def _distinct(values: list[Hashable]) -> tuple[np.ndarray, np.ndarray]:
     """Where each distinct value stands first, and for each value which of those it is."""
-    places: dict = {}
+    places: dict[Hashable, int] = {}
     same = np.array([places.setdefault(value, len(places)) for value in values])
     return np.unique(same, return_index=True)[1], same
 
 
-def _head(model) -> set[str]:
+def _head(model: CrossEncoder) -> set[str]:
     """Names of the parameters that are not the body's."""
     body = f"{model.model.base_model_prefix}."
     return {name for name, _ in model.model.named_parameters() if not name.startswith(body)}
@@ -88,8 +136,9 @@ def _stored(folder: Path) -> Iterator[str]:
     """Names of the tensors in a folder's weights."""
     import torch
     from safetensors import safe_open
-    for path in Path(folder).rglob("*.safetensors"):
+
+    for path in folder.rglob("*.safetensors"):
         with safe_open(path, framework="pt") as weights:
             yield from weights.keys()
-    for path in Path(folder).rglob("pytorch_model*.bin"):
+    for path in folder.rglob("pytorch_model*.bin"):
         yield from torch.load(path, map_location="cpu", weights_only=True)

@@ -1,20 +1,21 @@
-"""What a reranker is given: some queries of a split, and for each the passages that a first stage found, unordered."""
+"""What a reranker is given: some queries of a split, and for each the passages that a first stage ranks, unordered."""
+
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
+from stages.collections import passages as by_id
 from stages.core import fingerprint
-from stages.retrieval import runs
 from stages.core.errors import UserError
+from stages.retrieval import runs
 
 PAIRS = pa.schema([("query_id", pa.string()), ("doc_id", pa.string())])
 
 
-def asked(query_ids: Iterable[str], count: int | None, seed: int) -> list[str]:
+def sample(query_ids: Iterable[str], count: int | None, seed: int) -> list[str]:
     """The queries of a split that every reranker works on, sorted by id: all of them, or `count` drawn by `seed`.
 
     The draw takes the queries whose id has the lowest sha256 beside the seed. So each query is as likely as any
@@ -24,32 +25,32 @@ def asked(query_ids: Iterable[str], count: int | None, seed: int) -> list[str]:
     return sorted(drawn[:count])
 
 
-def first(parts: Iterable[pa.Table], asked: list[str], depth: int) -> pa.Table:
-    """The `depth` passages that a run ranks first for each query asked: query_id, doc_id, sorted by both.
+def top(parts: Iterable[pa.Table], queries: list[str], depth: int) -> pa.Table:
+    """The `depth` passages that a run ranks highest for each of the queries: PAIRS, sorted by query_id and doc_id.
 
-    The run comes in parts of whole queries, best first. Its order decides who is in, and then order and scores are
-    gone. A query that the run leaves out has no row.
+    The run comes in parts of whole queries, best first. Its order decides who is in; order and scores are then
+    dropped. A query that the run leaves out has no pair.
     """
-    wanted = pa.array(asked, pa.string())
-    kept = [PAIRS.empty_table()]
+    kept = [part.filter(pa.array(ranks <= depth)) for part, ranks in _ranked(parts, queries)]
+    return pa.concat_tables([PAIRS.empty_table(), *kept]).sort_by([(name, "ascending") for name in PAIRS.names])
+
+
+def below(parts: Iterable[pa.Table], queries: list[str], depth: int) -> pa.Table:
+    """The passages (PAIRS) that a run ranks below `depth` for the queries, in its order."""
+    kept = [part.filter(pa.array(ranks > depth)) for part, ranks in _ranked(parts, queries)]
+    return pa.concat_tables([PAIRS.empty_table(), *kept])
+
+
+def _ranked(parts: Iterable[pa.Table], queries: list[str]) -> Iterator[tuple[pa.Table, np.ndarray]]:
+    """The pairs of the queries in each part of a run, with their ranks from 1."""
+    wanted = pa.array(queries, pa.string())
     for part in parts:
-        part = part.select(PAIRS.names).filter(pc.is_in(part["query_id"], value_set=wanted))
-        kept.append(part.filter(pa.array(_ranks(part["query_id"]) < depth)))
-    return pa.concat_tables(kept).sort_by([(name, "ascending") for name in PAIRS.names])
+        pairs = part.select(PAIRS.names).filter(pc.is_in(part["query_id"], value_set=wanted))
+        yield pairs, runs.ranks_in_query(pairs["query_id"])
 
 
-def beyond(parts: Iterable[pa.Table], asked: list[str], depth: int) -> pa.Table:
-    """What a run ranks below `depth` for the queries asked, in its order: query_id, doc_id."""
-    wanted = pa.array(asked, pa.string())
-    kept = [pa.table([[], []], schema=pa.schema([("query_id", pa.string()), ("doc_id", pa.string())]))]
-    for part in parts:
-        part = part.select(["query_id", "doc_id"]).filter(pc.is_in(part["query_id"], value_set=wanted))
-        kept.append(part.filter(pa.array(_ranks(part["query_id"]) >= depth)))
-    return pa.concat_tables(kept)
-
-
-def followed_by(run: pa.Table, rest: pa.Table) -> pa.Table:
-    """A run of whole queries with, below each query's own passages, those of `rest` in their order.
+def append(run: pa.Table, rest: pa.Table) -> pa.Table:
+    """A run of whole queries with the passages of `rest` below each query's own, in their order.
 
     Their scores fall by one a rank from the query's lowest, so that every program keeps the order.
     """
@@ -58,35 +59,23 @@ def followed_by(run: pa.Table, rest: pa.Table) -> pa.Table:
         return run
     lowest = run.group_by("query_id").aggregate([("score", "min")])
     at = pc.index_in(rest["query_id"], value_set=lowest["query_id"].combine_chunks())
-    scores = lowest["score_min"].take(at).to_numpy() - 1 - _ranks(rest["query_id"])
+    ranks = runs.ranks_in_query(rest["query_id"])
+    scores = (lowest["score_min"].take(at).to_numpy() - 1) - (ranks - 1)  # in this order: it decides the last bits
     both = pa.concat_tables([run, rest.append_column("score", pa.array(scores, pa.float32())).cast(runs.RUN)])
-    query = both["query_id"].combine_chunks().dictionary_encode().indices.to_numpy()
-    return both.take(pa.array(np.argsort(query, kind="stable")))
+    return both.take(pa.array(np.argsort(_numbers(both["query_id"]), kind="stable")))
 
 
 def passages(docs: Path, doc_ids: pa.ChunkedArray) -> pa.Table:
-    """doc_id and text of the passages named, each once, in the corpus's order; other texts are not kept.
+    """doc_id and text of the passages named, each once, in the corpus's order; other texts are not kept in memory.
 
     Raises UserError naming a passage that the corpus does not have.
     """
-    file = pq.ParquetFile(docs, memory_map=True)
-    numbers = file.read(["doc_id"])["doc_id"].combine_chunks()
-    wanted = pc.is_in(numbers, value_set=doc_ids.unique())
-    found, start = [], 0
-    for group in range(file.num_row_groups):
-        rows = file.metadata.row_group(group).num_rows
-        mask = wanted.slice(start, rows)
-        start += rows
-        if pc.any(mask).as_py():
-            texts = file.read_row_group(group, ["text"])["text"].filter(mask)
-            found.append(texts.cast(pa.large_string()))
-    kept = numbers.filter(wanted)
-    absent = pc.index(pc.is_in(doc_ids, value_set=kept), False).as_py()
+    selected = by_id.select(docs, doc_ids)
+    absent = pc.index(pc.is_in(doc_ids, value_set=selected["doc_id"].combine_chunks()), False).as_py()
     if absent >= 0:
-        raise UserError(f"{docs}: has no passage '{doc_ids[absent]}', which the first stage's run ranks; is it another "
-                      f"corpus's run?")
-    text = pa.chunked_array([chunk for texts in found for chunk in texts.chunks], pa.large_string())
-    return pa.table({"doc_id": kept, "text": text.combine_chunks()})
+        passage = doc_ids[absent]
+        raise UserError(f"{docs}: has no '{passage}', which the first stage's run ranks; is it another corpus's run?")
+    return selected
 
 
 def blocks(pairs: pa.Table, size: int) -> Iterator[pa.Table]:
@@ -101,22 +90,16 @@ def blocks(pairs: pa.Table, size: int) -> Iterator[pa.Table]:
         yield pairs.slice(start, stop - start)
 
 
-def best_first(pairs: pa.Table, scores: np.ndarray, numbers: np.ndarray) -> pa.Table:
-    """A run of the pairs: queries as they stand, higher score first, among equals the lower document number first.
+def best_first(pairs: pa.Table, scores: np.ndarray, rows: np.ndarray) -> pa.Table:
+    """A run of the pairs: queries as they stand, higher score first, among equals the lower row number first.
 
-    scores and numbers have one entry a pair; numbers order the passages as the corpus does.
+    scores and rows (pairs,) are each pair's score and the row number of its passage in the corpus.
     """
-    query = pairs["query_id"].combine_chunks().dictionary_encode().indices.to_numpy()
-    order = np.lexsort((numbers, -scores, query))
-    found = pairs.select(PAIRS.names).append_column("score", pa.array(scores, pa.float32()))
-    return found.take(pa.array(order)).cast(runs.RUN)
+    order = np.lexsort((rows, -scores, _numbers(pairs["query_id"])))
+    scored = pairs.select(PAIRS.names).append_column("score", pa.array(scores, pa.float32()))
+    return scored.take(pa.array(order)).cast(runs.RUN)
 
 
-def _ranks(query_ids: pa.ChunkedArray) -> np.ndarray:
-    """How many rows of the same query stand before each row."""
-    query = query_ids.combine_chunks().dictionary_encode().indices.to_numpy()
-    order = np.argsort(query, kind="stable")
-    starts = np.searchsorted(query[order], query[order])
-    ranks = np.empty(len(query), dtype=np.int64)
-    ranks[order] = np.arange(len(query)) - starts
-    return ranks
+def _numbers(query_ids: pa.ChunkedArray) -> np.ndarray:
+    """For each row (n,) the number of its query, in the order in which queries come first."""
+    return query_ids.combine_chunks().dictionary_encode().indices.to_numpy()

@@ -1,9 +1,10 @@
 """Exact top-k search over a memory map, in one tie order, whatever the block or the number of threads."""
+
 import numpy as np
 
-SLACK = 16
-EPSILON = 1e-5
-CANDIDATES = 16_000_000
+SLACK = 16  # candidates beyond the depth
+EPSILON = 1e-5  # more than a score can differ from faiss's
+CANDIDATES = 16_000_000  # of all queries that are searched at a time
 
 
 def top_k(queries: np.ndarray, vectors: np.ndarray, depth: int, block: int) -> tuple[np.ndarray, np.ndarray]:
@@ -14,7 +15,8 @@ def top_k(queries: np.ndarray, vectors: np.ndarray, depth: int, block: int) -> t
 
     A matrix product's last bits depend on the shape of its blocks, so faiss only proposes: `depth` + SLACK candidates
     a block, whose scores are then computed one by one in float64 and rounded once. A query whose last place could
-    still be taken by a row that faiss cut off within EPSILON is searched again with more candidates, as many queries at a time as CANDIDATES allows.
+    still be taken by a row that faiss cut off within EPSILON is searched again with more candidates, as many queries
+    at a time as CANDIDATES allows.
     """
     depth = min(depth, len(vectors))
     scores = np.empty((len(queries), depth), dtype=np.float32)
@@ -23,9 +25,9 @@ def top_k(queries: np.ndarray, vectors: np.ndarray, depth: int, block: int) -> t
     while len(pending):
         unsure, together = [], max(1, CANDIDATES // wanted)
         for start in range(0, len(pending), together):
-            asked = pending[start:start + together]
-            candidates, cut = _propose(queries[asked], vectors, min(wanted, len(vectors)), block)
-            for at, query in enumerate(asked):
+            part = pending[start : start + together]
+            candidates, cut = _propose(queries[part], vectors, min(wanted, len(vectors)), block)
+            for at, query in enumerate(part):
                 scores[query], rows[query] = _order(queries[query], vectors, candidates[at], depth)
                 if cut[at] > scores[query, -1] - EPSILON:
                     unsure.append(query)
@@ -33,20 +35,20 @@ def top_k(queries: np.ndarray, vectors: np.ndarray, depth: int, block: int) -> t
     return scores, rows
 
 
-def _propose(queries: np.ndarray, vectors: np.ndarray, wanted: int,
-             block: int) -> tuple[np.ndarray, np.ndarray]:
+def _propose(queries: np.ndarray, vectors: np.ndarray, wanted: int, block: int) -> tuple[np.ndarray, np.ndarray]:
     """Row numbers (q, wanted) of the best candidates, and for each query the best score that was cut off (or -inf)."""
     import faiss
+
     queries = np.ascontiguousarray(queries, dtype=np.float32)
     best = np.full((len(queries), 0), -np.inf, dtype=np.float32)
     rows = np.zeros((len(queries), 0), dtype=np.int64)
     cut = np.full(len(queries), -np.inf, dtype=np.float32)
     for start in range(0, len(vectors), block):
-        part = np.ascontiguousarray(vectors[start:start + block], dtype=np.float32)
-        found, at = faiss.knn(queries, part, min(wanted, len(part)), metric=faiss.METRIC_INNER_PRODUCT)
+        part = np.ascontiguousarray(vectors[start : start + block], dtype=np.float32)
+        scores, at = faiss.knn(queries, part, min(wanted, len(part)), metric=faiss.METRIC_INNER_PRODUCT)
         if wanted < len(part):
-            cut = np.maximum(cut, found[:, -1])
-        best, rows = np.hstack([best, found]), np.hstack([rows, at + start])
+            cut = np.maximum(cut, scores[:, -1])
+        best, rows = np.hstack([best, scores]), np.hstack([rows, at + start])
         if best.shape[1] > wanted:
             keep = np.argpartition(-best, wanted - 1, axis=1)
             cut = np.maximum(cut, np.take_along_axis(best, keep[:, wanted:], axis=1).max(axis=1))
@@ -55,7 +57,8 @@ def _propose(queries: np.ndarray, vectors: np.ndarray, wanted: int,
     return rows, cut
 
 
-def _order(query: np.ndarray, vectors: np.ndarray, candidates: np.ndarray, depth: int):
+def _order(query: np.ndarray, vectors: np.ndarray, candidates: np.ndarray, depth: int) -> tuple[np.ndarray, np.ndarray]:
+    """Scores and row numbers (depth,) of one query's best candidates, scored exactly."""
     candidates = np.sort(candidates)
     exact = (vectors[candidates].astype(np.float64) @ query.astype(np.float64)).astype(np.float32)
     first = np.argsort(-exact, kind="stable")[:depth]

@@ -1,5 +1,5 @@
-"""A run: for each query its passages best first, as parquet; read from and written to TREC files."""
-import gzip
+"""A run: for each query its passages, best first, as parquet."""
+
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -8,13 +8,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages.core.errors import UserError
-
 RUN = pa.schema([("query_id", pa.string()), ("doc_id", pa.string()), ("score", pa.float32())])
 
 
 def table(query_ids: list[str], doc_ids: pa.Array, scores: np.ndarray, rows: np.ndarray) -> pa.Table:
-    """A run from scores and document numbers, both (queries, depth), best first; a row number of -1 is left out."""
+    """A run (RUN) from scores and row numbers of passages, both (queries, depth), best first.
+
+    doc_ids (passages,) are the ids by row number; a row number of -1 is left out.
+    """
     kept = rows.ravel() >= 0
     queries = pa.array(query_ids, pa.string()).take(pa.array(np.repeat(np.arange(len(rows)), rows.shape[1])[kept]))
     return pa.table([queries, doc_ids.take(pa.array(rows.ravel()[kept])), pa.array(scores.ravel()[kept])], schema=RUN)
@@ -48,43 +49,3 @@ def ranks_in_query(query_ids: pa.ChunkedArray) -> np.ndarray:
     ranks = np.empty(len(query), dtype=np.int64)
     ranks[order] = np.arange(len(query)) - starts + 1
     return ranks
-
-
-def from_trec(path: Path) -> pa.Table:
-    """A TREC run file (plain or .gz) in the order that trec_eval judges it: score down, then doc_id down.
-
-    Raises UserError naming the line that is not `query Q0 passage rank score tag`, or a passage named twice for a query.
-    """
-    if not path.is_file():
-        raise UserError(f"{path}: there is no such run file")
-    rows = []
-    try:
-        with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as lines:
-            for number, line in enumerate(lines, 1):
-                fields = line.split()
-                if not fields:
-                    continue
-                try:
-                    query_id, _, doc_id, _, score, *_ = fields
-                    rows.append((query_id, doc_id, float(score)))
-                except ValueError:
-                    raise UserError(f"{path}:{number}: not a TREC run line (query Q0 passage rank score tag)")
-    except (EOFError, OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read whole ({error}); fetch it again")
-    if not rows:
-        raise UserError(f"{path}: the run is empty")
-    rows.sort(key=lambda row: row[1], reverse=True)
-    rows.sort(key=lambda row: (row[0], -row[2]))
-    pairs = [row[:2] for row in rows]
-    if len(set(pairs)) < len(pairs):
-        raise UserError(f"{path}: a passage stands twice for one query")
-    return pa.table(list(zip(*rows)), schema=RUN)
-
-
-def to_trec(run: pa.Table, tag: str) -> str:
-    """The run as TREC text, ranks counted from 1 within each query."""
-    lines, rank, last = [], 0, None
-    for query_id, doc_id, score in zip(*(run[name].to_pylist() for name in RUN.names)):
-        rank, last = (rank + 1 if query_id == last else 1), query_id
-        lines.append(f"{query_id} Q0 {doc_id} {rank} {score:.6f} {tag}\n")
-    return "".join(lines)
