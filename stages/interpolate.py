@@ -1,56 +1,76 @@
-"""Interpolate: a row between its start and itself, without training."""
+"""Interpolate: the weights between a base checkpoint and a variant that was trained from it, without training."""
+
+from __future__ import annotations
+
 import json
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from stages import params
-from stages.models import encoding
-from stages.models import model_folder
-from stages.models import interpolation
-from stages.training import validation
 from stages.core.errors import UserError
 from stages.core.files import publish
+from stages.models import encoding, interpolation, model_folder
+from stages.training import validation
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 folder = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 @click.command()
 @click.argument("variant")
-@click.option("--start", type=folder, required=True, help="the checkpoint that the other row was trained from")
-@click.option("--of", type=folder, required=True, help="the other row's models")
-@click.option("--triplets", type=folder, required=True, help="the other row's triplets: their validation sample")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="folder of models, one a seed")
+@click.option("--checkpoint", type=folder, required=True, help="the base checkpoint of the trained variant")
+@click.option("--trained", type=folder, required=True, help="the models of the trained variant, one for each seed")
+@click.option("--triplets", type=folder, required=True, help="its triplets, which hold the validation sample")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="folder of models, one for each seed")
 @click.option("--log", type=click.Path(path_type=Path), required=True, help="RR@10 on validation by alpha, JSON")
-def main(row: str, start: Path, of: Path, triplets: Path, out: Path, log: Path) -> None:
-    """Make ROW: start + alpha x (trained - start), for each trained copy, with the alpha that ranks validation best.
+def main(variant: str, checkpoint: Path, trained: Path, triplets: Path, out: Path, log: Path) -> None:
+    """Make VARIANT: base + alpha x (trained - base), for each seed, with the alpha that ranks validation best.
 
     Writes seed-<n>/, a folder that sentence-transformers loads, and what every alpha came to. Among equals the smallest
-    alpha, the one nearest to the start, is taken.
+    alpha, the one nearest to the base checkpoint, is taken.
     """
-    alphas = sorted(params.load().interpolations[row].alphas)
-    sample = validation.read_sample(triplets / "watch")
+    block = params.load().interpolations[variant]
+    sample = validation.read_sample(triplets / "validation")
     if sample is None:
         raise UserError(f"{triplets}: holds no validation sample; give its corpus validation queries")
-    found = []
+    base = interpolation.weights(encoding.load_encoder(checkpoint))
+    between = []
     with publish(out) as draft:
-        for copy in model_folder.seed_runs(of):
-            model, ends = encoding.load_encoder(copy), interpolation.ends(start, copy)
-            looks = {}
-            for alpha in alphas:
-                interpolation.put_between(model, *ends, alpha)
-                looks[alpha] = round(validation.reciprocal_rank(model, sample), 6)
-            chosen = max(alphas, key=looks.get)
-            interpolation.put_between(model, *ends, chosen)
-            model.save_pretrained(str(draft / copy.name), create_model_card=False)
-            shutil.copy(copy / "architecture.json", draft / copy.name)
-            (draft / copy.name / "README.md").write_text(interpolation.card(row, copy.name, chosen))
-            found.append({"seed_run": copy.name, "alpha": chosen, "RR@10": looks})
-            tried = ", ".join(f"{alpha:g} ({figure:.4f})" for alpha, figure in looks.items())
-            click.echo(f"{row}: {copy.name}, alpha {chosen:g} of {tried}")
+        for source in model_folder.seed_runs(trained):
+            model = encoding.load_encoder(source)
+            alpha, figures = move_to_best(model, base, block.alphas, sample)
+            record = {"variant": variant, "seed_run": source.name, "checkpoint": block.checkpoint}
+            _write(model, source, {**record, "trained": block.trained, "alpha": alpha}, draft / source.name)
+            between.append({"seed_run": source.name, "alpha": alpha, "RR@10": figures})
+            listed = ", ".join(f"{alpha:g} ({figure:.4f})" for alpha, figure in figures.items())
+            click.echo(f"{variant}: {source.name}, alpha {alpha:g} of {listed}")
     with publish(log) as draft:
-        draft.write_text(json.dumps({"variant": row, "seed_runs": [], "between": found}, indent=1) + "\n")
+        draft.write_text(json.dumps({"variant": variant, "seed_runs": [], "between": between}, indent=1) + "\n")
+
+
+def move_to_best(
+    model: SentenceTransformer, base: interpolation.Weights, alphas: list[float], sample: validation.Sample
+) -> tuple[float, dict[float, float]]:
+    """Move a trained model to the best of the alphas between `base` and itself; returns it, and RR@10 by alpha."""
+    trained = interpolation.weights(model)
+    figures = {}
+    for alpha in sorted(alphas):
+        interpolation.put_between(model, base, trained, alpha)
+        figures[alpha] = round(validation.reciprocal_rank(model, sample), 6)
+    best = max(figures, key=lambda alpha: figures[alpha])
+    interpolation.put_between(model, base, trained, best)
+    return best, figures
+
+
+def _write(model: SentenceTransformer, source: Path, record: dict[str, Any], target: Path) -> None:
+    model.save_pretrained(str(target), create_model_card=False)
+    shutil.copy(source / "architecture.json", target)
+    (target / "recipe.json").write_text(json.dumps(record, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,16 +1,19 @@
-"""What training said of itself, step by step: reports/training/<row>.json."""
+"""The training log of a variant, step by step: reports/training/<variant>.json."""
+
 import json
 from pathlib import Path
+from typing import Any
 
 from stages.core.errors import UserError
 
 
-def of_row(training: Path, row: str) -> dict:
-    """{"variant", "seed_runs": [{"seed", "steps", "trainable", "total", "log", ...}]}, no copies for a row without a lesson.
+def read(training: Path, variant: str) -> dict[str, Any]:
+    """{"variant", "seed_runs": [{"seed", "steps", "trainable", "total", "tensors", "changed", "log", ["best_step"]}]}.
 
-    Raises UserError where it is missing.
+    There are no seed runs for a variant without fine-tuning; an interpolation has "between" beside them. Raises
+    UserError where the log is missing.
     """
-    path = training / f"{row}.json"
+    path = training / f"{variant}.json"
     if not path.is_file():
-        raise UserError(f"{path}: the training log of row '{row}' is missing; run dvc repro")
+        raise UserError(f"{path}: the training log of variant '{variant}' is missing; run dvc repro")
     return json.loads(path.read_text())

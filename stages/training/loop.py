@@ -1,40 +1,140 @@
-"""What training a retriever and training a reranker share: arguments, an early end, resumption, the log."""
-import json
-from importlib import metadata
-from pathlib import Path
+"""The training of one seed run, retriever or reranker: the trainer's arguments, an early end, resumption, the log."""
 
-from stages.core import fingerprint
-from stages.training import optimizers
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from stages.core import costs
 from stages.core.errors import UserError
+from stages.core.files import publish
+from stages.training import gpu, optimizers, seed_runs, tuning, validation, weights
+from stages.training.seed_runs import SeedRun
+from stages.training.validation import Points
+
+if TYPE_CHECKING:
+    from transformers import Trainer, TrainerCallback
 
 SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
-LIBRARIES = ("torch", "transformers", "sentence-transformers", "peft", "accelerate", "datasets", "lion-pytorch")
+LOGGED = {"loss": "loss", "learning_rate": "lr", "RR@10": "RR@10", "RR of 5": "RR of 5"}
 
 
-def on_cpu(model, fit, where: str) -> bool:
-    """Whether a model is trained on the CPU; raises UserError, naming the row `where`, for float16 there."""
+@dataclass(frozen=True)
+class Prepared:
+    """A trainer that is ready, the validation points that it takes, and how many triplets or pairs an epoch reads."""
+
+    trainer: Trainer
+    points: Points
+    examples: int
+
+
+def train(
+    run: SeedRun,
+    work: Path,
+    prepare: Callable[[SeedRun, Path], Prepared],
+    deployed: Callable[[Any, SeedRun, Path], Any],
+) -> None:
+    """Train one seed run in a workspace; work/model and then work/finished.json appear when it is whole.
+
+    `prepare(run, work)` makes the trainer, on a model of which exactly the weights that the tuning names are trainable.
+    `deployed(model, run, folder)` gives the trained model as it is used, and may write an adapter into the folder.
+    Training goes on from the newest checkpoint in the workspace, and then ends with the same bytes.
+    """
+    clock = costs.Clock()
+    prepared = prepare(run, work)
+    trainer, model = prepared.trainer, prepared.trainer.model
+    before = weights.snapshot(model)
+    trainable, total = _count(run, model)
+    resumed = last_checkpoint(work)
+    loading = clock.lap()
+    with gpu.watched(gpu.reader(model.device)) as gpu_figures:
+        trainer.train(resume_from_checkpoint=resumed)
+    seconds = clock.lap()
+    moved = weights.changed(model, before)
+    click.echo(f"{run.variant}: {len(moved)} of {len(before)} tensors changed")
+    best = prepared.points.finish(trainer.state, model)
+    steps = trainer.state.global_step
+    examples = prepared.examples * trainer.state.epoch * (1 - (step_of(resumed) if resumed else 0) / steps)
+    figures = {"load_seconds": loading, "train_seconds": seconds, "steps": steps, "resumed": bool(resumed)}
+    figures |= {"trainable": trainable, "total": total, "examples_per_second": examples / seconds, **gpu_figures}
+    costs.record("train", f"{run.variant}.seed-{run.seed}", **figures)
+    shutil.rmtree(work / "model", ignore_errors=True)
+    seed_runs.write_model(deployed(model.eval(), run, work / "model"), run, work / "model")
+    finished: dict[str, Any] = {"seed": run.seed, "trainable": trainable, "total": total, "tensors": len(before)}
+    finished |= {"changed": len(moved), "steps": steps, "log": by_step(trainer.state.log_history)}
+    with publish(work / "finished.json") as draft:
+        draft.write_text(json.dumps(finished if best is None else {**finished, "best_step": best}))
+    shutil.rmtree(work / "trainer", ignore_errors=True)
+
+
+def _count(run: SeedRun, model: Any) -> tuple[int, int]:
+    """Trainable and all parameters of a model, which are printed tower by tower."""
+    for tower, (trainable, total) in weights.count_by_tower(model).items():
+        of = f"{total:,} parameters" + (f" of the {tower} tower" if tower else "")
+        click.echo(
+            f"{run.variant}, seed {run.seed}: {trainable:,} of {of} are trained ({100 * trainable / total:.3f} %)"
+        )
+    return weights.count(model)
+
+
+def on_cpu(model: Any, run: SeedRun) -> bool:
+    """Whether a model is trained on the CPU; raises UserError for float16 there."""
     if model.device.type != "cpu":
         return False
-    if fit.precision == "float16":
-        raise UserError(f"{where}: its fit asks for precision float16, which needs a GPU; say bfloat16 or float32")
+    if run.recipe.precision == "float16":
+        raise UserError(f"{run.variant}: its recipe has precision float16, which needs a GPU; say bfloat16 or float32")
     return True
 
 
-def arguments(tune, fit, seed: int, work: Path, use_cpu: bool) -> dict:
-    """Keywords of the trainer's arguments that a tune, a fit and a seed decide.
+def arguments(run: SeedRun, work: Path, use_cpu: bool) -> dict[str, Any]:
+    """Keywords of the trainer's arguments that a seed run decides.
 
-    The trainer builds the schedule itself, on the optimizer that it trains with. It is that of all `fit.epochs`,
-    also where `fit.stop` ends sooner.
+    The trainer builds the schedule itself, on the optimizer that it trains with. It is that of all `epochs` of the
+    recipe, also where `stop` ends sooner.
     """
-    return {"output_dir": str(work / "trainer"), "num_train_epochs": fit.epochs, "seed": seed, "data_seed": seed,
-            "per_device_train_batch_size": fit.batch, "learning_rate": tune.lr, "weight_decay": fit.weight_decay,
-            "max_grad_norm": fit.clip, "warmup_steps": fit.warmup, "lr_scheduler_type": SCHEDULES[fit.schedule],
-            "use_cpu": use_cpu, "bf16": fit.precision == "bfloat16", "fp16": fit.precision == "float16",
-            "save_strategy": "steps", "save_total_limit": 1, "logging_strategy": "steps", "logging_steps": 1,
-            "report_to": "none", "dataloader_pin_memory": False}
+    recipe = run.recipe
+    return {
+        "output_dir": str(work / "trainer"),
+        "num_train_epochs": recipe.epochs,
+        "seed": run.seed,
+        "data_seed": run.seed,
+        "per_device_train_batch_size": recipe.batch,
+        "learning_rate": run.tuning.lr,
+        "weight_decay": recipe.weight_decay,
+        "max_grad_norm": recipe.clip,
+        "warmup_steps": recipe.warmup,
+        "lr_scheduler_type": SCHEDULES[recipe.schedule],
+        "use_cpu": use_cpu,
+        "bf16": recipe.precision == "bfloat16",
+        "fp16": recipe.precision == "float16",
+        "save_strategy": "steps",
+        "save_total_limit": 1,
+        "logging_strategy": "steps",
+        "logging_steps": 1,
+        "report_to": "none",
+        "dataloader_pin_memory": False,
+    }
 
 
-def stopping(epochs: int | None):
+def parts(run: SeedRun, work: Path, points: Points) -> dict[str, Any]:
+    """Keywords of the trainer itself that a seed run decides: its callbacks and its optimizer."""
+    return {
+        "callbacks": [
+            validation.callback(points),
+            stopping(run.recipe.stop),
+            *tuning.callbacks(run.tuning, last_checkpoint(work)),
+        ],
+        "optimizer_cls_and_kwargs": optimizers.chosen(run.tuning, run.recipe.weight_decay),
+    }
+
+
+def stopping(epochs: int | None) -> TrainerCallback:
     """A trainer callback that ends training after so many epochs; None lets it run to its end.
 
     It keeps the trainer from writing a checkpoint at the last step, from which a resumed run would go one step on.
@@ -42,27 +142,24 @@ def stopping(epochs: int | None):
     from transformers import TrainerCallback
 
     class Stop(TrainerCallback):
-        def on_step_end(self, args, state, control, **kwargs):
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             if epochs and epochs < state.num_train_epochs and state.epoch >= epochs:
                 control.should_training_stop, control.should_save = True, False
 
     return Stop()
 
 
-def key(row: str, inputs: list[str], tune, fit, seed: int, code: list[str], *more) -> str:
-    """What a half-trained copy belongs to: hashes of its inputs, its recipe, the code and the libraries that train.
-
-    `code` are paths of modules; those of this module and of the optimizers are always among them.
-    """
-    files = [fingerprint.of_file(Path(path)) for path in (*code, __file__, optimizers.__file__)]
-    versions = [metadata.version(name) for name in LIBRARIES]
-    return fingerprint.of_values(row, inputs, tune.model_dump(), fit.model_dump(), seed, files, versions, *more)
-
-
 def last_checkpoint(work: Path) -> str | None:
     """The newest whole checkpoint of a killed run: the trainer writes trainer_state.json last, and so whole or cut."""
-    whole = [state.parent for state in (work / "trainer").glob("checkpoint-*/trainer_state.json") if _is_json(state)]
-    return str(max(whole, key=lambda folder: int(folder.name.rpartition("-")[2]))) if whole else None
+    whole = [
+        str(state.parent) for state in (work / "trainer").glob("checkpoint-*/trainer_state.json") if _is_json(state)
+    ]
+    return max(whole, key=step_of, default=None)
+
+
+def step_of(checkpoint: str) -> int:
+    """The step that a trainer's checkpoint was written at."""
+    return int(checkpoint.rpartition("-")[2])
 
 
 def _is_json(path: Path) -> bool:
@@ -73,12 +170,14 @@ def _is_json(path: Path) -> bool:
     return True
 
 
-def by_step(history: list[dict]) -> list[dict]:
-    """A trainer's history as one entry a step: {"step", "loss", "lr" (the rate of that step), what was watched}."""
-    names = {"loss": "loss", "learning_rate": "lr", "RR@10": "RR@10", "RR of 5": "RR of 5"}
-    steps: dict[int, dict] = {}
+def by_step(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A trainer's history as one entry for each step: {"step", "loss", "lr", and RR@10 or RR of 5 on validation}.
+
+    lr is the learning rate of that step.
+    """
+    steps: dict[int, dict[str, Any]] = {}
     for entry in history:
-        kept = {name: entry[logged] for logged, name in names.items() if logged in entry}
-        if kept:
-            steps.setdefault(entry["step"], {"step": entry["step"]}).update(kept)
+        known = {name: entry[logged] for logged, name in LOGGED.items() if logged in entry}
+        if known:
+            steps.setdefault(entry["step"], {"step": entry["step"]}).update(known)
     return [steps[step] for step in sorted(steps)]

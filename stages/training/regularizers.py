@@ -1,69 +1,94 @@
-"""What is added to a loss so that training keeps what its start knew: its weights, or its scores."""
+"""What is added to a loss so that training keeps what the base checkpoint knows: its weights, or its scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stages.models import encoding
+from stages.params.losses import Regularizer, ScoresRegularizer
+
+if TYPE_CHECKING:
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+Features = list[dict[str, Any]]  # of a batch, one entry for each column of texts, the first of them the anchors
 
 
-def wrap(loss, model, keep, start: Path):
-    """`loss` with a fit's `keep` added, as a module for the trainer; `loss` itself where keep is None.
+def added(
+    loss: torch.nn.Module, model: SentenceTransformer, regularizer: Regularizer | None, checkpoint: Path
+) -> torch.nn.Module:
+    """`loss` with a recipe's regularizer added, as a module for the trainer; `loss` itself where there is none.
 
-    It returns {"lesson", "regularizer"}, which the trainer adds up and logs apart. Where training starts is `model` as it is
-    now, or the checkpoint's folder `start`: wrap before the trainer runs, so that a resumed run keeps to the same.
+    It returns {"retrieval", "regularizer"}, which the trainer adds up and logs apart. Training is held to `model` as it
+    is now, or to the base checkpoint's folder: call this before the trainer runs, so that a resumed run is held to the
+    same.
     """
     import torch
-    if keep is None:
-        return loss
-    penalty = {"weights": weights_moved, "scores": scores_moved}[keep.kind](model, keep, start)
 
-    class Kept(torch.nn.Module):
-        def __init__(self):
+    if regularizer is None:
+        return loss
+    weight = regularizer.weight
+    if regularizer.kind == "weights":
+        penalty = weights_moved(model)
+    else:
+        penalty = scores_moved(model, regularizer, checkpoint)
+
+    class Regularized(torch.nn.Module):
+        def __init__(self) -> None:
             super().__init__()
             self.loss = loss
 
-        def forward(self, features, labels):
+        def forward(self, features: Any, labels: torch.Tensor | None) -> dict[str, torch.Tensor]:
             features = list(features)
-            lesson = self.loss([dict(column) for column in features], labels)
-            return {"lesson": lesson, "regularizer": keep.weight * penalty(features)}
+            retrieval = self.loss([dict(column) for column in features], labels)
+            return {"retrieval": retrieval, "regularizer": weight * penalty(features)}
 
-    return Kept()
+    return Regularized()
 
 
-def weights_moved(model, keep, start: Path):
+def weights_moved(model: SentenceTransformer) -> Callable[[Features], torch.Tensor]:
     """A function of a batch: the squared distance of the trained weights from where they are now, summed.
 
     L2-SP, Li et al. 2018. It is over the parameters that are trained, as they are: of an adapter its own (for LoRA A
-    and B, each from its own start, and not their product).
+    and B, each from its own initial value, and not their product).
     """
-    began = [(weights, weights.detach().clone()) for weights in model.parameters() if weights.requires_grad]
-    return lambda features: sum(((weights - was) ** 2).sum() for weights, was in began)
+    initial = [(weights, weights.detach().clone()) for weights in model.parameters() if weights.requires_grad]
+    return lambda features: sum(((weights - was) ** 2).sum() for weights, was in initial)
 
 
-def scores_moved(model, keep, start: Path):
-    """A function of a batch: KL(start || model), the mean over its anchors, of a softmax over its passages.
+def scores_moved(
+    model: SentenceTransformer, regularizer: ScoresRegularizer, checkpoint: Path
+) -> Callable[[Features], torch.Tensor]:
+    """A function of a batch: KL(base || model), the mean over its anchors, of a softmax over its passages.
 
-    The softmax is of scale x cosine between an anchor and every passage of the batch (Hinton et al. 2015; Li and
-    Hoiem 2016). The start is the checkpoint in folder `start`, loaded a second time and frozen. Both are asked
-    without dropout, so that it is 0 before the first step and the lesson's own random numbers stay what they are.
-    It costs a forward through each, and all activations of a batch are held, also under a cached loss.
+    The softmax is of scale x cosine between an anchor and every passage of the batch (Hinton et al. 2015; Li and Hoiem
+    2016). The base checkpoint is loaded a second time and frozen. Both models compute without dropout, so that the
+    divergence is 0 before the first step and the random numbers of the loss stay what they are without it. It costs a
+    forward through each, and all activations of a batch are held, also with mini_batch.
     """
     import torch
 
-    from stages.models import encoding
-    frozen = encoding.load_encoder(start).to(model.device).requires_grad_(False)
+    base = encoding.load_encoder(checkpoint).to(model.device).requires_grad_(False)
 
-    def divergence(features):
+    def divergence(features: Features) -> torch.Tensor:
         with torch.no_grad():
-            expected = _log_shares(frozen, features, keep.scale)
+            expected = _log_shares(base, features, regularizer.scale)
         training = model.training
         model.eval()
-        found = _log_shares(model, features, keep.scale)
+        shares = _log_shares(model, features, regularizer.scale)
         model.train(training)
-        return torch.nn.functional.kl_div(found, expected, log_target=True, reduction="batchmean")
+        return torch.nn.functional.kl_div(shares, expected, log_target=True, reduction="batchmean")
 
     return divergence
 
 
-def _log_shares(model, features: list[dict], scale: float):
-    """Log-softmax over all passages of a batch, (anchors, passages); the first column are the anchors."""
+def _log_shares(model: SentenceTransformer, features: Features, scale: float) -> torch.Tensor:
+    """Log-softmax over all passages of a batch, (anchors, passages)."""
     import torch
-    anchors, *passages = (torch.nn.functional.normalize(model(dict(column))["sentence_embedding"].float(), dim=1)
-                          for column in features)
+
+    anchors, *passages = (
+        torch.nn.functional.normalize(model(dict(column))["sentence_embedding"].float(), dim=1) for column in features
+    )
     return torch.log_softmax(scale * anchors @ torch.cat(passages).T, dim=1)

@@ -1,23 +1,47 @@
-"""RR@10 on a small fixed validation sample while a model trains: when a fall begins, and which weights ranked best."""
+"""A measure on a small validation sample while a model trains: when it falls, and which weights rank best."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow.parquet as pq
 
 from stages.core.errors import UserError
 from stages.core.files import publish
+from stages.models import encoding
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+    from transformers import TrainerCallback, TrainerState
+
+    from stages.params.report import ValidationCurve
+    from stages.params.variants import Recipe
 
 BATCH_TOKENS = 2048
+Measure = Callable[[Any], float]  # of a model in evaluation mode
 
 
-def read_sample(folder: Path) -> dict | None:
-    """{"queries": texts, "passages": texts, "relevant": boolean (queries, passages)}; None where nothing is watched."""
+@dataclass(frozen=True)
+class Sample:
+    """Texts, and which passages are relevant: boolean of shape (queries, passages)."""
+
+    queries: list[str]
+    passages: list[str]
+    relevant: np.ndarray
+
+
+def read_sample(folder: Path) -> Sample | None:
+    """The validation sample that lies in a folder; None where there is no such folder."""
     if not folder.exists():
         return None
     queries = pq.read_table(folder / "queries.parquet").to_pydict()
     passages = pq.read_table(folder / "passages.parquet").to_pydict()
     relevant = np.array([np.isin(passages["doc_id"], ids) for ids in queries["relevant"]])
-    return {"queries": queries["text"], "passages": passages["text"], "relevant": relevant}
+    return Sample(queries["text"], passages["text"], relevant)
 
 
 def mean_reciprocal_rank(scores: np.ndarray, relevant: np.ndarray, depth: int = 10) -> float:
@@ -30,101 +54,126 @@ def mean_reciprocal_rank(scores: np.ndarray, relevant: np.ndarray, depth: int = 
     return float(np.mean(np.where(ranked.any(axis=1), 1 / (first + 1), 0)))
 
 
-def reciprocal_rank(model, sample: dict, precision: str = "float32") -> float:
-    """RR@10 of a model on a sample; the model is left in the mode (training or not) that it was in."""
-    from stages.models import encoding
-    training = model.training
-    model.eval()
-    queries = encoding.encode(model, sample["queries"], BATCH_TOKENS, precision, role="query")
-    passages = encoding.encode(model, sample["passages"], BATCH_TOKENS, precision, role="document")
-    model.train(training)
-    return mean_reciprocal_rank(queries @ passages.T, sample["relevant"])
+def reciprocal_rank(model: SentenceTransformer, sample: Sample, precision: str = "float32") -> float:
+    """RR@10 of a retriever on a sample."""
+    queries = encoding.encode(model, sample.queries, BATCH_TOKENS, precision, role="query")
+    passages = encoding.encode(model, sample.passages, BATCH_TOKENS, precision, role="document")
+    return mean_reciprocal_rank(queries @ passages.T, sample.relevant)
 
 
-def looks(history: list[dict]) -> dict[int, float]:
-    """RR@10 by step, in the order looked, of a trainer's history."""
-    return {entry["step"]: entry["RR@10"] for entry in history if "RR@10" in entry}
+@dataclass(frozen=True)
+class Points:
+    """The validation points of a seed run: {"step", name} in the trainer's own history, which its checkpoints keep.
+
+    `measure` is taken before the first step, at the steps of `curve` and after the last step; None takes no point.
+    With the recipe's select "best" the trained weights of the best point lie in work/best-<step>.safetensors; step 0,
+    the base checkpoint, is one of the points. Everything else is read off the history, so that a resumed run, whose
+    history is its checkpoint's, goes on as if undisturbed: the file that a checkpoint's history names is kept until a
+    newer checkpoint is whole. Raises UserError where the best is asked for and there is nothing to measure.
+    """
+
+    name: str
+    measure: Measure | None
+    curve: ValidationCurve
+    recipe: Recipe
+    work: Path
+
+    def __post_init__(self) -> None:
+        if self.recipe.select == "best" and self.measure is None:
+            raise UserError(
+                "recipes: select: best chooses by validation queries and there are none; give the corpus of these "
+                "triplets some (corpora.<name>.validation) or say select: last"
+            )
+
+    def by_step(self, history: list[dict[str, Any]]) -> dict[int, float]:
+        """The figures in a trainer's history by step, in the order taken."""
+        return {entry["step"]: entry[self.name] for entry in history if self.name in entry}
+
+    def are_due(self, step: int, last: int) -> bool:
+        """Whether there is a point after a step."""
+        return step % self.curve.every == 0 or step in (*self.curve.early, last)
+
+    def take(self, state: TrainerState, model: Any) -> None:
+        """Add the point of the trainer's step to its history, once, and write the weights if it is the best."""
+        if self.measure is None or state.global_step in self.by_step(state.log_history):
+            return
+        training = model.training
+        model.eval()
+        state.log_history.append({"step": state.global_step, self.name: round(self.measure(model), 6)})
+        model.train(training)
+        if self.recipe.select == "best" and best(self.by_step(state.log_history)) == state.global_step:
+            _save(model, self._file(state.global_step))
+
+    def waited(self, history: list[dict[str, Any]]) -> bool:
+        """Whether the recipe's patience is over: so many points were taken since the best one."""
+        points = self.by_step(history)
+        patience = self.recipe.patience
+        return patience is not None and len(points) - 1 - list(points).index(best(points)) >= patience
+
+    def drop_superseded(self, history: list[dict[str, Any]]) -> None:
+        """Remove the weights of all points but the best."""
+        for path in self.work.glob("best-*.safetensors"):
+            if path != self._file(best(self.by_step(history))):
+                path.unlink()
+
+    def finish(self, state: TrainerState, model: Any) -> int | None:
+        """Take the last step's point if that was not done; with select "best" restore and name the best step."""
+        self.take(state, model)
+        if self.recipe.select != "best":
+            return None
+        step = best(self.by_step(state.log_history))
+        _restore(model, self._file(step))
+        return step
+
+    def _file(self, step: int) -> Path:
+        return self.work / f"best-{step}.safetensors"
 
 
-def best(history: list[dict]) -> int:
-    """The step whose look ranked best, the earliest of equals; history has at least one look."""
-    seen = looks(history)
-    return max(seen, key=seen.get)
+def best(points: dict[int, float]) -> int:
+    """The step with the largest figure, the earliest of equals; at least one point is needed."""
+    return max(points, key=lambda step: points[step])
 
 
-def callback(sample: dict | None, curve, fit, work: Path):
-    """A trainer callback that appends {"step", "RR@10"} to the trainer's own history, which its checkpoints keep.
+def callback(points: Points) -> TrainerCallback:
+    """A trainer callback that takes the points, and ends training where the recipe's patience is over.
 
-    With the fit's select "best" the trained weights of the best look lie in work/best-<step>.safetensors; step 0, the
-    untrained model, is one of the looks. Everything else is read off the history, so a resumed run, whose history is
-    its checkpoint's, goes on as if undisturbed: the file that a checkpoint's history names is kept until a newer
-    checkpoint is whole. `patience` looks without a better one end training, and no checkpoint is written there, from
-    which a resumed run would go one step on. Raises UserError where the best is asked for and nothing is watched.
+    No checkpoint is written at that end, from which a resumed run would go one step on.
     """
     from transformers import TrainerCallback
-    if fit.select == "best" and sample is None:
-        raise UserError("fits: select: best chooses by validation queries and there are none; give the corpus of these "
-                      "triplets some (corpora.<name>.validation) or say select: last")
 
-    class Watch(TrainerCallback):
-        def on_train_begin(self, args, state, control, model=None, **kwargs):
+    class Validation(TrainerCallback):
+        def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
             if state.global_step == 0:
-                self.look(state, model)
+                points.take(state, model)
 
-        def on_step_end(self, args, state, control, model=None, **kwargs):
-            if state.global_step % curve.every == 0 or state.global_step in {*curve.early, state.max_steps}:
-                self.look(state, model)
-                if fit.patience and _waited(state.log_history) >= fit.patience:
+        def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+            if points.are_due(state.global_step, state.max_steps):
+                points.take(state, model)
+                if points.waited(state.log_history):
                     control.should_training_stop, control.should_save = True, False
 
-        def on_save(self, args, state, control, **kwargs):
-            for path in work.glob("best-*.safetensors"):
-                if path != _file(work, best(state.log_history)):
-                    path.unlink()
+        def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            points.drop_superseded(state.log_history)
 
-        def look(self, state, model):
-            if sample is None or state.global_step in looks(state.log_history):
-                return
-            found = reciprocal_rank(model, sample, fit.precision)
-            state.log_history.append({"step": state.global_step, "RR@10": round(found, 6)})
-            if fit.select == "best" and best(state.log_history) == state.global_step:
-                _save(model, _file(work, state.global_step))
-
-        def finish(self, state, model) -> int | None:
-            """Look at the last step if that was not done; with select "best" put back and name the best step."""
-            self.look(state, model)
-            if fit.select != "best":
-                return None
-            _restore(model, _file(work, best(state.log_history)))
-            return best(state.log_history)
-
-    return Watch()
+    return Validation()
 
 
-def _waited(history: list[dict]) -> int:
-    """Looks since the best one."""
-    steps = list(looks(history))
-    return len(steps) - 1 - steps.index(best(history))
-
-
-def _file(work: Path, step: int) -> Path:
-    return work / f"best-{step}.safetensors"
-
-
-def _trained(model) -> dict:
+def _trained(model: Any) -> dict[str, Any]:
     return {name: weights for name, weights in model.named_parameters() if weights.requires_grad}
 
 
-def _save(model, path: Path) -> None:
+def _save(model: Any, path: Path) -> None:
     from safetensors.torch import save_file
+
     with publish(path) as draft:
         save_file({name: weights.detach().cpu().contiguous() for name, weights in _trained(model).items()}, str(draft))
 
 
-def _restore(model, path: Path) -> None:
+def _restore(model: Any, path: Path) -> None:
     import torch
     from safetensors.torch import load_file
-    kept = load_file(str(path))
+
+    stored = load_file(str(path))
     with torch.no_grad():
         for name, weights in _trained(model).items():
-            weights.copy_(kept[name])
+            weights.copy_(stored[name])

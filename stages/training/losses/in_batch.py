@@ -1,0 +1,35 @@
+"""The in-batch loss: cross-entropy over the batch's passages, of scale x cosine, van den Oord et al. 2018."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from stages.params.losses import InBatchLoss
+
+if TYPE_CHECKING:
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+NO_DUPLICATES = True  # a text that stood twice would be its own negative
+
+
+def build(model: SentenceTransformer, loss: InBatchLoss) -> torch.nn.Module:
+    """The library's loss module on a retriever.
+
+    With `mini_batch` loss and gradient are the same, computed as in Gao et al. 2021: the activations of so many texts
+    are held at once, and each text is computed twice.
+    """
+    from sentence_transformers.sentence_transformer import losses as library
+
+    if loss.mini_batch:
+        return library.CachedMultipleNegativesRankingLoss(model, scale=loss.scale, mini_batch_size=loss.mini_batch)
+    return library.MultipleNegativesRankingLoss(model, scale=loss.scale)
+
+
+def columns(triplets: pa.Table, loss: InBatchLoss) -> pa.Table:
+    """(anchor, positive), and with `hard_negatives` all negatives of the triplets: negative, negative_2 and so on."""
+    negatives = [name for name in triplets.column_names if re.fullmatch(r"negative(_\d+)?", name)]
+    return triplets.select(["anchor", "positive", *(negatives if loss.hard_negatives else [])])

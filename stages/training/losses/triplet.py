@@ -1,0 +1,29 @@
+"""The triplet loss: max(0, d(anchor, positive) - d(anchor, negative) + margin), Schroff et al. 2015."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from stages.params.losses import TripletLoss
+
+if TYPE_CHECKING:
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+
+def build(model: SentenceTransformer, loss: TripletLoss) -> torch.nn.Module:
+    """The library's loss module on a retriever, with d the cosine or the Euclidean distance."""
+    from sentence_transformers.sentence_transformer import losses as library
+
+    metric = {
+        "cosine": library.TripletDistanceMetric.COSINE,
+        "euclidean": library.TripletDistanceMetric.EUCLIDEAN,
+    }[loss.distance]
+    return library.TripletLoss(model, distance_metric=metric, triplet_margin=loss.margin)
+
+
+def columns(triplets: pa.Table, loss: TripletLoss) -> pa.Table:
+    """(anchor, positive, negative)."""
+    return triplets.select(["anchor", "positive", "negative"])

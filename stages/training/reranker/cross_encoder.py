@@ -1,0 +1,72 @@
+"""How a cross-encoder is trained: the library's trainer on a CrossEncoder of one label."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stages.core.errors import UserError
+from stages.models import cross_encoder
+from stages.training import loop, losses, tuning
+from stages.training.reranker import SAVE_STEPS, validation
+from stages.training.seed_runs import SeedRun
+
+if TYPE_CHECKING:
+    from sentence_transformers import CrossEncoder
+
+
+def prepare(run: SeedRun, work: Path) -> loop.Prepared:
+    """The trainer of a seed run; an epoch reads pairs of query and passage.
+
+    Raises UserError where the loss margin-mse leaves less than a batch of the triplets.
+    """
+    from datasets import Dataset
+    from sentence_transformers.cross_encoder import CrossEncoderTrainer, CrossEncoderTrainingArguments
+    from transformers import set_seed
+
+    table = losses.columns(pq.read_table(run.triplets), run.recipe.loss)
+    if run.recipe.loss.kind == "margin-mse" and len(table) < run.recipe.batch:
+        raise UserError(
+            f"{run.triplets}: the pool scores the positive of {len(table)} triplets, less than a batch of "
+            f"{run.recipe.batch}; mine a deeper pool, or draw more triplets"
+        )
+    set_seed(run.seed)
+    model = cross_encoder.load(run.checkpoint, run.seed)
+    model.model_card_data.generate_widget_examples = False
+    use_cpu = loop.on_cpu(model, run)
+    tuning.prepare(model, run.tuning, head(model))
+    points = validation.points(run, cross_encoder.score, work)
+    trainer = CrossEncoderTrainer(
+        model=model,
+        train_dataset=Dataset(table),
+        loss=losses.build(model, run.recipe.loss),
+        args=CrossEncoderTrainingArguments(**loop.arguments(run, work, use_cpu), save_steps=SAVE_STEPS),
+        **loop.parts(run, work, points),
+    )
+    return loop.Prepared(trainer, points, pairs(table))
+
+
+def deployed(model: CrossEncoder, run: SeedRun, folder: Path) -> CrossEncoder:
+    """The trained model; an adapter is merged into it."""
+    return tuning.deployed(model, run.tuning, lambda: cross_encoder.load(run.checkpoint, run.seed), folder)
+
+
+def check(checkpoint: Path) -> None:
+    """Raises UserError for a checkpoint without a trained head."""
+    cross_encoder.load(checkpoint)
+
+
+def head(model: CrossEncoder) -> list[str]:
+    """Names of the parts beside the body that hold weights, such as BERT's "classifier"."""
+    body = model.model.base_model_prefix
+    return [name for name, part in model.model.named_children() if name != body and list(part.parameters())]
+
+
+def pairs(table: pa.Table) -> int:
+    """How many pairs of query and passage the columns of a loss hold."""
+    if "passages" in table.column_names:
+        return sum(map(len, table["passages"].to_pylist()))
+    return len(table) * (2 if "negative" in table.column_names else 1)

@@ -1,0 +1,66 @@
+"""Which weights are trained, one module for each kind of tuning: full, lora, ia3, frozen.
+
+A module has three functions. `apply(model, tuning, head)` makes the weights trainable. `expected(part, tuning, head)`
+computes from the shapes of a tower's weights how many parameters that must be. `check(shapes, tuning)` raises UserError
+for a layer that weights of these shapes lack. Modules are loaded by name, so that the code fingerprint of a variant
+covers its own kind and no other.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from stages.core.errors import UserError
+from stages.models import towers
+from stages.params.tuning import ADAPTERS, FineTuning
+from stages.training import weights
+
+if TYPE_CHECKING:
+    from transformers import TrainerCallback
+
+
+def module(kind: str) -> str:
+    """The name of the module of a kind of tuning."""
+    return f"{__name__}.{kind.replace('-', '_')}"
+
+
+def prepare(model: Any, tuning: FineTuning, head: list[str] | None = None) -> None:
+    """Make exactly the weights that `tuning` names trainable in each tower, and check their number by arithmetic.
+
+    full: every parameter. lora and ia3: the adapter's, and those of the parts of the transformer named in `head`, which
+    are new and would stay as they were drawn. frozen: all but the embeddings and the first layers. Raises UserError
+    when a module or a layer is not in the model, or when the library left other weights trainable.
+    """
+    kind = importlib.import_module(module(tuning.kind))
+    expected = {tower: kind.expected(part, tuning, head or []) for tower, part in towers.parts(model).items()}
+    kind.apply(model, tuning, head or [])
+    for tower, (trainable, _) in weights.count_by_tower(model).items():
+        if trainable != expected[tower]:
+            raise UserError(
+                f"tuning kind {tuning.kind}: {trainable:,} parameters {f'of the {tower} tower ' if tower else ''}"
+                f"would be trained, {expected[tower]:,} were asked for"
+            )
+
+
+def deployed(model: Any, tuning: FineTuning, load: Callable[[], Any], folder: Path) -> Any:
+    """A trained model as it is deployed: `model` itself, or what `load` gives with the trained adapter merged into it.
+
+    The adapter is written to folder/adapter.
+    """
+    if tuning.kind not in ADAPTERS:
+        return model
+    _adapters().save(model, folder / "adapter")
+    return _adapters().merged(load(), folder / "adapter")
+
+
+def callbacks(tuning: FineTuning, resumed: str | None) -> list[TrainerCallback]:
+    """What a trainer that goes on from checkpoint `resumed` needs to restore all weights."""
+    return [_adapters().restoring(resumed)] if resumed and tuning.kind in ADAPTERS else []
+
+
+def _adapters() -> ModuleType:
+    return importlib.import_module(f"{__name__}.adapters")

@@ -1,0 +1,110 @@
+"""What the kinds lora and ia3 share: adapters are added, counted, saved, restored and merged by peft."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stages.core.errors import UserError
+from stages.models import towers
+from stages.params.tuning import Adapter
+from stages.training import weights
+
+if TYPE_CHECKING:
+    from peft import PeftConfig
+    from transformers import TrainerCallback
+
+UNORDERED = ("target_modules", "feedforward_modules", "modules_to_save")  # of peft's configuration, which are sets
+
+
+def add(model: Any, configuration: Callable[..., PeftConfig], tuning: Adapter, head: list[str]) -> None:
+    """Add an adapter to each tower; nothing else but the parts named in `head` stays trainable.
+
+    Raises UserError where `tuning` names a part of the head, all of which is trained anyway.
+    """
+    if named := set(head) & set(tuning.modules):
+        raise UserError(
+            f"modules of tuning kind {tuning.kind}: '{min(named)}' is a part of the head, all of which is trained; "
+            f"leave it out"
+        )
+    model.requires_grad_(False)
+    for body in towers.bodies(model).values():
+        keywords = {"task_type": "SEQ_CLS", "modules_to_save": head} if head else {"task_type": "FEATURE_EXTRACTION"}
+        body.model.add_adapter(configuration(**keywords))
+
+
+def head_size(part: Any, head: list[str]) -> int:
+    """How many parameters the parts named in `head` have."""
+    return sum(weights.size(part[0].model.get_submodule(name)) for name in head)
+
+
+def linear_shapes(body: Any) -> dict[str, tuple[int, int]]:
+    """The (outputs, inputs) of each linear layer of a transformer, by its dotted name."""
+    import torch
+
+    return {
+        name: tuple(module.weight.shape) for name, module in body.named_modules() if isinstance(module, torch.nn.Linear)
+    }
+
+
+def check_names(shapes: dict[str, tuple[int, int]], kind: str, modules: Sequence[str]) -> None:
+    """UserError where no linear layer has one of the names."""
+    for module in modules:
+        if not any(is_called(name, [module]) for name in shapes):
+            last_names = {name.rpartition(".")[2] for name in shapes}
+            raise UserError(
+                f"modules of tuning kind {kind}: no linear layer of the model is called '{module}'; there are: "
+                f"{', '.join(sorted(last_names))}"
+            )
+
+
+def is_called(name: str, modules: Sequence[str]) -> bool:
+    """Whether a dotted name is one of these or ends with one of them, as peft looks for them."""
+    return any(name == module or name.endswith(f".{module}") for module in modules)
+
+
+def save(model: Any, folder: Path) -> None:
+    """Write the adapter (and a head that was trained with it) as peft loads it; equal runs write equal bytes.
+
+    Of two towers each gets a folder of its name below `folder`.
+    """
+    for tower, body in towers.bodies(model).items():
+        body.model.save_pretrained(str(folder / tower))
+        path = folder / tower / "adapter_config.json"
+        settings = {
+            key: sorted(value) if key in UNORDERED and value else value
+            for key, value in json.loads(path.read_text()).items()
+        }
+        path.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
+
+
+def merged(base: Any, folder: Path) -> Any:
+    """The base model with saved adapters merged into its weights."""
+    from peft import PeftModel
+
+    for tower, body in towers.bodies(base).items():
+        body.model = PeftModel.from_pretrained(body.model, str(folder / tower)).merge_and_unload()
+    return base
+
+
+def restoring(checkpoint: str) -> TrainerCallback:
+    """A trainer callback that restores adapters from a trainer's checkpoint, once the trainer has loaded it.
+
+    The loader that the trainer uses leaves DoRA's magnitudes as they are before training (transformers 5.23).
+    """
+    from peft import set_peft_model_state_dict
+    from safetensors.torch import load_file
+    from transformers import TrainerCallback
+
+    class Restore(TrainerCallback):
+        def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+            for tower, body in towers.bodies(model).items():
+                folder = Path(checkpoint) / (f"{tower}_0_{type(body).__name__}" if tower else "")
+                if (folder / "adapter_model.safetensors").exists():
+                    stored = load_file(str(folder / "adapter_model.safetensors"))
+                    names = {name.removeprefix("base_model.model."): tensor for name, tensor in stored.items()}
+                    set_peft_model_state_dict(body.model, names)
+
+    return Restore()

@@ -1,0 +1,55 @@
+"""The weights of a model: how many are trained, and that training moved those and no others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from stages.core.errors import UserError
+from stages.models import towers
+
+if TYPE_CHECKING:
+    import torch
+
+
+def size(module: Any) -> int:
+    """All parameters of a module."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def count(module: Any) -> tuple[int, int]:
+    """Trainable and all parameters of a module."""
+    return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad), size(module)
+
+
+def count_by_tower(model: Any) -> dict[str, tuple[int, int]]:
+    """Trainable and all parameters of each tower, as towers.parts names them."""
+    return {tower: count(part) for tower, part in towers.parts(model).items()}
+
+
+def snapshot(model: Any) -> dict[str, torch.Tensor]:
+    """Copies of all parameters by name, on the CPU."""
+    return {name: parameter.detach().cpu().clone() for name, parameter in model.named_parameters()}
+
+
+def changed(model: Any, before: dict[str, torch.Tensor]) -> list[str]:
+    """Names of the parameters that differ from a snapshot.
+
+    Raises UserError when a frozen one differs, when none of a tower does, and when one is not finite.
+    """
+    import torch
+
+    parameters = dict(model.named_parameters())
+    moved = [name for name, parameter in parameters.items() if not torch.equal(parameter.detach().cpu(), before[name])]
+    if not all(torch.isfinite(parameter).all() for parameter in parameters.values()):
+        raise UserError("training diverged: some weights are not numbers any more; lower the learning rate (lr)")
+    frozen = {name for name, parameter in parameters.items() if not parameter.requires_grad}
+    if wrong := sorted(frozen.intersection(moved)):
+        raise UserError(f"training moved weights that were frozen: {', '.join(wrong[:3])}")
+    for tower, part in towers.parts(model).items():
+        own = {id(parameter) for parameter in part.parameters()}
+        if not any(id(parameters[name]) in own for name in moved):
+            raise UserError(
+                f"training moved no weight {f'of the {tower} tower' if tower else 'at all'}; is the learning rate too "
+                f"small or every loss zero?"
+            )
+    return moved
