@@ -88,31 +88,31 @@ def _values(variant: str, target: Target, revision: str | None) -> PerQuery:
 def _figures(one: PerQuery, other: PerQuery, names: tuple[str, str], target: Target, report: Report) -> str:
     """The figures, one a line, in the measure's unit and in per cent of the other's value."""
     base = other.mean
-    found = per_query.compare(one, other, report.significance, report.resamples)
-    verdict = comparison.verdict(found, found.p, report.significance, report.margin / 100 * base)
+    compared = per_query.compare(one, other, report.significance, report.resamples)
+    verdict = comparison.verdict(compared, compared.p, report.significance, report.margin / 100 * base)
     detectable = "none: no query differs, or there is one cluster"
-    if found.detectable is not None:
-        detectable = _with_share([found.detectable], base).replace("+", "")
+    if compared.detectable is not None:
+        detectable = _with_share([compared.detectable], base).replace("+", "")
     figures = {
         "value": f"{one.mean:.4f} minus {base:.4f}",
-        "difference": _with_share([found.difference], base),
-        f"{100 * (1 - report.significance):g} % interval": _with_share([found.low, found.high], base),
-        "p": f"{found.p:.4f}, of this pair alone",
-        "better / worse / equal": f"{found.better} / {found.worse} / {found.equal}",
+        "difference": _with_share([compared.difference], base),
+        f"{100 * (1 - report.significance):g} % interval": _with_share([compared.low, compared.high], base),
+        "p": f"{compared.p:.4f}, of this pair alone",
+        "better / worse / equal": f"{compared.better} / {compared.worse} / {compared.equal}",
         "detectable at 80 % power": detectable,
         "verdict": f"{verdict} (margin {report.margin:g} %)",
     }
     return "\n".join(
         [
-            f"{names[0]} minus {names[1]}: {target}, {_counted(found)}",
+            f"{names[0]} minus {names[1]}: {target}, {_counted(compared)}",
             _seeds(one.seed_runs, other.seed_runs),
             *(f"{name:26}{figure}" for name, figure in figures.items()),
         ]
     )
 
 
-def _counted(found: Comparison) -> str:
-    return f"{found.queries} queries in {found.clusters} clusters"
+def _counted(compared: Comparison) -> str:
+    return f"{compared.queries} queries in {compared.clusters} clusters"
 
 
 def _with_share(values: Sequence[float], base: float) -> str:

@@ -46,15 +46,15 @@ def main(ranked: Path, corpora: Path, queries: Path, results: Path, pairs: Path,
     study = params.load()
     encoded = measured(study, ranked, corpora)
     table = per_query.plain(encoded)
-    found = against_base(study, table)
+    compared = against_base(study, table)
     with publish(queries) as draft:
         pq.write_table(encoded, draft, compression="zstd", compression_level=19)
     with publish(results) as draft:
-        draft.write_text(files.as_json(found))
+        draft.write_text(files.as_json(compared))
     with publish(pairs) as draft:
         draft.write_text(files.as_json(in_pairs(study, table)))
     with publish(metrics) as draft:
-        draft.write_text(json.dumps(_metrics(study.report, study.variants, found), indent=2) + "\n")
+        draft.write_text(json.dumps(_metrics(study.report, study.variants, compared), indent=2) + "\n")
 
 
 def measured(study: Study, ranked: Path, corpora: Path) -> pa.Table:
@@ -175,17 +175,17 @@ def _judged(entries: Sequence[Compared], target: Target, report: Report) -> list
 
 def _metrics(report: Report, variants: Iterable[str], results: list[Result]) -> dict[str, dict[str, float]]:
     """{variant: {measure, change in per cent of the base}} on the targets in and out of domain."""
-    found: dict[str, dict[str, float]] = {}
+    metrics: dict[str, dict[str, float]] = {}
     for variant in variants:
         for target in report.targets:
             result = files.at(results, target).get(variant)
             if result:
                 prefix = "" if target == report.in_domain else f"{target.corpus} {target.split} "
                 part = f" of {result.comparison.queries}" if result.comparison and result.on_part else ""
-                figures = found.setdefault(variant, {})
+                figures = metrics.setdefault(variant, {})
                 figures[f"{prefix}{target.measure}{part}"] = round(result.value, 4)
                 figures[f"{prefix}vs base %"] = round(result.change(), 2)
-    return found
+    return metrics
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ def main(queries: Path, corpora: Path, out: Path, page: Path, picture: Path) -> 
     domains = {variant: _domain(study, variant, list(targets)) for variant in study.variants}
     training = list(dict.fromkeys(domain.trained_on for domain in domains.values() if domain.trained_on))
     similarity, passages = _similarities(corpora, list(study.corpora), training, targets)
-    found = Transfer(
+    transfer = Transfer(
         measure=study.report.in_domain.measure,
         base=study.report.base,
         significance=study.report.significance,
@@ -90,11 +90,11 @@ def main(queries: Path, corpora: Path, out: Path, page: Path, picture: Path) -> 
         ],
     )
     with publish(out) as draft:
-        draft.write_text(as_json(found))
+        draft.write_text(as_json(transfer))
     with publish(page) as draft:
-        draft.write_text(markdown.document(pages.page(found, picture.name)))
+        draft.write_text(markdown.document(pages.page(transfer, picture.name)))
     with publish(picture) as draft:
-        style.save(transfer_picture.scatter(found), draft)
+        style.save(transfer_picture.scatter(transfer), draft)
 
 
 def _domain(study: Study, variant: str, names: Sequence[str]) -> Domain:

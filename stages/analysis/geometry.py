@@ -16,7 +16,7 @@ Figures = dict[str, float | None]
 
 @dataclass(frozen=True)
 class Correlation:
-    """Spearman's rank correlation over n variants, and its two-sided p; None where nothing can be said."""
+    """Spearman's rank correlation over n variants, and its two-sided p; None where there is none."""
 
     rho: float | None
     p: float | None
@@ -142,13 +142,13 @@ def correlations(spaces: dict[str, Figures], changes: dict[str, float]) -> dict[
 
     spaces is variant -> figure -> value (None where it has none), all variants with the same figures.
     """
-    found = {}
+    by_figure = {}
     for name in next(iter(spaces.values()), {}):
         both = [(figures[name], changes[variant]) for variant, figures in spaces.items() if variant in changes]
         known = [(value, change) for value, change in both if value is not None]
         correlated = correlation([value for value, _ in known], [change for _, change in known])
-        found[name] = Correlation(**rounded(asdict(correlated)))
-    return found
+        by_figure[name] = Correlation(**rounded(asdict(correlated)))
+    return by_figure
 
 
 def _nearest(vectors: np.ndarray, k: int) -> np.ndarray:

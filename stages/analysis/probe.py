@@ -69,7 +69,7 @@ def read(folder: Path, split: str, rel: int, settings: Diagnose) -> Probe:
 
 def rankings(run: Path, probe: Probe) -> list[JudgedRanking]:
     """Each judged query of a run, in the run's order."""
-    found = []
+    judged = []
     for part in runs.read(run):
         ids, scores = part["query_id"].to_numpy(), part["score"].to_numpy()
         rows = pc.fill_null(pc.index_in(part["doc_id"], value_set=probe.doc_ids), -1).to_numpy()
@@ -77,8 +77,8 @@ def rankings(run: Path, probe: Probe) -> list[JudgedRanking]:
         for start, end in zip([0, *ends[:-1]], ends, strict=True):
             if ids[start] in probe.relevant:
                 relevant = np.isin(rows[start:end], probe.relevant[ids[start]])
-                found.append(JudgedRanking(ids[start], rows[start:end], Ranking(scores[start:end], relevant)))
-    return found
+                judged.append(JudgedRanking(ids[start], rows[start:end], Ranking(scores[start:end], relevant)))
+    return judged
 
 
 def raw_vectors(model: "SentenceTransformer", texts: list[str]) -> np.ndarray:

@@ -74,11 +74,11 @@ def figures(
     distances = pairwise_distances(vectors, metric=metric)
     distances[distances < ROUNDING] = 0
     neighbours = min(n_neighbors, (len(vectors) - 1) // 2)
-    found = {
+    measured = {
         "trustworthiness": trustworthiness(distances, points, metric="precomputed", n_neighbors=neighbours),
         "silhouette_queries_passages_384d": silhouette_score(distances, labels, metric="precomputed"),
         "silhouette_queries_passages_2d": silhouette_score(points, labels),
         "mean_cosine_to_base": None if base is None else (vectors * base).sum(axis=1).mean(),
         "mean_cosine_to_positive": (vectors[:half] * vectors[half:]).sum(axis=1).mean(),
     }
-    return {name: None if value is None else round(float(value), 4) for name, value in found.items()}
+    return {name: None if value is None else round(float(value), 4) for name, value in measured.items()}

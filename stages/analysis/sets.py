@@ -50,13 +50,13 @@ def values(table: pa.Table, sets: Mapping[str, Sequence[Target]], base: str) -> 
 
     table holds per-query values (see per_query).
     """
-    found: dict[str, dict[str, SetValue]] = {}
+    by_variant: dict[str, dict[str, SetValue]] = {}
     for name, members in sets.items():
         measured = [_at(table, target, base) for target in members]
         for variant in measured[0]:
             if all(variant in values for values in measured):
-                found.setdefault(variant, {})[name] = _mean([values[variant] for values in measured])
-    return found
+                by_variant.setdefault(variant, {})[name] = _mean([values[variant] for values in measured])
+    return by_variant
 
 
 def _at(table: pa.Table, target: Target, base: str) -> dict[str, SetValue]:
@@ -66,11 +66,11 @@ def _at(table: pa.Table, target: Target, base: str) -> dict[str, SetValue]:
     if base not in variants:
         return {}
     whole = per_query.of(part, base, target)
-    found = {}
+    by_variant = {}
     for variant in variants:
         one, other = per_query.common(per_query.of(part, variant, target), whole)
-        found[variant] = SetValue(one.mean, other.mean, len(one.query_ids), len(whole.query_ids))
-    return found
+        by_variant[variant] = SetValue(one.mean, other.mean, len(one.query_ids), len(whole.query_ids))
+    return by_variant
 
 
 def _mean(parts: Sequence[SetValue]) -> SetValue:

@@ -14,7 +14,7 @@ def seed_runs(indexes: Path, variants: Iterable[str], corpus: str) -> dict[str, 
         variant: sorted(path for path in (indexes / variant / corpus).glob("*") if path.is_dir())
         for variant in variants
     }
-    if missing := [variant for variant, found in folders.items() if not found]:
+    if missing := [variant for variant, own in folders.items() if not own]:
         raise UserError(f"{indexes}: no index of {corpus} by {', '.join(missing)}; run dvc repro")
     return folders
 

@@ -1,4 +1,4 @@
-"""What evaluation found, as reports/results.json and reports/pairs.json keep it."""
+"""Values of variants and their comparisons, as reports/results.json and reports/pairs.json keep it."""
 
 import json
 from collections.abc import Iterable, Sequence

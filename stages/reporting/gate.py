@@ -126,7 +126,7 @@ def _table(revised: Sequence[Revised], study: Study) -> Table:
     heads = ["variant", "before", "now", "change %", interval, "p (Holm)", "better / worse / equal", "verdict"]
     lines: list[list[Cell]] = []
     for entry in revised:
-        found, verdict = entry.comparison, entry.verdict or ""
+        compared, verdict = entry.comparison, entry.verdict or ""
         known = entry.before.mean != 0
         lines.append(
             [
@@ -135,8 +135,8 @@ def _table(revised: Sequence[Revised], study: Study) -> Table:
                 f"{entry.now.mean:.4f}",
                 _signed(entry, "difference") if known else NOTHING,
                 f"{_signed(entry, 'low')} to {_signed(entry, 'high')}" if known else NOTHING,
-                f"{found.p_family:.4f}",
-                f"{found.better} / {found.worse} / {found.equal}",
+                f"{compared.p_family:.4f}",
+                f"{compared.better} / {compared.worse} / {compared.equal}",
                 strong(verdict) if verdict == FELL else verdict,
             ]
         )

@@ -153,8 +153,8 @@ def _signed(value: float | None) -> str:
 
 
 def _correlation(entry: VariantTransfer) -> str:
-    found = entry.correlation
-    return NOTHING if found is None or found.rho is None else f"{found.rho:+.2f} ({found.p:.2g})"
+    correlated = entry.correlation
+    return NOTHING if correlated is None or correlated.rho is None else f"{correlated.rho:+.2f} ({correlated.p:.2g})"
 
 
 def _level(transfer: Transfer) -> str:

@@ -1,4 +1,5 @@
 """Word frequencies of a collection and how like two are, on texts counted by hand."""
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -14,8 +15,8 @@ def write(path, texts: list[str]):
 
 def test_shares_are_of_all_words_whatever_their_case(tmp_path):
     docs = write(tmp_path / "docs.parquet", ["Red boats, red sails", "", "A clock"])
-    found, counted, total = vocabulary.frequencies(docs)
-    assert found == pytest.approx({"red": 2 / 6, "boats": 1 / 6, "sails": 1 / 6, "a": 1 / 6, "clock": 1 / 6})
+    shares, counted, total = vocabulary.frequencies(docs)
+    assert shares == pytest.approx({"red": 2 / 6, "boats": 1 / 6, "sails": 1 / 6, "a": 1 / 6, "clock": 1 / 6})
     assert (counted, total) == (3, 3)
 
 
@@ -23,8 +24,8 @@ def test_shares_are_of_all_words_whatever_their_case(tmp_path):
 def test_of_a_larger_collection_every_nth_passage_counts_across_batches(most, kept, tmp_path, monkeypatch):
     monkeypatch.setattr(vocabulary, "BATCH", 4)
     docs = write(tmp_path / "docs.parquet", [f"word{at}" for at in range(10)])
-    found, counted, total = vocabulary.frequencies(docs, most)
-    assert sorted(found) == [f"word{at}" for at in kept] and (counted, total) == (len(kept), 10) and counted <= most
+    shares, counted, total = vocabulary.frequencies(docs, most)
+    assert sorted(shares) == [f"word{at}" for at in kept] and (counted, total) == (len(kept), 10) and counted <= most
 
 
 def test_similarity_is_the_sum_of_the_smaller_over_that_of_the_larger():
