@@ -14,7 +14,7 @@ test: .venv/ready
 
 # Put the study's figures into README, docs and the data card.
 readme: .venv/ready
-	.venv/bin/python -m tests.test_readme
+	.venv/bin/python -m docs.fill
 
 .venv/ready: requirements.lock
 	$(PYTHON) -m venv .venv

@@ -1,0 +1,220 @@
+"""Fill the generated blocks of the README, of docs/ and of the data card: `python -m docs.fill`, or `make readme`.
+
+A block stands between <!-- name --> and <!-- /name -->. BLOCKS says which function writes it; each reads committed
+reports, dvc.yaml or params.yaml, and nothing else. tests/test_readme.py fails while a block is stale.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stages import params
+from stages.core import costs
+from stages.evaluation import comparison, results
+from stages.evaluation.results import Result
+from stages.ledger import claims as ledger
+from stages.params.report import Report
+from stages.reporting import answer, markdown, variants_table
+from stages.reporting.table import Cell, Table
+from stages.reporting.text import code, text
+
+if TYPE_CHECKING:
+    from dvc.repo import Repo
+
+ROOT = Path(__file__).parents[1]
+REPORTS = ROOT / "reports"
+BLOCK = re.compile(r"(<!-- ([\w-]+) -->\n).*?(<!-- /\2 -->)", re.DOTALL)
+FIGURES = {
+    ("download", "seconds"): "seconds, a corpus",
+    ("train", "train_seconds"): "seconds, a seed run",
+    ("train", "triplets_per_second"): "triplets a second, retrievers",
+    ("train", "pairs_per_second"): "triplets or pairs a second, rerankers",
+    ("train", "peak_rss_mb"): "peak memory, MB",
+    ("encode", "load_seconds"): "seconds to load a model",
+    ("encode", "docs_per_second"): "passages a second",
+    ("encode", "test_per_second"): "test queries a second",
+    ("encode", "peak_rss_mb"): "peak memory, MB",
+    ("search", "queries_per_second"): "queries a second",
+    ("rerank", "pairs_per_second"): "pairs a second",
+    ("rerank", "peak_rss_mb"): "peak memory, MB",
+    ("latency", "merged_ms"): "milliseconds to encode a query, adapter merged",
+    ("latency", "unmerged_ms"): "milliseconds to encode a query, adapter beside the weights",
+}
+
+
+def pages() -> list[Path]:
+    """The documents whose blocks are filled."""
+    return [ROOT / "README.md", ROOT / "data/README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def filled(text: str) -> str:
+    """A document with every block as it should be; raises KeyError for a block that BLOCKS does not know."""
+    return BLOCK.sub(lambda match: match[1] + BLOCKS[match[2]]().strip("\n") + "\n" + match[3], text)
+
+
+def table() -> str:
+    """The answer and the table of the last report."""
+    return (REPORTS / "table.md").read_text()
+
+
+def example() -> str:
+    """One line of the table in words: the variant that the answer names, or the first fine-tuned one."""
+    study, entries = params.load(ROOT / "params.yaml"), results.read(REPORTS / "results.json")
+    decided = answer.decide(study, entries)
+    name = (decided.variant if decided else None) or answer.candidates(study)[0]
+    found = [results.at(entries, target)[name] for target in study.report.targets]
+    sentences = [f"For example `{name}`:", _in_words(found[0], study.report)]
+    for elsewhere in found[1:]:
+        sentences += ["Out of domain:", _in_words(elsewhere, study.report)]
+    for entry in costs.recorded(REPORTS / "costs.json"):
+        if (entry["stage"], entry["name"]) == ("train", f"{name}.seed-{study.seeds[0]}"):
+            seconds, memory, machine = (entry[figure] for figure in ("train_seconds", "peak_rss_mb", "machine"))
+            sentences.append(f"It trained for {seconds:.0f} s, with at most {memory:,} MB, on {machine}.")
+    return " ".join(sentences)
+
+
+def _in_words(result: Result, report: Report) -> str:
+    """What a line of the table says of one target."""
+    judged = result.comparison
+    if judged is None:
+        raise ValueError(f"{result.variant} is not compared with the base on {result.target}")
+    low, change, high = (result.change(figure) for figure in ("low", "difference", "high"))
+    why = {
+        comparison.BETTER: f"the corrected p-value is below {report.significance:g}",
+        comparison.WORSE: f"the corrected p-value is below {report.significance:g}",
+        comparison.NO_DIFFERENCE: f"the whole interval lies within {report.margin:g} % of the base",
+        comparison.CANNOT_TELL: "these queries show neither a gain nor a loss",
+    }[judged.verdict or comparison.CANNOT_TELL]
+    return (
+        f"on {judged.queries:,} queries of `{result.corpus}` {result.split}, {result.measure} goes from "
+        f"{result.base:.4f} to {result.value:.4f}, a change of {change:+.1f} %. For other queries of the same kind it "
+        f"would plausibly lie between {low:+.1f} and {high:+.1f} %. The verdict is **{judged.verdict}**, because {why}."
+    )
+
+
+def variants() -> str:
+    """What each variant is made of."""
+    return markdown.table(replace(variants_table.makeup(params.load(ROOT / "params.yaml")), notes=[]))
+
+
+def rerun() -> str:
+    """The stages that `-S lora.rank=8` runs again, as DVC's graph has them."""
+    from dvc.repo import Repo
+
+    with Repo(str(ROOT)) as repo:
+        stages, names = stale(repo, "lora.rank"), len(repo.index.stages)
+    groups: dict[str, list[str]] = {}
+    for name in stages:
+        groups.setdefault(name.partition("@")[0], []).append(name)
+    lines = ["  ".join(group) for group in groups.values()]
+    return f"Of {names} stages it runs {len(stages)}:\n\n```\n" + "\n".join(lines) + "\n```\n"
+
+
+def stale(repo: Repo, key: str) -> list[str]:
+    """The stages that read a key of params.yaml, and all that come after them, in the order of dvc.yaml.
+
+    `check` and `code` read the whole file and come before every other stage; they make nothing stale by themselves.
+    """
+    from networkx import ancestors
+
+    first = ("check", "code")
+    index = repo.index
+    direct = {stage for stage in index.stages for dep in stage.params if _reads(dep.params, key)}
+    later = {after for stage in direct if stage.addressing not in first for after in ancestors(index.graph, stage)}
+    return [stage.addressing for stage in index.stages if stage in direct | later]
+
+
+def _reads(names: list[str], key: str) -> bool:
+    """Whether one of the params that a stage names is the key or a block around it; no names are the whole file."""
+    return not names or any(f"{key}.".startswith(f"{name}.") for name in names)
+
+
+def claims() -> str:
+    """How many claims of each paper got which verdict."""
+    entries = json.loads((REPORTS / "claims.json").read_text())["claims"]
+    counts = Counter((entry["paper"], entry["verdict"]) for entry in entries)
+    lines = [
+        [paper, *(str(counts[paper, verdict]) for verdict in ledger.VERDICTS)]
+        for paper in dict.fromkeys(entry["paper"] for entry in entries)
+    ]
+    return markdown.table(Table(["paper", *ledger.VERDICTS], lines))
+
+
+def saturation() -> str:
+    """The questions of the saturation study that have been answered, each with its answer."""
+    studied = json.loads((REPORTS / "saturation.json").read_text())
+    return "".join(
+        f"- {question['ask']} **{question['answer']}**\n"
+        for collection in studied.values()
+        for question in collection["questions"]
+    )
+
+
+def detectable() -> str:
+    """The minimum detectable effects on each target, least to most over the fine-tuned variants and BM25."""
+    study, entries = params.load(ROOT / "params.yaml"), results.read(REPORTS / "results.json")
+    ranges = []
+    for target in study.report.targets:
+        found = [
+            entry.change("detectable")
+            for entry in results.at(entries, target).values()
+            if entry.comparison
+            and entry.comparison.detectable
+            and not entry.on_part
+            and "pretrained" not in entry.by_seed_run
+        ]
+        if found:
+            ranges.append(f"{min(found):.1f} to {max(found):.1f} % on `{target.corpus}` {target.split}")
+    return (
+        f"Minimum detectable effect of the fine-tuned retrievers (80 % power, uncorrected test at "
+        f"{study.report.significance:g}): {', '.join(ranges)}."
+    )
+
+
+def spent() -> str:
+    """What the stages cost, as reports/costs.json has it: each figure from its least to its most."""
+    entries = costs.recorded(REPORTS / "costs.json")
+    lines: list[list[Cell]] = []
+    for (stage, figure), words in FIGURES.items():
+        found = sorted(
+            (entry[figure], entry["name"]) for entry in entries if entry["stage"] == stage and figure in entry
+        )
+        if found:
+            lines.append(
+                [stage, words, *(text(f"{_short(value)} ", code(name)) for value, name in (found[0], found[-1]))]
+            )
+    machines = sorted({entry["machine"] for entry in entries})
+    return markdown.table(
+        Table(["stage", "figure", "least", "most"], lines, [f"Recorded on {' and '.join(machines)}."])
+    )
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
+
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    "table": table,
+    "example": example,
+    "variants": variants,
+    "rerun": rerun,
+    "claims": claims,
+    "saturation": saturation,
+    "detectable": detectable,
+    "costs": spent,
+}
+
+
+def main() -> None:
+    for path in pages():
+        path.write_text(filled(path.read_text()))
+
+
+if __name__ == "__main__":
+    main()
