@@ -1,119 +1,92 @@
-"""The cause study's runs as arrays, and the pairs that its questions name."""
-import json
-from pathlib import Path
+"""Contrasts of the controlled studies: two sides compared, families judged, and what the verdicts on a question say."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
-import pyarrow.parquet as pq
 
-from stages.evaluation import significance
-from stages.core.errors import UserError
+from stages.analysis.study_runs import Runs
+from stages.evaluation import comparison, significance
+from stages.evaluation.comparison import Comparison, per_cent
+from stages.params.report import Report
+
+NOT_RUN = "not run"
 
 
-def read(folder: Path, parts: list[str]) -> dict | None:
-    """{"cells", "values", "clusters", "sources"} of those parts that have been run, together; None where none has.
+@dataclass(frozen=True)
+class Contrast:
+    """Two sides compared; `base` is the value that per cents are of. Without a comparison `lacking` says why."""
 
-    values maps (row, split, measure) to (copies, queries), queries in sorted order; clusters maps a split to (queries,).
+    says: str
+    base: float
+    comparison: Comparison | None = None
+    lacking: str | None = None
+
+    @property
+    def verdict(self) -> str:
+        return (self.comparison.verdict if self.comparison else self.lacking) or ""
+
+    def rounded(self) -> "Contrast":
+        """With floats rounded, so that equal runs write equal bytes."""
+        compared = self.comparison.rounded() if self.comparison else None
+        return replace(self, base=round(self.base, 6), comparison=compared)
+
+    def reworded(self, verdict: Callable[[Comparison], str]) -> "Contrast":
+        """With another verdict on the judged comparison; one without a comparison stays as it is."""
+        compared = self.comparison and replace(self.comparison, verdict=verdict(self.comparison))
+        return replace(self, comparison=compared)
+
+    def change(self, figure: str = "difference") -> float:
+        """A figure of the comparison (difference, low, high, detectable) in per cent of the base; 0 if it has none."""
+        return per_cent((getattr(self.comparison, figure) if self.comparison else None) or 0.0, self.base)
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """One split and measure: values of variants (seed runs, queries), clusters (queries,), and the base's mean."""
+
+    values: dict[str, np.ndarray]
+    clusters: np.ndarray
+    base: float
+    report: Report
+
+    def contrast(self, says: str, variant: np.ndarray, against: np.ndarray) -> Contrast:
+        """Two sides (seed runs, queries), in per cent of the base and not judged yet."""
+        compared = significance.compare(
+            variant, against, self.clusters, self.report.significance, self.report.resamples
+        )
+        return Contrast(says, self.base, compared)
+
+    def judged(self, contrasts: Sequence[Contrast]) -> list[Contrast]:
+        """The contrasts of one family with their verdicts, rounded; one without a comparison stays as it is."""
+        compared = [contrast for contrast in contrasts if contrast.comparison]
+        family = [contrast.comparison for contrast in contrasts if contrast.comparison]
+        margins = [self.margin(contrast) for contrast in compared]
+        verdicts = iter(comparison.judge(family, self.report.significance, margins))
+        return [
+            replace(contrast, comparison=next(verdicts)).rounded() if contrast.comparison else contrast
+            for contrast in contrasts
+        ]
+
+    def margin(self, contrast: Contrast) -> float:
+        """The largest difference that counts as none, in the measure's unit."""
+        return self.report.margin / 100 * contrast.base
+
+
+def setting(runs: Runs, split: str, measure: str, base: str, report: Report) -> Setting:
+    """The runs on a split by a measure; `base` is the variant whose mean per cents are of."""
+    values = runs.on(split, measure)
+    return Setting(values, runs.clusters[split], float(values[base].mean()), report)
+
+
+def answer(verdicts: Sequence[str], wanted: Collection[str], decided: Collection[str]) -> str:
+    """Yes, No, In k of n, Not shown or Not run: what the verdicts on a question's contrasts amount to.
+
+    Yes where all are wanted; No where none is wanted and all are decided, that is, in `decided`.
     """
-    parts = [part for part in parts if all((folder / f"{part}.{kind}").is_file() for kind in ("json", "parquet"))]
-    if not parts:
-        return None
-    found = {"cells": {}, "values": {}, "clusters": {}, "sources": []}
-    for part in parts:
-        told = json.loads((folder / f"{part}.json").read_text())
-        found["cells"] |= told.pop("cells")
-        found["sources"].append(told)
-        frame = pq.read_table(folder / f"{part}.parquet").to_pandas()
-        measures = [name for name in frame.columns if "@" in name]
-        for (row, split), lines in frame.groupby(["variant", "split"], observed=True):
-            for measure in measures:
-                wide = lines.pivot(index="seed_run", columns="query_id", values=measure).sort_index(axis=1)
-                values = found["values"].setdefault((row, split, measure), wide.to_numpy())
-                if values.shape != wide.shape or not np.array_equal(values, wide.to_numpy()):
-                    raise UserError(f"{folder / part}.parquet: row '{row}' differs from the one in {parts[0]}.parquet; "
-                                  f"run both parts again with the same seeds")
-            found["clusters"][split] = lines.drop_duplicates("query_id").sort_values("query_id")["cluster"].to_numpy()
-    return found
-
-
-def drift(cell: dict) -> np.ndarray:
-    """1 - mean cosine of a passage's vector to its vector under the base, one figure a copy."""
-    return np.array([1 - cell["seed_runs"][copy]["cosine_to_base"] for copy in sorted(cell["seed_runs"])])
-
-
-def best(runs: dict, rows: list[str], split: str, measure: str) -> str:
-    """The row of a sweep with the highest mean over copies and queries of a split that is not reported."""
-    return max(rows, key=lambda row: runs["values"][row, split, measure].mean())
-
-
-def at_drift(values: np.ndarray, drifts: np.ndarray, target: float) -> np.ndarray:
-    """Per-query values of a sweep at a drift between two of its rates, linear between them.
-
-    values is (rates, queries) and drifts (rates,) of one copy; returns (queries,). The drifts must reach the target.
-    """
-    order = np.argsort(drifts)
-    values, drifts = values[order], drifts[order]
-    above = int(np.clip(np.searchsorted(drifts, target), 1, len(drifts) - 1))
-    share = (target - drifts[above - 1]) / (drifts[above] - drifts[above - 1])
-    return (1 - share) * values[above - 1] + share * values[above]
-
-
-def common_drifts(runs: dict, sweeps: list[list[str]], count: int) -> list[float]:
-    """`count` drifts, evenly inside the range that every copy of every sweep covers; none where there is none."""
-    covered = np.array([[drift(runs["cells"][row]) for row in rows] for rows in sweeps])
-    low, high = covered.min(axis=1).max(), covered.max(axis=1).min()
-    return [float(at) for at in np.linspace(low, high, count + 2)[1:-1]] if low < high else []
-
-
-def pairs(runs: dict, pair: dict, sweeps: dict, collection: dict, measure: str, drifts: int) -> list[dict]:
-    """The (copies, queries) arrays that one pair of a question stands for, each with what it says.
-
-    Where a row has not been run, or two sweeps share no drift, one entry without arrays says so as its verdict.
-    """
-    try:
-        if pair["variant"].endswith(" at drift"):
-            rows, against = (sweeps[pair[side].removesuffix(" at drift")] for side in ("variant", "against"))
-            targets = common_drifts(runs, [rows, against], drifts)
-            return [{"says": f"{pair['says']}, mean cosine to base {1 - target:.3f}",
-                     "variant": _swept(runs, rows, collection["split"], measure, target),
-                     "against": _swept(runs, against, collection["split"], measure, target)}
-                    for target in targets] or [{"says": pair["says"], "verdict": "no drift in common"}]
-        names = {side: _named(runs, pair[side], sweeps, collection, measure) for side in ("variant", "against")}
-        chosen = [name for side, name in names.items() if name != pair[side]]
-        return [{"says": pair["says"] + (f" ({' against '.join(chosen)})" if chosen else ""),
-                 **{side: runs["values"][name, collection["split"], measure] for side, name in names.items()}}]
-    except KeyError:
-        return [{"says": pair["says"], "verdict": "not run"}]
-
-
-def judge(question: dict, found: list[dict]) -> str:
-    """Yes, No, In k of n, Not shown or Not run: what the verdicts of all of a question's pairs amount to."""
-    wanted = {"differ": {"worse", "better"}}.get(question["expect"], {question["expect"]})
-    hits = sum(pair["verdict"] in wanted for pair in found)
-    if all(pair["verdict"] == "not run" for pair in found):
+    if all(verdict == NOT_RUN for verdict in verdicts):
         return "Not run"
-    if hits == len(found):
-        return "Yes"
+    hits = sum(verdict in wanted for verdict in verdicts)
     if hits:
-        return f"In {hits} of {len(found)}"
-    told = {"worse", "better", "no difference"}
-    return "No" if all(pair["verdict"] in told for pair in found) else "Not shown"
-
-
-def compare(pair: dict, clusters: np.ndarray, base: float, report) -> dict:
-    """One pair's change in per cent of the base's mean, with everything that significance.change gives."""
-    found = significance.change(pair["variant"], pair["against"], clusters, report.significance, report.resamples)
-    scaled = {key: None if found[key] is None else 100 * found[key] / base
-              for key in ("difference", "low", "high", "detectable")}
-    return {"says": pair["says"], "base": float(base), **found, **{f"{key} %": value for key, value in scaled.items()}}
-
-
-def _named(runs: dict, name: str, sweeps: dict, collection: dict, measure: str) -> str:
-    if name.startswith("best "):
-        return best(runs, sweeps[name.removeprefix("best ")], collection["choose"], measure)
-    return name
-
-
-def _swept(runs: dict, rows: list[str], split: str, measure: str, target: float) -> np.ndarray:
-    values = np.stack([runs["values"][row, split, measure] for row in rows])
-    drifts = np.stack([drift(runs["cells"][row]) for row in rows])
-    return np.stack([at_drift(values[:, copy], drifts[:, copy], target) for copy in range(values.shape[1])])
+        return "Yes" if hits == len(verdicts) else f"In {hits} of {len(verdicts)}"
+    return "No" if set(verdicts) <= set(decided) else "Not shown"

@@ -1,227 +1,169 @@
-"""How a recipe's change depends on how much its start was taught before: growth along a ladder of starts."""
-import numpy as np
+"""The saturation study: whether a recipe degrades a checkpoint more, the longer that was trained before."""
 
-from stages.analysis import contrasts
-from stages.evaluation import significance
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from stages.analysis import study_runs
+from stages.analysis.contrasts import Contrast, answer, setting
+from stages.analysis.saturation_findings import KINDS, Asked, Finding, mean
+from stages.analysis.saturation_questions import DENIED, WANTED, Collection, Question, Questions
+from stages.analysis.study_runs import Runs, Source
 from stages.core.errors import UserError
-
-# What a question of each kind asks for, and what denies it.
-YES = {"growth": "grows", "less": "grows less", "last": "better", "floor": "better"}
-NO = {"growth": {"does not grow"}, "less": {"grows more"}, "last": {"worse", "no difference"},
-      "floor": {"worse", "no difference"}}
+from stages.params.report import Report
 
 
-def read(folder, part: str) -> dict | None:
-    """A part's runs as contrasts.read gives them, with "levels": start -> how it was taught. None where none has run.
+@dataclass(frozen=True)
+class AnsweredQuestion:
+    ask: str
+    kind: str
+    answer: str
+    findings: list[Finding]
 
-    Raises UserError where rows of one seed learned from unlike triplets: only their starts may differ.
+
+@dataclass(frozen=True)
+class LevelValue:
+    """A checkpoint that recipes start from: its training, its value, and its contrast with the base."""
+
+    level: str
+    trained_from: str | None
+    steps: int
+    last_loss: float | None
+    value: float
+    known: float | None
+    contrast: Contrast | None
+
+
+@dataclass(frozen=True)
+class VariantAtLevel:
+    """A recipe applied to a level, against that level and against the base; drift is from the level."""
+
+    recipe: str
+    level: str
+    steps: int
+    value: float
+    drift: float
+    against_level: Contrast
+    against_base: Contrast
+
+    @property
+    def variant(self) -> str:
+        return f"{self.recipe}_{self.level}"
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the runs of one collection answer; without levels it was not run."""
+
+    title: str
+    measure: str
+    split: str
+    known: str | None
+    levels: list[LevelValue]
+    variants: list[VariantAtLevel]
+    questions: list[AnsweredQuestion]
+    source: Source | None
+
+
+def read(folder: Path, part: str) -> Runs | None:
+    """A part's runs; None where it has not been run.
+
+    Raises UserError where variants of one seed were trained on unlike triplets: only their checkpoints may differ.
     """
-    runs = contrasts.read(folder, [part])
+    runs = study_runs.read(folder, [part])
+    draws: dict[str, set[str]] = {}
+    for variant in runs.variants.values() if runs else ():
+        for name, seed_run in variant.seed_runs.items():
+            draws.setdefault(name, set()).add(seed_run.triplets)
+    for name, triplets in draws.items():
+        if len(triplets) > 1:
+            raise UserError(
+                f"{folder / part}.json: variants of {name} were trained on {len(triplets)} draws of triplets; run the "
+                "part again from one commit"
+            )
+    return runs
+
+
+def answers(runs: Runs | None, collection: Collection, questions: Questions, report: Report) -> Answers:
+    """The questions of one collection answered from its runs; all is empty where there are none."""
+    not_run = Answers(
+        collection.title,
+        questions.measure,
+        collection.split,
+        collection.known,
+        levels=[],
+        variants=[],
+        questions=[],
+        source=None,
+    )
     if runs is None:
-        return None
-    lessons: dict[str, set[str]] = {}
-    for cell in runs["cells"].values():
-        for copy, told in cell["seed_runs"].items():
-            lessons.setdefault(copy, set()).add(told["triplets"])
-    for copy, told in lessons.items():
-        if len(told) > 1:
-            raise UserError(f"{folder / part}.json: the rows of {copy} learned from {len(told)} draws of triplets; run "
-                          f"the part again from one commit")
-    return runs | {"levels": runs["sources"][0]["levels"]}
+        return not_run
+    here = setting(runs, collection.split, questions.measure, questions.base, report)
+    known = runs.on(collection.known, questions.measure) if collection.known else {}
+    asked = Asked(runs, here, questions, collection, known)
+    return replace(
+        not_run,
+        levels=level_values(asked),
+        variants=variants(asked),
+        questions=[_answered(asked, question) for question in questions.questions],
+        source=runs.sources[0],
+    )
 
 
-def steps(runs: dict, level: str) -> int:
-    return runs["levels"][level]["steps"]
+def level_values(asked: Asked) -> list[LevelValue]:
+    """Every checkpoint that recipes start from; the contrasts with the base are one family."""
+    base, measured = asked.questions.base, [level for level in asked.runs.levels if level in asked.here.values]
+    others = [level for level in measured if level != base]
+    judged = asked.here.judged([asked.compared(level, level, base) for level in others])
+    contrasts = dict(zip(others, judged, strict=True))
+    return [
+        LevelValue(
+            level,
+            **asdict(asked.runs.levels[level]),
+            value=mean(asked.here.values[level]),
+            known=mean(asked.known[level]) if asked.known else None,
+            contrast=contrasts.get(level),
+        )
+        for level in measured
+    ]
 
 
-def doses(runs: dict, ladder: list[str]) -> np.ndarray:
-    """log2(1 + steps of teaching) of each level, (levels,)."""
-    return np.log2([1 + steps(runs, level) for level in ladder])
+def variants(asked: Asked) -> list[VariantAtLevel]:
+    """Every recipe at every level, against that level and against the base; each side is one family."""
+    levels = [*asked.questions.ladder, *asked.questions.beside]
+    made = [(recipe, level) for recipe in asked.questions.recipes for level in levels]
+    made = [(recipe, level) for recipe, level in made if f"{recipe}_{level}" in asked.here.values]
+    names = [f"{recipe}_{level}" for recipe, level in made]
+    own, base = (
+        asked.here.judged([asked.compared(name, name, against) for name, against in zip(names, side, strict=True)])
+        for side in ([level for _, level in made], [asked.questions.base] * len(made))
+    )
+    return [
+        VariantAtLevel(
+            recipe,
+            level,
+            asked.runs.levels[level].steps,
+            value=mean(asked.here.values[name]),
+            drift=round(float(asked.runs.variants[name].drifts.mean()), 6),
+            against_level=against_level,
+            against_base=against_base,
+        )
+        for (recipe, level), name, against_level, against_base in zip(made, names, own, base, strict=True)
+    ]
 
 
-def known(runs: dict, ladder: list[str], split: str, measure: str) -> np.ndarray:
-    """Each level's own mean on a split that is not reported, (levels,)."""
-    return np.array([runs["values"][level, split, measure].mean() for level in ladder])
+def as_json(answers: dict[str, Answers]) -> str:
+    return json.dumps({name: asdict(entry) for name, entry in answers.items()}, indent=1) + "\n"
 
 
-def changes(runs: dict, recipe: str, ladder: list[str], split: str, measure: str) -> np.ndarray:
-    """A recipe's rows minus the untrained starts they had, (levels, seeds, queries). KeyError for a row not run."""
-    return np.stack([runs["values"][f"{recipe}_{level}", split, measure] - runs["values"][level, split, measure]
-                     for level in ladder])
+def read_answers(path: Path) -> dict[str, Answers]:
+    """Collection -> its answers, from reports/saturation.json."""
+    return TypeAdapter(dict[str, Answers]).validate_json(path.read_bytes())
 
 
-def weights(at: np.ndarray) -> np.ndarray:
-    """What each level's change counts in the least-squares line over `at`, read from its lowest to its highest value.
-
-    The rise of the line over that range is sum(weights x changes); weights sum to nought. UserError where all are alike.
-    """
-    apart = at - at.mean()
-    if not apart.any():
-        raise UserError("saturation: all levels of the ladder are alike; there is no line through them")
-    return np.ptp(at) * apart / (apart ** 2).sum()
-
-
-def growth(found: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """The rise of each query's line, (seeds, queries), of changes (levels, seeds, queries); below 0 the fall grows."""
-    return np.tensordot(weights(at), found, axes=1)
-
-
-def answer(kind: str, found: list[dict]) -> str:
-    """Yes, No, In k of n, Not shown or Not run: what the verdicts of a question's entries amount to."""
-    told = [entry["verdict"] for entry in found]
-    hits = told.count(YES[kind])
-    if set(told) == {"not run"}:
-        return "Not run"
-    if hits:
-        return "Yes" if hits == len(told) else f"In {hits} of {len(told)}"
-    return "No" if set(told) <= NO[kind] else "Not shown"
-
-
-def judged(found: list[dict], report, words) -> list[dict]:
-    """Each entry with its p corrected within these (Holm) and a verdict by `words`; rounded, for equal bytes."""
-    compared = [entry for entry in found if "p" in entry]
-    for entry, p in zip(compared, significance.holm([entry["p"] for entry in compared])):
-        entry |= {"p_family": p, "verdict": words(entry, p, report.significance, report.margin / 100 * entry["base"])}
-    return [_rounded(entry) for entry in found]
-
-
-def grows(found: dict, p: float, alpha: float, margin: float) -> str:
-    """grows, does not grow, or cannot tell.
-
-    grows asks for p < alpha and a line that goes down. Does not grow asks for p < alpha and a line that goes up, or
-    that the lower end of the interval is still above -margin when `unseen` is taken from it: what none of n queries
-    showed may happen in 3 of n (significance.verdict), and moves a line by as much as its weights add up to.
-    """
-    if found["clusters"] < 2:
-        return "cannot tell"
-    if p < alpha:
-        return "grows" if found["difference"] < 0 else "does not grow"
-    return "does not grow" if found["low"] - found["unseen"] > -margin else "cannot tell"
-
-
-def grows_less(found: dict, p: float, alpha: float, margin: float) -> str:
-    """grows less, grows more, or cannot tell: the first recipe's fall against the second's."""
-    told = significance.verdict(found, p, alpha, margin)
-    return {"better": "grows less", "worse": "grows more"}.get(told, "cannot tell")
-
-
-def growths(runs: dict, recipes: list[str], asked: dict, place: dict, report) -> list[dict]:
-    """The growth of each recipe's fall along the ladder, in per cent of the base's value, with its verdict."""
-    found = []
-    for recipe in recipes:
-        try:
-            by_level = changes(runs, recipe, asked["ladder"], place["split"], asked["measure"])
-        except KeyError:
-            found.append({"recipe": recipe, "says": asked["recipes"][recipe], "verdict": "not run"})
-            continue
-        at = doses(runs, asked["ladder"])
-        entry = _growth(runs, recipe, by_level, at, asked, place, report)
-        entry |= {"a doubling %": entry["difference %"] / np.ptp(at),
-                  "changes %": [100 * value / entry["base"] for value in by_level.mean(axis=(1, 2))]}
-        if place.get("known"):
-            own = known(runs, asked["ladder"], place["known"], asked["measure"])
-            beside = _growth(runs, recipe, by_level, own, asked, place, report)
-            entry |= {"by known": {"split": place["known"], "from": own.min(), "to": own.max(),
-                                   **{key: beside[key] for key in ("difference %", "low %", "high %")}}}
-        found.append(entry)
-    return judged(found, report, grows)
-
-
-def less(runs: dict, pairs: list, asked: dict, place: dict, report) -> list[dict]:
-    """Of each pair of recipes the growth of the first less that of the second."""
-    found = []
-    for recipe, other in pairs:
-        says = f"{asked['recipes'][recipe]}, against {asked['recipes'][other]}"
-        try:
-            one, two = (changes(runs, name, asked["ladder"], place["split"], asked["measure"])
-                        for name in (recipe, other))
-        except KeyError:
-            found.append({"says": says, "verdict": "not run"})
-            continue
-        found.append(_growth(runs, recipe, one - two, doses(runs, asked["ladder"]), asked, place, report) |
-                     {"says": says})
-    return judged(found, report, grows_less)
-
-
-def last(runs: dict, pairs: list, asked: dict, place: dict, report) -> list[dict]:
-    """Of each pair of recipes the row at the last level against the other's."""
-    level = asked["ladder"][-1]
-    named = [(f"{asked['recipes'][one]}, against {asked['recipes'][two]}", f"{one}_{level}", f"{two}_{level}")
-             for one, two in pairs]
-    return judged(_compared(runs, named, asked, place, report), report, significance.verdict)
-
-
-def floor(runs: dict, pairs: list, asked: dict, place: dict, report) -> list[dict]:
-    """Of each pair a taught start against the one that it came from, and both values."""
-    found = _compared(runs, [(f"{one} against {two}", one, two) for one, two in pairs], asked, place, report)
-    for entry, (one, two) in zip(found, pairs):
-        if "p" in entry:
-            entry["values"] = [float(runs["values"][name, place["split"], asked["measure"]].mean())
-                               for name in (one, two, asked["base"])]
-    return judged(found, report, significance.verdict)
-
-
-def starts(runs: dict, asked: dict, place: dict, report) -> list[dict]:
-    """Every start: how it was taught, its value, and its change against the base."""
-    here = place["split"], asked["measure"]
-    base = runs["values"][asked["base"], *here]
-    found = []
-    for level in [level for level in runs["levels"] if (level, *here) in runs["values"]]:
-        values = runs["values"][level, *here]
-        entry = {"level": level, "taught from": runs["levels"][level]["from"], "steps": steps(runs, level),
-                 "value": float(values.mean()), "last_loss": runs["levels"][level].get("last_loss")}
-        if place.get("known"):
-            entry["known"] = float(known(runs, [level], place["known"], asked["measure"])[0])
-        if level != asked["base"]:
-            entry |= _compare(level, values, base, runs["clusters"][place["split"]], base.mean(), report)
-        found.append(entry)
-    return judged(found, report, significance.verdict)
-
-
-def rows(runs: dict, asked: dict, place: dict, report) -> list[dict]:
-    """Every recipe at every start, against that start ("own") and against the base ("base"); each is one family."""
-    here = place["split"], asked["measure"]
-    base, clusters = runs["values"][asked["base"], *here], runs["clusters"][place["split"]]
-    made = [(recipe, level) for recipe in asked["recipes"] for level in [*asked["ladder"], *asked["beside"]]
-            if (f"{recipe}_{level}", *here) in runs["values"]]
-    sides = {}
-    for side in ("own", "base"):
-        compared = []
-        for recipe, level in made:
-            against = runs["values"][level, *here] if side == "own" else base
-            compared.append(_compare(f"{recipe}_{level}", runs["values"][f"{recipe}_{level}", *here], against, clusters,
-                                     base.mean(), report))
-        sides[side] = judged(compared, report, significance.verdict)
-    return [{"recipe": recipe, "level": level, "steps": steps(runs, level),
-             "value": round(float(runs["values"][f"{recipe}_{level}", *here].mean()), 6),
-             "drift": round(float(contrasts.drift(runs["cells"][f"{recipe}_{level}"]).mean()), 6),
-             "own": sides["own"][at], "base": sides["base"][at]} for at, (recipe, level) in enumerate(made)]
-
-
-def _growth(runs: dict, recipe: str, by_level: np.ndarray, at: np.ndarray, asked: dict, place: dict, report) -> dict:
-    rise = growth(by_level, at)
-    base = runs["values"][asked["base"], place["split"], asked["measure"]].mean()
-    clusters = runs["clusters"][place["split"]]
-    found = _compare(asked["recipes"][recipe], rise, np.zeros_like(rise), clusters, base, report)
-    return {"recipe": recipe, **found, "unseen": np.abs(weights(at)).sum() * 3 / found["queries"]}
-
-
-def _compare(says: str, row: np.ndarray, against: np.ndarray, clusters: np.ndarray, base: float, report) -> dict:
-    return contrasts.compare({"says": says, "variant": row, "against": against}, clusters, base, report)
-
-
-def _compared(runs: dict, named: list[tuple[str, str, str]], asked: dict, place: dict, report) -> list[dict]:
-    """Rows against rows, in per cent of the base's value; a pair that was not run says so as its verdict."""
-    values = {row: found for (row, split, measure), found in runs["values"].items()
-              if (split, measure) == (place["split"], asked["measure"])}
-    clusters, base = runs["clusters"][place["split"]], values[asked["base"]].mean()
-    return [_compare(says, values[one], values[two], clusters, base, report) if {one, two} <= values.keys()
-            else {"says": says, "verdict": "not run"} for says, one, two in named]
-
-
-def _rounded(value):
-    if isinstance(value, dict):
-        return {key: _rounded(entry) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [_rounded(entry) for entry in value]
-    return round(float(value), 6) if isinstance(value, (float, np.floating)) else value
+def _answered(asked: Asked, question: Question) -> AnsweredQuestion:
+    findings, kind = KINDS[question.kind](asked, question), question.kind
+    verdicts = [finding.contrast.verdict for finding in findings]
+    return AnsweredQuestion(question.ask, kind, answer(verdicts, {WANTED[kind]}, DENIED[kind]), findings)
