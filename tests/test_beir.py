@@ -1,4 +1,5 @@
 """Folders in BEIR layout: what is read, and one line that names file and line for whatever cannot be."""
+
 import gzip
 import json
 import re
@@ -6,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from stages.collections import collection
-from stages.collections.readers import beir
+from stages.collections import canonical, readers, write
+from stages.collections.canonical import Card
 from stages.core.errors import UserError
-
-SPLITS = {"train": "train", "dev": "dev"}
+from stages.params.corpora import Corpus, JudgedSplit
 
 
 def jsonl(**texts: str) -> str:
@@ -19,43 +19,55 @@ def jsonl(**texts: str) -> str:
 
 @pytest.fixture
 def folder(tmp_path):
-    home = tmp_path / "tiny"
-    (home / "qrels").mkdir(parents=True)
-    (home / "corpus.jsonl").write_text(
-        json.dumps({"_id": "d1", "title": "Ants", "text": "live in hills"}) + "\n" +
-        jsonl(d2="bees fly", d3="cats nap"))
-    (home / "queries.jsonl").write_text(jsonl(q1="who flies", q2="where do ants live", q3="who naps"))
-    (home / "qrels" / "train.tsv").write_text("query-id\tcorpus-id\tscore\nq1\td2\t1\nq1\td3\t0\n")
-    (home / "qrels" / "dev.trec").write_text("q2 0 d1 3\nq2 0 d9 1\nq3 0 d3 1\n")
-    return home
+    tiny = tmp_path / "tiny"
+    (tiny / "qrels").mkdir(parents=True)
+    (tiny / "corpus.jsonl").write_text(
+        json.dumps({"_id": "d1", "title": "Ants", "text": "live in hills"}) + "\n" + jsonl(d2="bees fly", d3="cats nap")
+    )
+    (tiny / "queries.jsonl").write_text(jsonl(q1="who flies", q2="where do ants live", q3="who naps"))
+    (tiny / "qrels" / "train.tsv").write_text("query-id\tcorpus-id\tscore\nq1\td2\t1\nq1\td3\t0\n")
+    (tiny / "qrels" / "dev.trec").write_text("q2 0 d1 3\nq2 0 d9 1\nq3 0 d3 1\n")
+    return tiny
 
 
-def write(folder: Path, out: Path, splits=SPLITS) -> dict:
-    return collection.write(beir.read(folder, splits), out, train="train", judged=["dev"], validation=0, limits={},
-                            tokens=None)
+def corpus(folder: Path, train: str | None = "train", **judged: str) -> Corpus:
+    """A corpus in a folder, its judged splits with their names there."""
+    splits = {split: JudgedSplit(subset=subset) for split, subset in judged.items()}
+    return Corpus(source=f"beir:{folder}", train=train, judged=splits)
+
+
+def written(folder: Path, out: Path, dev: str = "dev") -> Card:
+    given = corpus(folder, dev=dev)
+    return write.write(readers.read(given), given, out)
 
 
 def test_round_trip(folder, tmp_path):
-    card = write(folder, tmp_path / "out")
-    assert collection.docs(tmp_path / "out").read().to_pylist() == [
-        {"doc_id": "d1", "text": "Ants live in hills"}, {"doc_id": "d2", "text": "bees fly"},
-        {"doc_id": "d3", "text": "cats nap"}]
-    assert collection.topics(tmp_path / "out", "train").to_pylist() == [
-        {"query_id": "q1", "text": "who flies", "cluster": "q1"}]
-    assert collection.qrels(tmp_path / "out", "dev").to_pydict() == {
-        "query_id": ["q2", "q2", "q3"], "doc_id": ["d1", "d9", "d3"], "grade": [3, 1, 1]}
-    assert set(card["origin"]) == {"corpus.jsonl", "queries.jsonl", "qrels/train.tsv", "qrels/dev.trec"}
-    assert card["noted"] == {"dev: judgments of absent passages": 1}
+    card = written(folder, tmp_path / "out")
+    assert canonical.docs(tmp_path / "out").read().to_pylist() == [
+        {"doc_id": "d1", "text": "Ants live in hills"},
+        {"doc_id": "d2", "text": "bees fly"},
+        {"doc_id": "d3", "text": "cats nap"},
+    ]
+    assert canonical.topics(tmp_path / "out", "train").to_pylist() == [
+        {"query_id": "q1", "text": "who flies", "cluster": "q1"}
+    ]
+    assert canonical.qrels(tmp_path / "out", "dev").to_pydict() == {
+        "query_id": ["q2", "q2", "q3"],
+        "doc_id": ["d1", "d9", "d3"],
+        "grade": [3, 1, 1],
+    }
+    assert set(card.origin) == {"corpus.jsonl", "queries.jsonl", "qrels/train.tsv", "qrels/dev.trec"}
+    assert card.noted == {"dev: judgments of absent passages": 1}
 
 
 def test_packed_and_named_forms_are_the_same_collection(folder, tmp_path):
-    plain = write(folder, tmp_path / "plain")
+    plain = written(folder, tmp_path / "plain")
     for path in folder.glob("*.jsonl"):
         path.with_name(path.name + ".gz").write_bytes(gzip.compress(b"\xef\xbb\xbf" + path.read_bytes()))
         path.unlink()
     (folder / "qrels" / "dev.trec").rename(folder / "qrels" / "dev.official.trec")
-    packed = write(folder, tmp_path / "packed", SPLITS | {"dev": "dev.official.trec"})
-    assert packed["fingerprint"] == plain["fingerprint"]
+    packed = written(folder, tmp_path / "packed", "dev.official.trec")
+    assert packed.fingerprint == plain.fingerprint
 
 
 def replaced(name: str, old: str, new: str):
@@ -63,13 +75,14 @@ def replaced(name: str, old: str, new: str):
         path = folder / name
         assert old in path.read_text()
         path.write_text(path.read_text().replace(old, new))
+
     return damage
 
 
 def cut_short(folder):
     whole = gzip.compress((folder / "corpus.jsonl").read_bytes() * 2000)
     (folder / "corpus.jsonl").unlink()
-    (folder / "corpus.jsonl.gz").write_bytes(whole[:len(whole) // 2])
+    (folder / "corpus.jsonl.gz").write_bytes(whole[: len(whole) // 2])
 
 
 def not_gzip(folder):
@@ -94,55 +107,71 @@ BAD = {
     "title a list": (replaced("corpus.jsonl", '"Ants"', "[1]"), r'corpus\.jsonl:1: "title"'),
     "id with two texts": (replaced("corpus.jsonl", "d3", "d2"), r"passage id 'd2' stands twice in the corpus"),
     "query with two texts": (replaced("queries.jsonl", "q3", "q2"), r"queries\.jsonl:3: query id 'q2' stands twice"),
-    "no header": (replaced("qrels/train.tsv", "query-id\tcorpus-id\tscore\n", ""), r"train\.tsv:1: the header"),
+    "no header": (
+        replaced("qrels/train.tsv", "query-id\tcorpus-id\tscore\n", ""),
+        r"train\.tsv:1: the header .* is missing",
+    ),
     "two columns": (replaced("qrels/train.tsv", "d3\t0", "d3"), r"train\.tsv:3: not a judgment"),
     "TREC with three columns": (replaced("qrels/dev.trec", "q3 0 d3 1", "q3 d3 1"), r"dev\.trec:3: not a judgment"),
     "half a grade": (replaced("qrels/train.tsv", "d3\t0", "d3\t0.5"), r"train\.tsv:3: the grade '0\.5' is not a whole"),
     "two signs": (replaced("qrels/train.tsv", "d3\t0", "d3\t--1"), r"train\.tsv:3: the grade '--1'"),
     "a huge grade": (replaced("qrels/dev.trec", "d1 3", f"d1 {2**31}"), r"dev\.trec:1: the grade"),
-    "no corpus": (lambda home: (home / "corpus.jsonl").unlink(), r"corpus\.jsonl is not there; found: qrels, queries"),
-    "no queries": (lambda home: (home / "queries.jsonl").unlink(), r"queries\.jsonl is not there; found: corpus"),
-    "no qrels": (lambda home: (home / "qrels" / "dev.trec").unlink(),
-                 r"qrels/dev\.tsv is not there; found: train\.tsv"),
-    "empty corpus": (lambda home: (home / "corpus.jsonl").write_text("\n"), r"no passage with text"),
-    "empty split": (lambda home: (home / "qrels" / "dev.trec").write_text(""), r"split dev has no judgment of grade"),
+    "no corpus": (
+        lambda folder: (folder / "corpus.jsonl").unlink(),
+        r"corpus\.jsonl: there is no such file; there are: qrels, queries",
+    ),
+    "no queries": (
+        lambda folder: (folder / "queries.jsonl").unlink(),
+        r"queries\.jsonl: there is no such file; there are: corpus",
+    ),
+    "no qrels": (
+        lambda folder: (folder / "qrels" / "dev.trec").unlink(),
+        r"qrels/dev\.tsv: there is no such file; there are: train\.tsv",
+    ),
+    "empty corpus": (lambda folder: (folder / "corpus.jsonl").write_text("\n"), r"no passage with text"),
+    "empty split": (
+        lambda folder: (folder / "qrels" / "dev.trec").write_text(""),
+        r"split dev has no judgment of grade",
+    ),
 }
 
 
 @pytest.mark.parametrize("damage, message", BAD.values(), ids=BAD)
 def test_bad_input_is_one_line_and_leaves_nothing(folder, tmp_path, damage, message):
     damage(folder)
-    out = tmp_path / "house" / "out"
-    with pytest.raises(UserError) as told:
-        write(folder, out)
-    assert re.search(message, str(told.value)) and "\n" not in str(told.value)
+    out = tmp_path / "new" / "out"
+    with pytest.raises(UserError) as raised:
+        written(folder, out)
+    assert re.search(message, str(raised.value)) and "\n" not in str(raised.value)
     assert not out.parent.exists() or not list(out.parent.iterdir())
 
 
 def test_no_folder(folder):
     with pytest.raises(UserError, match="nowhere: there is no such folder"):
-        beir.read(folder / "nowhere", SPLITS)
-    with pytest.raises(UserError, match="corpus.jsonl: not a folder"):
-        beir.read(folder / "corpus.jsonl", SPLITS)
+        readers.read(corpus(folder / "nowhere"))
+    with pytest.raises(UserError, match=r"corpus\.jsonl: not a folder"):
+        readers.read(corpus(folder / "corpus.jsonl"))
 
 
-@pytest.mark.parametrize("name, documents, queries, dropped", [
-    ("msmarco-tiny", 3099, {"train": 160, "dev": 100, "dl19": 8}, {}),
-    ("msmarco-mini", 24614, {"train": 9992, "dev": 3300, "dl19": 43}, {}),
-    # Two claims of SciFact's train split stand word for word in its test split.
-    ("scifact", 5183, {"train": 807, "test": 300}, {"train queries that are also judged": 2}),
-    ("medquad", 15775, {"train": 11291, "dev": 1608, "test": 1414}, {}),
-])
+@pytest.mark.parametrize(
+    "name, documents, queries, dropped",
+    [
+        ("msmarco-tiny", 3099, {"train": 160, "dev": 100, "dl19": 8}, {}),
+        ("msmarco-mini", 24614, {"train": 9992, "dev": 3300, "dl19": 43}, {}),
+        # Two claims of SciFact's train split stand word for word in its test split.
+        ("scifact", 5183, {"train": 807, "test": 300}, {"train queries that are also judged": 2}),
+        ("medquad", 15775, {"train": 11291, "dev": 1608, "test": 1414}, {}),
+    ],
+)
 def test_real_folders(tmp_path, real_collections, name, documents, queries, dropped):
-    source = beir.read(real_collections / name, {split: split for split in queries})
-    card = collection.write(source, tmp_path / name, train="train", judged=[split for split in queries if
-                            split != "train"], validation=0, limits={}, tokens=None)
-    assert card["documents"] == documents and card["dropped"] == dropped
-    assert {split: sizes["queries"] for split, sizes in card["splits"].items()} == queries
+    given = corpus(real_collections / name, **{split: split for split in queries if split != "train"})
+    card = write.write(readers.read(given), given, tmp_path / name)
+    assert card.documents == documents and card.dropped == dropped
+    assert {split: sizes.queries for split, sizes in card.splits.items()} == queries
 
 
 def test_official_judgments_keep_what_the_corpus_lacks(tmp_path, real_collections):
-    source = beir.read(real_collections / "msmarco-mini", {"dl19": "dl19.official-full.trec"})
-    card = collection.write(source, tmp_path / "out", train=None, judged=["dl19"], validation=0, limits={}, tokens=None)
-    assert card["splits"]["dl19"]["judgments"] == 9260
-    assert card["noted"]["dl19: judgments of absent passages"] == 9260 - 3853
+    given = corpus(real_collections / "msmarco-mini", train=None, dl19="dl19.official-full.trec")
+    card = write.write(readers.read(given), given, tmp_path / "out")
+    assert card.splits["dl19"].judgments == 9260
+    assert card.noted["dl19: judgments of absent passages"] == 9260 - 3853
