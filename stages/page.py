@@ -1,97 +1,123 @@
 """Page: the whole study as one HTML file that asks nothing of the network."""
+
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
 from stages import params
-from stages.core import costs
-from stages.reporting import tables
-from stages.reporting.page import charts
-from stages.reporting.page import provenance
-from stages.reporting.page import page_sections
-from stages.training import log_file
-from stages.reporting.markdown_parts import parts
+from stages.analysis import cause as cause_study
+from stages.analysis import diagnosis as spaces
+from stages.analysis import transfer as transfers
+from stages.core import costs as recorded
 from stages.core.files import publish
+from stages.evaluation import results as files
+from stages.evaluation.results import Result
+from stages.negatives import hardness
+from stages.params import Study
+from stages.reporting import collections_table, training_logs
+from stages.reporting import negatives as audits
+from stages.reporting.page import claims as claims_section
+from stages.reporting.page import provenance, render, sections, vega
 
 folder = click.Path(exists=True, file_okay=False, path_type=Path)
 file = click.Path(exists=True, dir_okay=False, path_type=Path)
-STAGES = {"evaluate": "the table of variants and its bars", "transfer": "what rows cost out of domain",
-          "visualize": "the shared projection",
-          "diagnose": "the shape of each space", "audit": "the negatives", "cause": "the cause study",
-          "claims": "the claims of the papers"}
+SHOWN = {
+    "evaluate": "variants, and their change against the base",
+    "transfer": "what variants cost out of domain",
+    "visualize": "the shared projection",
+    "diagnose": "the vector spaces",
+    "audit": "the negatives",
+    "cause": "the cause study",
+    "claims": "the claims of the papers",
+}
 
 
 @click.command()
-@click.option("--results", type=file, required=True, help="means, changes and intervals, JSON")
-@click.option("--pairs", type=file, required=True, help="rows compared with each other, JSON")
-@click.option("--training", type=folder, required=True, help="training logs, one a row")
-@click.option("--transfer", type=file, required=True, help="what rows cost out of domain, JSON")
-@click.option("--transferred", type=file, required=True, help="its picture, PNG")
+@click.option("--results", type=file, required=True, help="means and comparisons with the base, JSON")
+@click.option("--pairs", type=file, required=True, help="variants compared with each other, JSON")
+@click.option("--training", type=folder, required=True, help="training logs, one a variant")
+@click.option("--transfer", type=file, required=True, help="what variants cost out of domain, JSON")
+@click.option("--transfer-picture", type=file, required=True, help="its picture, PNG")
 @click.option("--projection", type=file, required=True, help="figures of the shared projection, JSON")
-@click.option("--projected", type=file, required=True, help="its picture, PNG")
+@click.option("--projection-picture", type=file, required=True, help="its picture, PNG")
 @click.option("--negatives", type=file, required=True, help="the audit of the triplets, JSON")
-@click.option("--audited", type=file, required=True, help="its picture, PNG")
-@click.option("--diagnosis", type=file, required=True, help="the shape of every row's space, JSON")
+@click.option("--negatives-picture", type=file, required=True, help="its picture, PNG")
+@click.option("--diagnosis", type=file, required=True, help="figures of the vector spaces, JSON")
 @click.option("--cause", type=file, required=True, help="the answered questions of the cause study, JSON")
-@click.option("--caused", type=file, required=True, help="its picture, PNG")
+@click.option("--cause-picture", type=file, required=True, help="its picture, PNG")
 @click.option("--claims", type=file, required=True, help="the papers' claims and their verdicts, JSON")
+@click.option("--costs", type=click.Path(path_type=Path), required=True, help="seconds and memory of the stages, JSON")
 @click.option("--corpora", type=folder, required=True, help="the corpora, with their cards")
-@click.option("--models", type=click.Path(path_type=Path), required=True, help="the models of all rows")
-@click.option("--runs", type=click.Path(path_type=Path), required=True, help="the runs of all rows")
-@click.option("--lock", type=click.Path(dir_okay=False, path_type=Path), required=True,
-              help="dvc.lock; where it is missing the page says so")
+@click.option("--models", type=click.Path(path_type=Path), required=True, help="the models of all variants")
+@click.option("--runs", type=click.Path(path_type=Path), required=True, help="the runs of all variants")
+@click.option("--lock", type=click.Path(dir_okay=False, path_type=Path), required=True, help="dvc.lock, if it is there")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="the page")
-def main(results: Path, pairs: Path, training: Path, transfer: Path, transferred: Path, projection: Path,
-         projected: Path, negatives: Path, audited: Path, diagnosis: Path, cause: Path, caused: Path, claims: Path,
-         corpora: Path, models: Path, runs: Path, lock: Path, out: Path) -> None:
-    """Write the report page: answer, tables, charts, causes, claims, and where every number comes from.
-
-    Seconds, memory and rates are those of reports/costs, which no stage tracks; the page says so.
-    """
+def main(out: Path, **inputs: Path) -> None:
+    """Write the report page: answer, tables, charts, causes, claims, and where every number comes from."""
     study = params.load()
-    report, rows = study.report, study.variants
-    entries, logs = page_sections.read(results), {row: log_file.of_row(training, row) for row in rows}
-    look = charts.looks([row for row, log in logs.items() if log["seed_runs"]])
-    sections = {
-        "answer": page_sections.answer(entries, study, logs),
-        "variants": page_sections.variants(entries, report, rows, study.seeds),
-        "pairs": parts(tables.pairs(page_sections.read(pairs), report, logs)),
-        "measures": parts(tables.measures(entries, study.corpora, rows, study.measures)),
-        "degradation": page_sections.degradation(entries, report, list(rows)),
-        "transfer": page_sections.transfer(page_sections.read(transfer)),
-        "curves": page_sections.curves(logs, look),
-        "space": page_sections.space(entries, report, page_sections.read(diagnosis), page_sections.read(projection),
-                                     look),
-        "costs": page_sections.costs(entries, report, logs, costs.recorded(), look),
-        "negatives": page_sections.negatives(page_sections.read(negatives)),
-        "cause": page_sections.cause(page_sections.read(cause)),
-        "claims": page_sections.claims(page_sections.read(claims))}
-    stages = provenance.recorded(lock)
-    shown = [path.as_posix() for path in (results, training, transfer, projection, negatives, diagnosis, cause, claims)]
-    behind = provenance.lineage(stages, shown)
-    measures = {place.measure for place in (report.in_domain, report.out_of_domain) if place}
-    measured = [entry for entry in entries if entry["measure"] in measures]
-    sources = {"lines": provenance.numbers(stages, measured, runs, models, corpora), "lock": lock.as_posix(),
-               "locked": bool(stages), "collections": _collections(corpora, study.corpora, stages),
-               "stages": [provenance.stage(stages, name, shows) for name, shows in STAGES.items()],
-               "code": provenance.commit(provenance.code(stages, behind), Path())}
-    pictures = {name: page_sections.picture(path) for name, path in
-                {"transferred": transferred, "projected": projected, "audited": audited, "caused": caused}.items()}
+    results = files.read(inputs["results"])
+    shown = _sections(study, results, inputs)
+    pictures = {
+        name: render.picture(inputs[f"{name}_picture"]) for name in ("transfer", "projection", "negatives", "cause")
+    }
+    drawn = (section["charts"] for section in shown.values() if isinstance(section, dict) and "charts" in section)
+    page = {
+        **shown,
+        "sources": _sources(study, results, inputs),
+        "pictures": pictures,
+        "warnings": study.warnings(),
+        "charts": {name: chart for charts in drawn for name, chart in charts.items()},
+    }
     with publish(out) as draft:
-        draft.write_text(page_sections.render({**sections, "sources": sources, "pictures": pictures,
-                                               "warnings": study.warnings(), "base": report.base}))
+        draft.write_text(render.html(page))
 
 
-def _collections(corpora: Path, named: dict, stages: dict) -> list[dict]:
-    """Each corpus with the sha256 of its texts and the md5 that dvc.lock has of its folder."""
-    found = []
-    for corpus in named:
-        card = json.loads((corpora / corpus / "card.json").read_text())
-        found.append({"corpus": corpus, "documents": card["documents"], "fingerprint": card["fingerprint"],
-                      "origin": ", ".join(f"{name} {what[:12]}" for name, what in card["origin"].items()),
-                      "folder": provenance.output(stages, f"download@{corpus}", corpora / corpus)})
-    return found
+def _sections(study: Study, results: Sequence[Result], inputs: Mapping[str, Path]) -> dict[str, Any]:
+    """Each section of the page by the name that the template knows it by."""
+    logs = training_logs.read(inputs["training"], study.variants)
+    lines = vega.lines(name for name, log in logs.items() if log.seed_runs)
+    projection = json.loads(inputs["projection"].read_text())["variants"]
+    return {
+        "answer": sections.answer(study, results, logs),
+        "variants": sections.variants(study, results, files.read_pairs(inputs["pairs"]), logs),
+        "changes": sections.changes(study, results),
+        "transfer": sections.transfer(transfers.read(inputs["transfer"])),
+        "curves": sections.curves(logs, lines),
+        "space": sections.space(study, results, spaces.read(inputs["diagnosis"]), projection, lines),
+        "costs": sections.costs(study, results, logs, recorded.recorded(inputs["costs"]), lines),
+        "negatives": [audits.table(hardness.read(inputs["negatives"]))],
+        "cause": sections.cause(cause_study.read(inputs["cause"])),
+        "claims": claims_section.section(json.loads(inputs["claims"].read_text())),
+    }
+
+
+def _sources(study: Study, results: Sequence[Result], inputs: Mapping[str, Path]) -> dict[str, Any]:
+    """Where the numbers come from: commit, runs, models, collections, and the stage behind each section."""
+    stages = provenance.recorded(inputs["lock"])
+    names = ("results", "training", "transfer", "projection", "negatives", "diagnosis", "cause", "claims")
+    behind = provenance.lineage(stages, [inputs[name].as_posix() for name in names])
+    measures = {target.measure for target in study.report.targets}
+    main_results = [result for result in results if result.measure in measures]
+    cards = collections_table.cards(inputs["corpora"], study.corpora)
+    collections = [
+        {
+            "corpus": corpus,
+            "card": card,
+            "folder": provenance.output(stages, f"download@{corpus}", inputs["corpora"] / corpus),
+        }
+        for corpus, card in cards.items()
+    ]
+    return {
+        "numbers": provenance.numbers(stages, main_results, inputs["runs"], inputs["models"], inputs["corpora"]),
+        "lock": inputs["lock"].as_posix(),
+        "locked": bool(stages),
+        "collections": collections,
+        "stages": [provenance.stage(stages, name, shows) for name, shows in SHOWN.items()],
+        "commit": provenance.commit(provenance.sources(stages, behind), Path()),
+    }
 
 
 if __name__ == "__main__":

@@ -1,17 +1,34 @@
 """Report: the study's tables, in Markdown."""
+
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
 from stages import params
-from stages.core import costs
-from stages.negatives import hardness
-from stages.reporting import advice
-from stages.reporting import tables
-from stages.reporting import transfer_page
-from stages.training import log_file
+from stages.analysis import diagnosis as spaces
+from stages.analysis import transfer as transfers
+from stages.core import costs as recorded
 from stages.core.files import publish
+from stages.evaluation import results as files
+from stages.negatives import hardness
+from stages.params import Study
+from stages.reporting import (
+    answer,
+    collections_table,
+    costs_table,
+    markdown,
+    results_tables,
+    space_table,
+    training_logs,
+    training_table,
+    variants_table,
+)
+from stages.reporting import negatives as audits
+from stages.reporting import transfer as transfer_page
+from stages.reporting.markdown import Block
+from stages.reporting.text import Heading, link, picture, strong, text
 
 folder = click.Path(exists=True, file_okay=False, path_type=Path)
 file = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -19,53 +36,106 @@ output = click.Path(path_type=Path)
 
 
 @click.command()
-@click.option("--results", type=file, required=True, help="means, changes and intervals, JSON")
-@click.option("--training", type=folder, required=True, help="training logs, one a row")
+@click.option("--results", type=file, required=True, help="means and comparisons with the base, JSON")
+@click.option("--pairs", type=file, required=True, help="variants compared with each other, JSON")
+@click.option("--training", type=folder, required=True, help="training logs, one a variant")
 @click.option("--projection", type=file, required=True, help="figures of the shared projection, JSON")
 @click.option("--negatives", type=file, required=True, help="the audit of the triplets, JSON")
-@click.option("--diagnosis", type=file, required=True, help="spaces, ties and half precision, JSON")
-@click.option("--pairs", type=file, required=True, help="rows compared with each other, JSON")
-@click.option("--transfer", type=file, required=True, help="what rows cost out of domain, JSON")
+@click.option("--diagnosis", type=file, required=True, help="vector spaces and numerical checks, JSON")
+@click.option("--transfer", type=file, required=True, help="what variants cost out of domain, JSON")
 @click.option("--corpora", type=folder, required=True, help="the corpora, with their cards")
+@click.option("--costs", type=output, required=True, help="seconds and memory of the stages, JSON")
 @click.option("--out", type=output, required=True, help="the whole report")
-@click.option("--table", type=output, required=True, help="its answer and first table, which the README repeats")
-def main(results: Path, training: Path, projection: Path, negatives: Path, diagnosis: Path, pairs: Path, transfer: Path,
-         corpora: Path, out: Path, table: Path) -> None:
-    """Write the report: the answer, what fell and by how much, what it costs elsewhere, and all that lies behind.
-
-    The costs of the stages (seconds, rates, memory: different in every run) go to costs.md beside it, which is no
-    output of any stage.
-    """
+@click.option("--table", type=output, required=True, help="its answer and main table, which the README repeats")
+@click.option("--costs-page", type=output, required=True, help="what the stages cost")
+def main(out: Path, table: Path, costs_page: Path, **inputs: Path) -> None:
+    """Write the report: the answer, what got better or worse and by how much, and all that lies behind it."""
     study = params.load()
-    entries = json.loads(results.read_text())
-    logs = {row: log_file.of_row(training, row) for row in study.variants}
-    cards = {corpus: json.loads((corpora / corpus / "card.json").read_text()) for corpus in study.corpora}
-    found = json.loads(diagnosis.read_text())
-    first = "\n".join([advice.sentences(entries, study, logs),
-                       tables.degradation(entries, study.report, study.variants, study.seeds)])
-    with publish(table) as draft:
-        draft.write_text(first)
-    with publish(out) as draft:
-        draft.write_text("\n".join([
-            "# Report\n", *[f"> **Warning:** {warning}.\n" for warning in study.warnings()], first,
-            "![Change against the base](figures/degradation.png)\n",
-            "The queries behind it: [differences.md](differences.md). Why models fall: [cause.md](cause.md); whether they "
-            "fall more, the more was known: [saturation.md](saturation.md).\n",
-            "## Out of domain\n", transfer_page.average(json.loads(transfer.read_text())),
-            "![In-domain change against the change out of domain](transfer.png)\n",
-            "By set, beside how like it is to what taught, and LoRA beside full: [transfer.md](transfer.md).\n",
-            "## Row against row\n", tables.pairs(json.loads(pairs.read_text()), study.report, logs),
-            "## Every measure\n",
-            tables.measures(entries, study.corpora, study.variants, study.measures), "## Training\n",
-            tables.training(logs, study.variants) + tables.alphas(logs), "![Loss and validation](figures/curves.png)\n",
-            "## Negatives\n", tables.markdown(*hardness.table(json.loads(negatives.read_text()))),
-            "![Ranks and score gaps of the negatives](negatives.png)\n",
-            "## The space\n", tables.diagnosis(found), tables.space(json.loads(projection.read_text())),
-            "![One projection of all rows](figures/umap.png)\n",
-            "## Ties and half precision\n", tables.hygiene(found), "## Collections\n", tables.collections(cards)]))
-    with publish(out.with_name("costs.md")) as draft:
-        draft.write_text("# Costs\n\nWhat the stages cost when they last ran, on the machine named; no stage depends "
-                         "on these figures.\n\n" + tables.costs(costs.recorded()))
+    logs = training_logs.read(inputs["training"], study.variants)
+    opening = _opening(study, logs, inputs)
+    pages: dict[Path, list[Block]] = {
+        table: opening,
+        out: [
+            Heading("Report", 1),
+            *(text(strong("Warning:"), f" {warning}.") for warning in study.warnings()),
+            *opening,
+            *_comparisons(study, logs, inputs),
+            *_behind(study, logs, inputs),
+        ],
+        costs_page: [
+            Heading("Costs", 1),
+            "What the stages cost in the run that produced these results, on the machine named.",
+            costs_table.everything(recorded.recorded(inputs["costs"])),
+        ],
+    }
+    for path, blocks in pages.items():
+        with publish(path) as draft:
+            draft.write_text(markdown.document(blocks))
+
+
+def _opening(study: Study, logs: Mapping[str, training_logs.TrainingLog], inputs: Mapping[str, Path]) -> list[Block]:
+    """The answer, the main table and that of the rerankers."""
+    results = files.read(inputs["results"])
+    rerankers = variants_table.rerankers(study, results)
+    return [
+        *answer.paragraphs(study, results, logs),
+        variants_table.variants(study, results),
+        *([rerankers] if rerankers else []),
+    ]
+
+
+def _comparisons(
+    study: Study, logs: Mapping[str, training_logs.TrainingLog], inputs: Mapping[str, Path]
+) -> list[Block]:
+    """What the variants do, in and out of domain, and against each other."""
+    results = files.read(inputs["results"])
+    return [
+        picture("Change against the base", "figures/degradation.png"),
+        text(
+            "The queries behind it: ",
+            link("differences.md", "differences.md"),
+            ". Why fine-tuning hurts: ",
+            link("cause.md", "cause.md"),
+            "; whether it hurts more where the base knows more: ",
+            link("saturation.md", "saturation.md"),
+            ".",
+        ),
+        Heading("How sure the verdicts are", 2),
+        variants_table.sureness(study, results),
+        Heading("What the variants are", 2),
+        variants_table.makeup(study),
+        Heading("Out of domain", 2),
+        *transfer_page.average(transfers.read(inputs["transfer"])),
+        picture("Change in domain against change out of domain", "transfer.png"),
+        text("By collection, and LoRA beside full fine-tuning: ", link("transfer.md", "transfer.md"), "."),
+        Heading("Variants compared with each other", 2),
+        *results_tables.pairs(study, files.read_pairs(inputs["pairs"]), logs),
+        Heading("Every measure", 2),
+        *results_tables.measures(study, results),
+    ]
+
+
+def _behind(study: Study, logs: Mapping[str, training_logs.TrainingLog], inputs: Mapping[str, Path]) -> list[Block]:
+    """Training, negatives, vector spaces, numerical checks and collections."""
+    interpolated = training_table.interpolations(logs)
+    diagnosis = spaces.read(inputs["diagnosis"])
+    return [
+        Heading("Training", 2),
+        training_table.training(logs),
+        *([interpolated] if interpolated else []),
+        picture("Training loss and validation", "figures/curves.png"),
+        Heading("Negatives", 2),
+        audits.table(hardness.read(inputs["negatives"])),
+        picture("Ranks and score gaps of the negatives", "negatives.png"),
+        Heading("Vector spaces", 2),
+        space_table.geometry(diagnosis),
+        space_table.projection(json.loads(inputs["projection"].read_text())["variants"]),
+        picture("One projection of all variants", "figures/umap.png"),
+        Heading("Numerical checks", 2),
+        space_table.numerical_checks(diagnosis),
+        Heading("Collections", 2),
+        *collections_table.table(collections_table.cards(inputs["corpora"], study.corpora)),
+    ]
 
 
 if __name__ == "__main__":

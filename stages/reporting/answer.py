@@ -63,15 +63,20 @@ def judged(results: Iterable[Result], target: Target | None) -> dict[str, Result
     return {name: result for name, result in found.items() if result.comparison and result.comparison.verdict}
 
 
-def paragraphs(study: Study, results: Sequence[Result], logs: Mapping[str, TrainingLog]) -> list[Text]:
-    """The answer as it opens the report and the README: advice, changes in and out of domain, cost, limits."""
+def paragraphs(
+    study: Study, results: Sequence[Result], logs: Mapping[str, TrainingLog], changes: bool = True
+) -> list[Text]:
+    """The answer as it opens the report and the README: advice, changes in and out of domain, cost, limits.
+
+    Without `changes` it leaves out how its variant changed, for a page that shows that in another form.
+    """
     answer = decide(study, results)
     if answer is None:
         target = study.report.in_domain
         none = f" no fine-tuned retriever has been measured on {target.corpus} {target.split}."
         return [text(strong("No answer yet:"), none), *_reranked(study, results)]
-    change = f" {_change(answer.in_domain, study.report)}" if answer.in_domain else ""
-    lines = [text(advice(study, answer), change), *_elsewhere(answer, study.report)]
+    change = f" {_change(answer.in_domain, study.report)}" if answer.in_domain and changes else ""
+    lines = [text(advice(study, answer), change), *_out_of_domain(answer, study.report, changes)]
     if answer.variant:
         lines.append(text(cost(answer.variant, study, logs)))
     return [*lines, counted(study, results), *_reranked(study, results)]
@@ -91,16 +96,15 @@ def advice(study: Study, answer: Answer) -> Text:
     return text(strong(f"Cannot tell with {queries:,} queries."), *nearest)
 
 
-def _elsewhere(answer: Answer, report: Report) -> list[Text]:
-    """What is known out of domain."""
-    if answer.out_of_domain:
-        lines = [text(f"Out of domain, {_change(answer.out_of_domain, report)}")]
-        if answer.advice == "fine-tune" and _comparison(answer.out_of_domain).verdict == WORSE:
-            lines.append(text(strong("It is worse out of domain:"), " use it for this collection only."))
-        return lines
-    if answer.advice == "fine-tune":
-        return [text("Nothing was measured out of domain: name a second corpus in ", code("report.out_of_domain"), ".")]
-    return []
+def _out_of_domain(answer: Answer, report: Report, changes: bool) -> list[Text]:
+    """What is known of the answer's variant out of domain."""
+    if answer.out_of_domain is None:
+        missing = ("Nothing was measured out of domain: name a second corpus in ", code("report.out_of_domain"), ".")
+        return [text(*missing)] if answer.advice == "fine-tune" else []
+    lines = [text(f"Out of domain, {_change(answer.out_of_domain, report)}")] if changes else []
+    if answer.advice == "fine-tune" and _comparison(answer.out_of_domain).verdict == WORSE:
+        lines.append(text(strong("It is worse out of domain:"), " use it for this collection only."))
+    return lines
 
 
 def cost(variant: str, study: Study, logs: Mapping[str, TrainingLog]) -> str:

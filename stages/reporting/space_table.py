@@ -8,6 +8,25 @@ from stages.reporting.markdown import Block
 from stages.reporting.table import NOTHING, Cell, Table
 from stages.reporting.text import em
 
+WORDS = {
+    "neighbour_overlap_to_base": "neighbours shared with the base",
+    "linear_cka_to_base": "linear CKA with the base",
+    "norm_mean": "mean raw length",
+    "norm_sd": "SD of raw lengths",
+    "norm_min": "least raw length",
+    "norm_max": "largest raw length",
+    "mean_gap": "mean gap of the best relevant to the best other score",
+    "share_above": "share of queries with a relevant passage first",
+    "silhouette_queries_passages_384d": "silhouette of queries and passages",
+    "silhouette_queries_passages_2d": "the same in the plane",
+    "mean_cosine_to_base": "mean cosine to the base's vectors",
+    "mean_cosine_to_positive": "mean cosine of query and passage",
+    "tied_at_10": "queries tied at rank 10",
+    "fp16_reordered": "queries reordered in half precision",
+    "fp16_RR@10_changed": "queries with another RR@10 in half precision",
+    "fp16_worst_RR@10": "worst RR@10 in half precision",
+    "fp16_best_RR@10": "best RR@10 in half precision",
+}
 NO_VECTORS = "No variant has vectors."
 
 
@@ -47,10 +66,15 @@ def figure(value: float | None) -> str:
     return f"{value:,.0f}" if float(value).is_integer() and abs(value) > 1 else f"{value:.4g}"
 
 
+def words(name: str) -> str:
+    """A figure's name as a table's head."""
+    return WORDS.get(name, name.replace("_", " "))
+
+
 def _table(figures: Mapping[str, Figures]) -> Table:
     names = _names(figures)
     lines = [[variant, *(figure(values.get(name)) for name in names)] for variant, values in figures.items()]
-    return Table(["variant", *(name.replace("_", " ") for name in names)], lines)
+    return Table(["variant", *(words(name) for name in names)], lines)
 
 
 def _names(figures: Mapping[str, Figures]) -> list[str]:

@@ -58,13 +58,13 @@ def rerankers(study: Study, results: Sequence[Result]) -> Table | None:
     """The rerankers under the same heads, below the base on the queries that they reranked; None without any."""
     if not study.rerankers:
         return None
-    found = {**_base_on_part(study, results), **readings(study, results)}
+    found = {**base_on_part(study, results), **readings(study, results)}
     names = [name for name in found if name not in study.searchers]
     lines = [[name, *(cell for one in found[name] for cell in _cells(one))] for name in names]
     return Table(variants(study, results).heads, lines, [_reranked(study, results)])
 
 
-def _base_on_part(study: Study, results: Sequence[Result]) -> dict[str, list[Reading]]:
+def base_on_part(study: Study, results: Sequence[Result]) -> dict[str, list[Reading]]:
     """The base's values on the queries that were reranked, under a name of their own."""
     values = []
     for target in study.report.targets:
@@ -201,14 +201,14 @@ def p_value(p: float | None) -> str:
 
 def paper(study: Study, results: Sequence[Result]) -> str:
     """The table in LaTeX; rerankers stand below a rule of their own, after the base on the same queries."""
-    found = {**readings(study, results), **_base_on_part(study, results)}
+    found = {**readings(study, results), **base_on_part(study, results)}
     lines = {name: [name, *(cell for one in cells for cell in _paper_cells(one))] for name, cells in found.items()}
     groups = [(str(target), 4) for target in study.report.targets]
     heads = ["Variant", *(["Value", "Change %", "Interval %", "Verdict"] * len(groups))]
     parts = [[lines[name] for name in study.searchers]]
     notes = caption(study, results)
     if study.rerankers:
-        parts.append([lines[name] for name in [*_base_on_part(study, results), *study.rerankers]])
+        parts.append([lines[name] for name in [*base_on_part(study, results), *study.rerankers]])
         notes.append(_reranked(study, results))
     return latex.table(groups, heads, parts, notes)
 

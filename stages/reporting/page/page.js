@@ -1,5 +1,5 @@
 const data = id => JSON.parse(document.getElementById(id).textContent);
-const told = data("told");
+const notes = data("notes");
 
 const views = {};
 await Promise.all(Object.entries(data("charts")).map(async ([id, spec]) => {
@@ -14,10 +14,10 @@ await Promise.all(Object.entries(data("charts")).map(async ([id, spec]) => {
 
 for (const select of document.querySelectorAll("select[data-chart]")) {
   const id = select.dataset.chart;
-  const note = document.getElementById(`${id}-told`);
+  const note = document.getElementById(`${id}-note`);
   const show = () => {
     views[id]?.signal("figure", select.value).runAsync();
-    if (note) note.textContent = told[id]?.[select.value] ?? "";
+    if (note) note.textContent = notes[id]?.[select.value] ?? "";
   };
   select.addEventListener("change", show);
   show();

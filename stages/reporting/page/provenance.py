@@ -1,97 +1,172 @@
 """Where a number comes from: what dvc.lock records of the files behind it, and what git says of the code."""
+
 import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from stages.core import code, graph
+from stages.evaluation.results import Result
+
+CHECKS = ("data/checked", "data/code")  # checked settings, and what stages depend on in place of their source files
+Stages = Mapping[str, Mapping[str, Any]]
 
 
-def recorded(lock: Path) -> dict[str, dict]:
+@dataclass(frozen=True)
+class File:
+    """A file or folder and its md5 in dvc.lock."""
+
+    path: str
+    hash: str | None
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage behind a section of the page: what it `shows` there, its command, what it read and wrote.
+
+    `known` is whether dvc.lock has it.
+    """
+
+    shows: str
+    command: str
+    known: bool
+    reads: Sequence[File]
+    writes: Sequence[File]
+
+
+@dataclass(frozen=True)
+class Output:
+    """The md5 of a stage's first output in dvc.lock, None where it is not there, and whether it lies here unchanged."""
+
+    hash: str | None
+    state: str
+
+
+@dataclass(frozen=True)
+class Number:
+    """One value of the results, with the run, model and data behind it; `link` is the id of its line on the page."""
+
+    link: str
+    result: Result
+    run: Output
+    model: Output
+    data: Output
+
+
+@dataclass(frozen=True)
+class Commit:
+    """`commit` is None where git or a repository is missing, or where no commit has the files; `says` says so."""
+
+    commit: str | None
+    says: str
+
+
+def recorded(lock: Path) -> Stages:
     """The stages of a dvc.lock by name; none where there is no such file."""
     from ruamel.yaml import YAML
+
     if not lock.is_file():
         return {}
     return (YAML(typ="safe").load(lock.read_text()) or {}).get("stages", {})
 
 
-def lineage(stages: dict[str, dict], paths: list[str]) -> list[str]:
-    """The names of the stages that made the files or folders at `paths`, directly or through other stages; sorted."""
-    found, wanted = set(), set(paths)
+def lineage(stages: Stages, paths: Iterable[str]) -> list[str]:
+    """The names of the stages that made the files or folders at `paths`, directly or through other stages; sorted.
+
+    The stages that fingerprint code and check settings make no number and are left out.
+    """
+    names: set[str] = set()
+    wanted = set(paths)
     while wanted:
         path = wanted.pop()
-        for name, stage in stages.items():
-            if name not in found and any(_same(out["path"], path) for out in stage.get("outs", [])):
-                found.add(name)
-                wanted |= {dep["path"] for dep in stage.get("deps", [])}
-    return sorted(found)
+        for name, entry in stages.items():
+            if name not in names and any(_overlap(out["path"], path) for out in entry.get("outs", [])):
+                names.add(name)
+                wanted |= {dep["path"] for dep in entry.get("deps", []) if not dep["path"].startswith(CHECKS)}
+    return sorted(names)
 
 
-def code(stages: dict[str, dict], names: list[str]) -> list[str]:
-    """The source files that the named stages depend on, and params.yaml; sorted."""
-    return sorted({dep["path"] for name in names for dep in stages[name].get("deps", [])
-                   if dep["path"].startswith("stages/")} | {"params.yaml"})
+def sources(stages: Stages, names: Iterable[str]) -> list[str]:
+    """params.yaml and the source files of what the named stages run, with all that these import; sorted."""
+    modules = {match[1] for name in names if (match := graph.MODULE.search(stages[name]["cmd"]))}
+    files = code.closure(*sorted(modules))
+    return sorted({"params.yaml", *(path.relative_to(code.ROOT).as_posix() for path in files)})
 
 
-def commit(paths: list[str], root: Path) -> dict:
-    """{"commit", "says"}: the last commit that changed any of `paths`, None where git or a repository is missing."""
+def commit(paths: Sequence[str], root: Path) -> Commit:
+    """The last commit that changed any of `paths`."""
     try:
         last = _git(root, "log", "-1", "--format=%H", "--", *paths)
         changed = _git(root, "status", "--porcelain", "--", *paths)
     except (FileNotFoundError, subprocess.CalledProcessError):
-        return {"commit": None, "says": "no git here"}
-    return {"commit": last or None,
-            "says": (last or "in no commit yet") + (" with uncommitted changes" if changed else "")}
+        return Commit(None, "no git here")
+    return Commit(last or None, (last or "in no commit yet") + (" with uncommitted changes" if changed else ""))
 
 
-def files(entries: list[dict]) -> list[dict]:
-    """Deps or outs of a stage without its source code, as {"path", "hash"}."""
-    return [{"path": entry["path"], "hash": entry.get("md5")} for entry in entries
-            if not entry["path"].endswith(".py")]
-
-
-def stage(stages: dict[str, dict], name: str, shows: str) -> dict:
-    """A stage as a line of the page: what it `shows` there, the command that makes it, what it read and wrote."""
+def stage(stages: Stages, name: str, shows: str) -> Stage:
+    """A stage as a line of the page."""
     known = stages.get(name)
-    return {"shows": shows, "stage": name, "command": f"dvc repro {name}", "known": known is not None,
-            "reads": files((known or {}).get("deps", [])), "writes": files((known or {}).get("outs", []))}
+    reads, writes = (_files((known or {}).get(kind, [])) for kind in ("deps", "outs"))
+    return Stage(shows, f"dvc repro {name}", known is not None, reads, writes)
 
 
-def maker(stages: dict[str, dict], path: str) -> str | None:
+def maker(stages: Stages, path: str) -> str | None:
     """The stage whose output is at `path`, or holds it; None where no stage of the lock has one."""
-    return next((name for name, stage in stages.items() for out in stage.get("outs", [])
-                 if path == out["path"] or path.startswith(out["path"] + "/")), None)
+    makers = (
+        name
+        for name, entry in stages.items()
+        for out in entry.get("outs", [])
+        if path == out["path"] or path.startswith(out["path"] + "/")
+    )
+    return next(makers, None)
 
 
-def output(stages: dict[str, dict], name: str | None, path: Path) -> dict:
-    """{"hash", "state"} of the first output of a stage, which lies at `path`.
+def output(stages: Stages, name: str | None, path: Path) -> Output:
+    """What dvc.lock has of the first output of a stage, which lies at `path`.
 
-    state is "as recorded" where the files there have the number and total size that dvc.lock says, else "changed
-    since", or "not here"; hash is None where the lock has no such stage.
+    Its state is "as recorded" where the files there have the number and total size that dvc.lock says, else "changed
+    since", or "not here".
     """
-    out = next(iter(stages.get(name, {}).get("outs", [])), None)
+    out = next(iter(stages.get(name or "", {}).get("outs", [])), None)
     if out is None:
-        return {"hash": None, "state": "not in dvc.lock"}
+        return Output(None, "not in dvc.lock")
     if not path.exists():
-        return {"hash": out["md5"], "state": "not here"}
+        return Output(out["md5"], "not here")
     here = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
     same = (sum(file.stat().st_size for file in here), len(here)) == (out["size"], out.get("nfiles", 1))
-    return {"hash": out["md5"], "state": "as recorded" if same else "changed since"}
+    return Output(out["md5"], "as recorded" if same else "changed since")
 
 
-def numbers(stages: dict[str, dict], entries: list[dict], runs: Path, models: Path, corpora: Path) -> list[dict]:
-    """One line for each results entry: its value, the command that makes it, and the run, model and data behind it."""
+def numbers(stages: Stages, results: Iterable[Result], runs: Path, models: Path, corpora: Path) -> list[Number]:
+    """One line for each result."""
     lines = []
-    for entry in entries:
-        row, corpus = entry["variant"], entry["corpus"]
-        search = maker(stages, f"data/runs/{row}/{corpus}") or f"search@{row}-{corpus}"
-        lines.append({"link": f"from-{row}-{corpus}-{entry['split']}-{entry['measure']}", "variant": row,
-                      "corpus": corpus, "split": entry["split"], "measure": entry["measure"],
-                      "value": f"{entry['value']:.4f}", "command": f"dvc repro {search} evaluate",
-                      "run": output(stages, search, runs / row if search.startswith("rerank@") else
-                                    runs / row / corpus),
-                      "model": output(stages, maker(stages, f"data/models/{row}"), models / row),
-                      "data": output(stages, f"download@{corpus}", corpora / corpus)})
+    for result in results:
+        variant, corpus = result.variant, result.corpus
+        run = maker(stages, f"data/runs/{variant}/{corpus}")
+        whole = run is not None and run.startswith("rerank@")  # one output for all corpora
+        lines.append(
+            Number(
+                link(result),
+                result,
+                output(stages, run, runs / variant if whole else runs / variant / corpus),
+                output(stages, maker(stages, f"data/models/{variant}"), models / variant),
+                output(stages, f"download@{corpus}", corpora / corpus),
+            )
+        )
     return lines
 
 
-def _same(one: str, other: str) -> bool:
+def link(result: Result) -> str:
+    """The id of the line that says where a number comes from."""
+    return f"from-{result.variant}-{result.corpus}-{result.split}-{result.measure}"
+
+
+def _files(entries: Iterable[Mapping[str, Any]]) -> list[File]:
+    return [File(entry["path"], entry.get("md5")) for entry in entries if not entry["path"].startswith(CHECKS)]
+
+
+def _overlap(one: str, other: str) -> bool:
     """Whether two paths are one, or one holds the other."""
     return one == other or one.startswith(other + "/") or other.startswith(one + "/")
 

@@ -1,0 +1,233 @@
+"""The sections of the report page as plain data for its templates: words, tables and charts, no HTML."""
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+from stages.analysis.cause import Answers
+from stages.analysis.contrasts import Contrast
+from stages.analysis.diagnosis import Diagnosis
+from stages.analysis.transfer import Transfer
+from stages.evaluation import results as files
+from stages.evaluation.results import Pair, Result
+from stages.params import Study
+from stages.params.report import Report
+from stages.reporting import answer as answers
+from stages.reporting import costs_table, results_tables, space_table, training_table, variants_table
+from stages.reporting import transfer as transfer_page
+from stages.reporting.figures import running_means
+from stages.reporting.page import charts, scatter
+from stages.reporting.page.provenance import link
+from stages.reporting.page.vega import Lines
+from stages.reporting.page.words import chip, minus
+from stages.reporting.table import NOTHING
+from stages.reporting.text import plain
+from stages.reporting.training_logs import VALIDATED, TrainingLog
+from stages.reporting.variants_table import p_value
+
+Section = dict[str, Any]
+
+
+def answer(study: Study, results: Sequence[Result], logs: Mapping[str, TrainingLog]) -> Section:
+    """The advice, the changes of the variant that it names, and the other sentences that open the report."""
+    found = answers.decide(study, results)
+    first, *rest = answers.paragraphs(study, results, logs, changes=False)
+    measured = [found.in_domain, found.out_of_domain] if found else []
+    readings = [_reading(result, study.report) for result in measured if result]
+    return {"first": first, "rest": rest, "variant": found.variant if found else None, "readings": readings}
+
+
+def _reading(result: Result, report: Report) -> Section:
+    low, change, high = (minus(f"{result.change(figure):+.1f}") for figure in ("low", "difference", "high"))
+    return {
+        "target": str(result.target),
+        "change": f"{change} %",
+        "interval": f"{100 * (1 - report.significance):g} % interval {low} to {high}",
+        "verdict": chip(result.comparison.verdict if result.comparison else None),
+    }
+
+
+def variants(
+    study: Study, results: Sequence[Result], pairs: Sequence[Pair], logs: Mapping[str, TrainingLog]
+) -> Section:
+    """The main table and that of the rerankers; each value has the id of its line of the sources."""
+    found = variants_table.readings(study, results)
+    by_target = [files.at(results, target) for target in study.report.targets]
+    makeup = {plain(line[0]): line[1:] for line in variants_table.makeup(study).lines}
+
+    def line(name: str, readings: Sequence[variants_table.Reading]) -> Section:
+        cells = [
+            {"reading": one, "verdict": chip(one.verdict), "link": link(there[name]) if name in there else None}
+            for one, there in zip(readings, by_target, strict=True)
+        ]
+        kind, *names = [plain(cell) for cell in makeup.get(name, [""])]
+        made = ", ".join(filter(None, [kind if name in study.interpolations else "", *names]))
+        return {"variant": name, "made": made, "base": name == study.report.base, "cells": cells}
+
+    table, reranked = variants_table.variants(study, results), variants_table.rerankers(study, results)
+    lines = [line(name, found[name]) for name in study.searchers]
+    base = variants_table.base_on_part(study, results)
+    parts = [line(name, cells) for name, cells in [*base.items(), *((name, found[name]) for name in study.rerankers)]]
+    domains = zip(study.report.targets, variants_table.DOMAINS, strict=False)
+    return {
+        "groups": [f"{target.measure} {domain}" for target, domain in domains],
+        "tables": [
+            {"lines": lines, "notes": table.notes, "label": "Variants that search"},
+            *([{"lines": parts, "notes": reranked.notes, "label": "Rerankers"}] if reranked else []),
+        ],
+        "sureness": [variants_table.sureness(study, results)],
+        "makeup": [variants_table.makeup(study)],
+        "pairs": results_tables.pairs(study, pairs, logs),
+        "measures": results_tables.measures(study, results),
+    }
+
+
+def changes(study: Study, results: Sequence[Result]) -> Section:
+    """One panel a target: its title, what was measured there, and its chart; all on one scale."""
+    shown = [name for name in study.variants if name != study.report.base]
+    panels = [(target, files.at(results, target)) for target in study.report.targets]
+    figures = ("low", "high", "difference")
+    ends = [one.change(figure) for _, there in panels for one in there.values() for figure in figures] or [0.0]
+    spare = 0.05 * (max(*ends, 1) - min(*ends, -1))
+    reach = min(*ends, -1) - spare, max(*ends, 1) + spare
+    drawn = []
+    for number, (target, there) in enumerate(panels):
+        compared = [one for one in there.values() if one.comparison and not one.on_part]
+        first = compared[0] if compared else None
+        queries = first.comparison.queries if first and first.comparison else 0
+        measured = f"base {first.base:.3f}, {queries:,} queries" if first else "no variant was measured here"
+        about = f"Bars: change of each variant on {target}, with intervals"
+        chart = charts.changes(shown, there, reach, about)
+        panel = {"id": f"chart-changes-{number}", "title": str(target), "measured": measured, "chart": chart}
+        drawn.append(panel)
+    return {"panels": drawn, "charts": {panel["id"]: panel["chart"] for panel in drawn}}
+
+
+def transfer(transfer: Transfer) -> Section:
+    """What variants cost out of domain; with one set there the averages are those of the main table, and left out."""
+    return {
+        "average": transfer_page.average(transfer) if len(transfer.sets) != 2 else [],
+        "forgetting": transfer_page.forgetting(transfer),
+        "pairs": transfer_page.pairs(transfer),
+        "drawn": transfer.out_of_domain,
+    }
+
+
+def curves(logs: Mapping[str, TrainingLog], lines: Lines) -> Section:
+    """The charts of loss and validation, with a key that gives each variant's first and last mean loss."""
+    tuned = {name: logs[name] for name in lines}
+    keys = []
+    for name, log in tuned.items():
+        losses = [list(means.values()) for run in log.seed_runs if (means := running_means(run.by_step("loss")))]
+        ends = [fmean(values[end] for values in losses) for end in (0, -1)] if losses else []
+        keys.append({"variant": name, **lines[name], "loss": f"loss {ends[0]:.2g} → {ends[1]:.2g}" if ends else ""})
+    validated = any(log.validation(VALIDATED) for log in tuned.values())
+    drawn = {}
+    if tuned:
+        drawn["chart-loss"] = charts.loss(tuned, lines, "Lines: training loss of each variant by step")
+    if validated:
+        about = f"Lines: validation {VALIDATED} of each variant by step"
+        drawn["chart-validation"] = charts.validation(tuned, lines, about)
+    interpolated = training_table.interpolations(logs)
+    tables = [training_table.training(logs), *([interpolated] if interpolated else [])]
+    return {"keys": keys, "validated": validated, "tables": tables, "charts": drawn}
+
+
+def space(
+    study: Study, results: Sequence[Result], diagnosis: Diagnosis, projection: Mapping[str, Any], lines: Lines
+) -> Section:
+    """Figures of every variant's space over its change, what is said of each figure, and the tables."""
+    figures: dict[str, dict[str, float | None]] = {}
+    for variant, values in diagnosis.geometry.items():
+        for name, value in values.items():
+            figures.setdefault(name, {})[variant] = value
+    notes = {}
+    for name in figures:
+        ranked = diagnosis.correlations.get(name)
+        notes[name] = "no rank correlation: fewer than three fine-tuned variants"
+        if ranked and ranked.rho is not None:
+            change = f"Spearman's ρ with the change {ranked.rho:+.2f}, p {p_value(ranked.p)}"
+            notes[name] = f"{change}, over {ranked.n} fine-tuned variants"
+    here = files.at(results, study.report.in_domain)
+    shown = {name: one for name, one in here.items() if name in diagnosis.geometry}
+    chart = None
+    if any(name in lines for name in shown):
+        about = "Points: a figure of each variant's space and its change"
+        chart = scatter.scatter(shown, figures, lines, about)
+    return {
+        "figures": {name: space_table.words(name) for name in figures},
+        "notes": notes,
+        "table": [space_table.geometry(diagnosis)],
+        "projected": [space_table.projection(projection)],
+        "charts": {"chart-space": chart} if chart else {},
+    }
+
+
+def costs(
+    study: Study,
+    results: Sequence[Result],
+    logs: Mapping[str, TrainingLog],
+    recorded: costs_table.Recorded,
+    lines: Lines,
+) -> Section:
+    """What each variant cost beside its change."""
+    here = files.at(results, study.report.in_domain)
+    figures = costs_table.by_variant(logs, recorded, study.report.in_domain.corpus)
+    compared = {name: one for name, one in here.items() if one.comparison}
+    words = {name: f"{compared[name].change():+.1f}" if name in compared else NOTHING for name in logs}
+    shown = {name: one for name, one in here.items() if name in lines}
+    drawn = {
+        name: figures[name]
+        for name in ("seconds", "weights", "steps", "memory")
+        if any(variant in shown for variant in figures[name])
+    }
+    chart = scatter.scatter(shown, drawn, lines, "Points: what each variant cost and its change") if drawn else None
+    return {
+        "figures": {name: costs_table.HEADS[name] for name in drawn},
+        "table": [costs_table.table(figures, words)],
+        "machines": costs_table.machines(recorded),
+        "charts": {"chart-costs": chart} if chart else {},
+    }
+
+
+def cause(collections: Mapping[str, Answers]) -> list[Section]:
+    """The answered questions of each collection of the cause study."""
+    return [
+        {
+            "title": f"{collection.title}: {collection.measure} on {collection.split}",
+            "size": _size(collection),
+            "questions": [
+                {
+                    "ask": question.ask,
+                    "answer": question.answer,
+                    "contrasts": [_contrast(one) for one in question.contrasts],
+                }
+                for question in (collection.questions if collection.variants else [])
+            ],
+        }
+        for collection in collections.values()
+    ]
+
+
+def _size(collection: Answers) -> str:
+    compared = next((one.contrast.comparison for one in collection.variants if one.contrast.comparison), None)
+    if compared is None:
+        return "not run"
+    return f"{compared.queries:,} queries, {len(collection.variants)} variants, {compared.seed_runs} seeds each"
+
+
+def _contrast(contrast: Contrast) -> Section:
+    compared = contrast.comparison
+    if compared is None:
+        empty = dict.fromkeys(("change", "interval", "p", "detectable"), NOTHING)
+        return {"says": contrast.says, "verdict": chip(contrast.verdict), **empty}
+    low, change, high = (minus(f"{contrast.change(figure):+.1f}") for figure in ("low", "difference", "high"))
+    detectable = NOTHING if compared.detectable is None else f"{contrast.change('detectable'):.1f}"
+    return {
+        "says": contrast.says,
+        "verdict": chip(contrast.verdict),
+        "change": change,
+        "interval": f"{low} to {high}",
+        "p": p_value(compared.p_family),
+        "detectable": detectable,
+    }
