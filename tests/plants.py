@@ -7,11 +7,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pydantic import TypeAdapter
 from ruamel.yaml import YAML
 
 from stages.evaluation.comparison import Comparison
 from stages.evaluation.results import Pair, Result
-from stages.params.report import Target
+from stages.params.report import Target, ValidationCurve
+from stages.params.tuning import FineTuning
+from stages.params.variants import Recipe
+from stages.training.seed_runs import SeedRun
 from tests.conftest import ROOT, run
 
 IN_DOMAIN = Target(corpus="in_domain", split="test", measure="RR@10")
@@ -132,3 +136,14 @@ def repository(tmp_path, monkeypatch) -> Path:
     run("git add -A && git commit -qm values", tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def seed_run(
+    checkpoint: Path, tuning: dict[str, Any], recipe: dict[str, Any], triplets: Path, **changed: Any
+) -> SeedRun:
+    """A seed run of seed 3 with these blocks; of the recipe what is not said is short training without warm-up."""
+    short = {"batch": 4, "epochs": 3, "warmup": 0, "weight_decay": 0, "clip": 1.0}
+    tuned: FineTuning = TypeAdapter(FineTuning).validate_python(tuning)
+    curve = ValidationCurve(queries=1, passages=1, every=2, early=[])
+    known = {"variant": "x", "seed": 3, "checkpoint": checkpoint, "triplets": triplets, "curve": curve}
+    return SeedRun(**{**known, "tuning": tuned, "recipe": Recipe(**{**short, **recipe}), **changed})

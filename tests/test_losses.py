@@ -1,13 +1,25 @@
-"""Losses against their formulas, on vectors that can be followed by hand."""
+"""Retrievers' losses against their formulas, on vectors that can be followed by hand, and the columns they are fed."""
+
+import importlib
 import math
+from typing import get_args
 
 import pyarrow as pa
 import pytest
 
+from stages.params.losses import ContrastiveLoss, InBatchLoss, Loss, TripletLoss
 from stages.training import losses
-from stages.params.losses import ContrastiveLoss, InBatchLoss, TripletLoss
 
 TRIPLETS = pa.table({"anchor": ["a", "b"], "positive": ["p", "q"], "negative": ["n", "m"]})
+CONTRASTIVE = ContrastiveLoss(kind="contrastive", distance="cosine", margin=0.5)
+
+
+def triplet(distance: str, margin: float) -> TripletLoss:
+    return TripletLoss(kind="triplet", distance=distance, margin=margin)
+
+
+def in_batch(**changed) -> InBatchLoss:
+    return InBatchLoss(**{"kind": "in-batch", "scale": 20.0, "hard_negatives": False, **changed})
 
 
 def value(loss, vectors, model, labels=None) -> float:
@@ -28,17 +40,29 @@ def value(loss, vectors, model, labels=None) -> float:
 @pytest.fixture(scope="module")
 def model(tiny_model):
     from stages.models.encoding import load_encoder
+
     return load_encoder(tiny_model)
 
 
-@pytest.mark.parametrize("distance, margin, expected", [
-    ("cosine", 0.2, 0.2 + 1 - 0.2),          # d(a,p) = 1, d(a,n) = 0.2
-    ("cosine", 0.0001, 0.8001),
-    ("euclidean", 5.0, 5 + 5 - 1.0)])         # |a-p| = 5, |a-n| = 1
+def test_each_kind_that_params_know_has_a_module():
+    union, _ = get_args(Loss)
+    for block in get_args(union):
+        (kind,) = get_args(block.model_fields["kind"].annotation)
+        module = importlib.import_module(losses.module(kind))
+        assert callable(module.build) and callable(module.columns)
+
+
+@pytest.mark.parametrize(
+    "distance, margin, expected",
+    [
+        ("cosine", 0.2, 0.2 + 1 - 0.2),  # d(a,p) = 1, d(a,n) = 0.2
+        ("cosine", 0.0001, 0.8001),
+        ("euclidean", 5.0, 5 + 5 - 1.0),  # |a-p| = 5, |a-n| = 1
+    ],
+)
 def test_triplet(distance, margin, expected, model):
     vectors = [[[1.0, 0.0]], [[0.0, 3.0]], [[0.8, 0.6]]] if distance == "cosine" else [[[0, 0]], [[3, 4]], [[0, 1]]]
-    found = value(TripletLoss(kind="triplet", distance=distance, margin=margin), vectors, model)
-    assert found == pytest.approx(expected, abs=1e-5)
+    assert value(triplet(distance, margin), vectors, model) == pytest.approx(expected, abs=1e-5)
 
 
 def test_the_bounds_that_refute_the_printed_loss(model):
@@ -46,80 +70,90 @@ def test_the_bounds_that_refute_the_printed_loss(model):
 
     On unit vectors a Euclidean margin of 5 cannot lose less than 3; the paper reports 0.79 and 1.42.
     """
-    worst = value(TripletLoss(kind="triplet", distance="cosine", margin=0.2), [[[1, 0]], [[-1, 0]], [[1, 0]]], model)
-    best = value(TripletLoss(kind="triplet", distance="euclidean", margin=5.0), [[[1, 0]], [[1, 0]], [[-1, 0]]], model)
+    worst = value(triplet("cosine", 0.2), [[[1, 0]], [[-1, 0]], [[1, 0]]], model)
+    best = value(triplet("euclidean", 5.0), [[[1, 0]], [[1, 0]], [[-1, 0]]], model)
     assert worst == pytest.approx(2.2, abs=1e-5) and best == pytest.approx(3.0, abs=1e-5)
 
 
-def test_inbatch_and_contrastive(model):
-    found = value(InBatchLoss(kind="in-batch", scale=2.0, hard=False), [[[1, 0], [0, 1]], [[1, 0], [0, 1]]], model)
-    assert found == pytest.approx(math.log(1 + math.exp(-2)), abs=1e-5)
-    pairs = [[[1.0, 0], [1, 0]], [[0, 1.0], [1, 0]]]
-    found = value(ContrastiveLoss(kind="contrastive", distance="cosine", margin=0.5), pairs, model, labels=[1, 0])
-    assert found == pytest.approx(0.5 * (1 ** 2 + 0.5 ** 2) / 2, abs=1e-5)
+def test_in_batch(model):
+    computed = value(in_batch(scale=2.0), [[[1, 0], [0, 1]], [[1, 0], [0, 1]]], model)
+    assert computed == pytest.approx(math.log(1 + math.exp(-2)), abs=1e-5)
+
+
+def test_contrastive(model):
+    """A positive at distance 1 and a negative at distance 0, margin 0.5."""
+    computed = value(CONTRASTIVE, [[[1.0, 0], [1, 0]], [[0, 1.0], [1, 0]]], model, labels=[1, 0])
+    assert computed == pytest.approx(0.5 * (1**2 + 0.5**2) / 2, abs=1e-5)
 
 
 def test_each_loss_is_fed_its_columns():
-    triplet = TripletLoss(kind="triplet", distance="cosine", margin=0.2)
-    assert losses.columns(TRIPLETS, triplet).column_names == ["anchor", "positive", "negative"]
-    assert losses.columns(TRIPLETS, InBatchLoss(kind="in-batch", scale=1.0, hard=False)).column_names == \
-        ["anchor", "positive"]
-    pairs = losses.columns(TRIPLETS, ContrastiveLoss(kind="contrastive", distance="cosine", margin=0.5))
-    assert pairs.to_pydict() == {"anchor": ["a", "b", "a", "b"], "passage": ["p", "q", "n", "m"],
-                                 "label": [1, 1, 0, 0]}
+    assert losses.columns(TRIPLETS, triplet("cosine", 0.2)).column_names == ["anchor", "positive", "negative"]
+    assert losses.columns(TRIPLETS, in_batch()).column_names == ["anchor", "positive"]
+    assert losses.columns(TRIPLETS, CONTRASTIVE).to_pydict() == {
+        "anchor": ["a", "b", "a", "b"],
+        "passage": ["p", "q", "n", "m"],
+        "label": [1, 1, 0, 0],
+    }
+
+
+def test_only_in_batch_forbids_a_text_to_stand_twice_in_a_batch():
+    blocks = (triplet("cosine", 0.2), in_batch(), CONTRASTIVE)
+    assert [losses.no_duplicates(block) for block in blocks] == [False, True, False]
 
 
 def test_hard_negatives_are_fed_in_their_order():
-    ids = pa.table({"negative_id": ["1", "2"], "rank": [1, 1], "negative_score": [0.5, 0.5]})
-    drawn = ids
-    for name in TRIPLETS.column_names:
-        drawn = drawn.append_column(name, TRIPLETS[name])
-    drawn = drawn.append_column("negative_2", TRIPLETS["anchor"]).append_column("negative_10", TRIPLETS["anchor"])
-    hard = InBatchLoss(kind="in-batch", scale=1.0, hard=True)
-    assert losses.columns(drawn, hard).column_names == ["anchor", "positive", "negative", "negative_2", "negative_10"]
-    assert losses.columns(drawn, hard.model_copy(update={"hard": False})).column_names == ["anchor", "positive"]
-    assert losses.columns(drawn, TripletLoss(kind="triplet", distance="cosine", margin=0.2)).column_names == \
-        ["anchor", "positive", "negative"]
+    names = ("negative_id", "rank", "negative_score", *TRIPLETS.column_names, "negative_2", "negative_10")
+    drawn = pa.table({name: ["a", "b"] for name in names})
+    assert losses.columns(drawn, in_batch(hard_negatives=True)).column_names == [
+        "anchor",
+        "positive",
+        "negative",
+        "negative_2",
+        "negative_10",
+    ]
+    assert losses.columns(drawn, in_batch()).column_names == ["anchor", "positive"]
+    assert losses.columns(drawn, triplet("cosine", 0.2)).column_names == ["anchor", "positive", "negative"]
 
 
 WORDS = ["boat", "red house", "an old clock", "river", "the king", "wooden wall of a garden", "horse"]
 
 
-def gradient(model, cached, texts):
+def gradient(model, mini_batch, texts):
     """All gradients of the in-batch loss on columns of texts, as one vector, and the loss.
 
-    With `cached` no more texts than that went through the model at once.
+    With `mini_batch` no more texts than that go through the model at once.
     """
     import torch
+
     sizes = []
     counting = model[0].register_forward_pre_hook(lambda module, given: sizes.append(len(given[0]["input_ids"])))
     model.zero_grad()
-    module = losses.build(model, InBatchLoss(kind="in-batch", scale=20.0, hard=True, cached=cached))
+    module = losses.build(model, in_batch(hard_negatives=True, mini_batch=mini_batch))
     loss = module([model.preprocess(column) for column in texts], None)
     loss.backward()
     counting.remove()
-    assert cached is None or max(sizes) == min(cached, len(texts[0]))
+    assert mini_batch is None or max(sizes) == min(mini_batch, len(texts[0]))
     gradients = [weights.grad.flatten() for weights in model.parameters() if weights.grad is not None]
     return torch.cat(gradients), loss.item()
 
 
-@pytest.mark.parametrize("cached", [1, 3, 64])
-def test_a_cached_batch_has_the_gradient_of_the_whole(cached, model):
+@pytest.mark.parametrize("mini_batch", [1, 3, 64])
+def test_mini_batches_have_the_gradient_of_the_whole(mini_batch, model):
     """Without dropout, with two negatives a pair, in parts that do not divide the batch."""
     texts = [WORDS[at:] + WORDS[:at] for at in range(4)]
     whole, expected = gradient(model, None, texts)
-    parts, found = gradient(model, cached, texts)
-    assert found == pytest.approx(expected, rel=1e-6)
+    parts, computed = gradient(model, mini_batch, texts)
+    assert computed == pytest.approx(expected, rel=1e-6)
     assert float((parts - whole).norm() / whole.norm()) < 1e-5
 
 
-@pytest.mark.parametrize("cached", [None, 3])
+@pytest.mark.parametrize("mini_batch", [None, 3])
 @pytest.mark.parametrize("negatives", [0, 1, 3])
-def test_each_anchor_is_compared_with_the_whole_batch(negatives, cached, model):
+def test_each_anchor_is_compared_with_the_whole_batch(negatives, mini_batch, model):
     """Where all vectors are equal the loss is ln(candidates): a batch four times as large costs ln 4 more.
 
     A sum over small batches, which only pretends to be a large one, would cost the same.
     """
-    small, large = (gradient(model, cached, [["a boat"] * batch] * (2 + negatives))[1] for batch in (5, 20))
+    small, large = (gradient(model, mini_batch, [["a boat"] * batch] * (2 + negatives))[1] for batch in (5, 20))
     assert small == pytest.approx(math.log(5 * (1 + negatives)), abs=1e-5)
     assert large - small == pytest.approx(math.log(4), abs=1e-5)
