@@ -9,7 +9,9 @@ from stages import params
 from stages.collections import readers
 from stages.core import code, graph
 from stages.core.files import publish
-from stages.training import losses, tuning
+from stages.models import architectures
+from stages.params.models import RERANKING, SEARCHING
+from stages.training import losses, reranker, tuning
 
 
 @click.command()
@@ -42,16 +44,19 @@ def kinds(study: params.Study, instance: graph.Instance) -> list[str]:
     """The modules that an instance loads by the kinds that it names: reader, loss, tuning, architecture."""
     if instance.stage == "download":
         return [readers.module(study.corpora[instance.key])]
+    if instance.stage == "checkpoint":
+        architecture = study.checkpoints[instance.key].architecture
+        return [architectures.module(architecture)] if architecture in SEARCHING + RERANKING else []
     if instance.stage not in ("train", "train-reranker", "rerank"):
         return []
     variant = {**study.retrievers, **study.rerankers}[instance.key]
-    architecture = study.checkpoints[variant.checkpoint].architecture.replace("-", "_")
-    named = [f"stages.models.{architecture}"] if instance.stage != "train" else []
+    architecture = study.checkpoints[variant.checkpoint].architecture
+    named = [architectures.module(architecture)] if instance.stage != "train" else []
     recipe = study.recipes[variant.recipe]
     if instance.stage == "rerank" or recipe is None:
         return named
     if instance.stage == "train-reranker":
-        named.append(f"stages.training.reranker.{architecture}")
+        named.append(reranker.module(architecture))
     return [*named, losses.module(recipe.loss.kind), tuning.module(study.tunings[variant.tuning].kind)]
 
 

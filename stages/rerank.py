@@ -91,7 +91,7 @@ def _first_stage_run(folder: Path, seed_run: str) -> Path:
 
 def _keys(variant: str, model: Path, wanted: dict[str, Inputs], settings: Rerank) -> dict[str, str]:
     """Path -> what a run and its blocks belong to: model, files, settings, and the code and libraries that scored."""
-    module = architectures.MODULES[model_folder.describe(model).architecture]
+    module = architectures.module(model_folder.describe(model).architecture)
     made_by = [
         variant,
         fingerprint.of_folder(model),
@@ -112,7 +112,7 @@ def _seal(key: str, run: Path) -> str | None:
 
 def _scorer(model: Path, settings: Rerank) -> Score:
     """What scores pairs by the model of a folder. Raises UserError for a cross-encoder without a trained head."""
-    module = architectures.module(model_folder.describe(model).architecture)
+    module = architectures.load_module(model_folder.describe(model).architecture)
     loaded = module.load(model)
     return lambda queries, passages, tick: module.score(
         loaded, queries, passages, settings.batch_tokens, settings.precision, tick

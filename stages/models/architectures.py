@@ -1,4 +1,9 @@
-"""A model as it was fetched, made into the architecture that its checkpoint asks for."""
+"""The architectures that have weights, one module for each: symmetric, asymmetric, cross-encoder, late-interaction.
+
+A module has `build(folder, description)`, which makes a fetched folder into that architecture in place. Those that
+rerank have as well `load(folder)` and `score(model, queries, passages, batch_tokens, precision, tick)`, a number for
+each pair. Modules are loaded by name, so that the code fingerprint of a stage covers its own architecture and no other.
+"""
 
 from __future__ import annotations
 
@@ -12,22 +17,17 @@ from stages.core.errors import UserError
 from stages.models import encoding, model_folder
 from stages.models.model_folder import Description
 
-MODULES = {
-    "symmetric": "stages.models.symmetric",
-    "asymmetric": "stages.models.asymmetric",
-    "cross-encoder": "stages.models.cross_encoder",
-    "late-interaction": "stages.models.late_interaction",
-}
 SEED = 0  # of weights drawn afresh
 
 
-def module(architecture: str) -> ModuleType:
-    """The module of an architecture that has weights.
+def module(architecture: str) -> str:
+    """The name of the module of an architecture that has weights: symmetric, asymmetric, and those that rerank."""
+    return f"{__package__}.{architecture.replace('-', '_')}"
 
-    All have build(folder, description), which makes a fetched folder into that architecture in place. Those that rerank
-    have load(folder) and score(model, queries, passages, batch_tokens, precision, tick) as well, one number a pair.
-    """
-    return import_module(MODULES[architecture])
+
+def load_module(architecture: str) -> ModuleType:
+    """The module of an architecture that has weights, imported."""
+    return import_module(module(architecture))
 
 
 def build(folder: Path, description: Description) -> None:
@@ -47,7 +47,7 @@ def build(folder: Path, description: Description) -> None:
         raise UserError(f"tokens: {description.tokens} is more than the {longest} positions of these weights")
     if description.random:
         redraw(folder)
-    module(description.architecture).build(folder, description)
+    load_module(description.architecture).build(folder, description)
 
 
 def redraw(folder: Path) -> None:
