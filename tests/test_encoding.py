@@ -1,4 +1,5 @@
 """Vectors are those of sentence-transformers, batches hold what they may, and a killed run's shards are kept."""
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,9 +12,9 @@ TEXTS = ["", "x", "the old boat " * 40, "a green house", "  padded  ", *(f"numbe
 
 @given(lengths=st.lists(st.integers(1, 300), max_size=60), budget=st.integers(1, 600))
 def test_batches_hold_every_row_once_within_the_budget(lengths, budget):
-    found = list(encoding.batches(np.array(lengths, dtype=np.int64), budget))
-    assert sorted(row for rows in found for row in rows) == list(range(len(lengths)))
-    assert all(len(rows) == 1 or len(rows) * max(lengths[row] for row in rows) <= budget for rows in found)
+    batches = list(encoding.batches(np.array(lengths, dtype=np.int64), budget))
+    assert sorted(row for rows in batches for row in rows) == list(range(len(lengths)))
+    assert all(len(rows) == 1 or len(rows) * max(lengths[row] for row in rows) <= budget for rows in batches)
 
 
 def test_vectors_are_those_of_the_library(tiny_model):
@@ -23,37 +24,32 @@ def test_vectors_are_those_of_the_library(tiny_model):
         assert np.abs(encoding.encode(model, TEXTS, budget) - theirs).max() < 1e-6
 
 
-def test_a_killed_run_keeps_its_whole_shards_and_ends_with_the_same_bytes(tiny_model, tmp_path):
+def test_a_killed_run_keeps_its_whole_shards_and_ends_with_the_same_bytes(tiny_model, tmp_path, monkeypatch):
     model = encoding.load_encoder(tiny_model)
     shards = [TEXTS[:4], TEXTS[4:8], TEXTS[8:]]
-    encoded = []
+    ticks = []
 
-    def ticking(count):
-        encoded.append(count)
+    def write(name, shards):
+        encoding.encode_to_file(model, shards, len(TEXTS), tmp_path / name, "float32", 64, "float32", ticks.append)
 
-    def killed_at(number):
-        for at, shard in enumerate(shards):
-            if at == number:
-                raise KeyboardInterrupt
-            yield shard
+    def killed():
+        yield from shards[:2]
+        raise KeyboardInterrupt
 
-    arguments = len(TEXTS), tmp_path / "whole.npy", "float32", 64, "float32", ticking
-    encoding.encode_to_file(model, iter(shards), *arguments)
+    write("whole.npy", iter(shards))
     with pytest.raises(KeyboardInterrupt):
-        encoding.encode_to_file(model, killed_at(2), len(TEXTS), tmp_path / "cut.npy", "float32", 64, "float32", ticking)
+        write("cut.npy", killed())
     assert not (tmp_path / "cut.npy").exists() and (tmp_path / "cut.count").read_text() == "8"
-    encoded.clear()
-    skipping = encoding.encode
-    try:
-        encoding.encode = lambda model, texts, *rest: (_ for _ in ()).throw(AssertionError) \
-            if texts in shards[:2] else skipping(model, texts, *rest)
-        encoding.encode_to_file(model, iter(shards), len(TEXTS), tmp_path / "cut.npy", "float32", 64, "float32", ticking)
-    finally:
-        encoding.encode = skipping
-    assert sum(encoded) == len(TEXTS)
+    ticks.clear()
+    encoded, encode = [], encoding.encode
+    monkeypatch.setattr(
+        encoding, "encode", lambda model, texts, *rest: encoded.append(texts) or encode(model, texts, *rest)
+    )
+    write("cut.npy", iter(shards))
+    assert encoded == shards[2:] and sum(ticks) == len(TEXTS)
     assert (tmp_path / "cut.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes()
     (tmp_path / "cut.npy").unlink()  # a count without its vectors, as a kill between two renames leaves it
-    encoding.encode_to_file(model, iter(shards), len(TEXTS), tmp_path / "cut.npy", "float32", 64, "float32", ticking)
+    write("cut.npy", iter(shards))
     assert (tmp_path / "cut.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes()
 
 

@@ -1,0 +1,31 @@
+"""Runs: written part by part and read back, ranks within queries."""
+
+import numpy as np
+import pyarrow as pa
+
+from stages.retrieval import runs
+
+
+def test_a_run_is_read_back_in_the_parts_it_was_written_in(tmp_path):
+    doc_ids = pa.array(["a", "b", "c"])
+    scores = np.array([[3, 2], [1, 0]], dtype=np.float32)
+    one = runs.table(["q1", "q2"], doc_ids, scores, np.array([[2, 0], [1, -1]]))
+    assert one.to_pylist() == [
+        {"query_id": "q1", "doc_id": "c", "score": 3},
+        {"query_id": "q1", "doc_id": "a", "score": 2},
+        {"query_id": "q2", "doc_id": "b", "score": 1},
+    ]
+    other = runs.table(["q3"], doc_ids, scores[:1], np.array([[0, 1]]))
+    assert runs.write([one, other], tmp_path / "run.parquet") == 3
+    assert list(runs.read(tmp_path / "run.parquet")) == [one, other]
+
+
+def test_an_empty_run_leaves_no_file(tmp_path):
+    assert runs.write([], tmp_path / "run.parquet") == 0
+    assert not (tmp_path / "run.parquet").exists()
+
+
+def test_ranks_count_from_one_within_each_query_wherever_its_rows_stand():
+    ids = pa.chunked_array([["b", "a", "b"], ["b", "c", "a"]])
+    assert runs.ranks_in_query(ids).tolist() == [1, 1, 2, 3, 1, 2]
+    assert not len(runs.ranks_in_query(pa.chunked_array([], pa.string())))
