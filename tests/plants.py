@@ -1,15 +1,19 @@
 """What several tests plant: a study's params file, results, per-query tables with known effects, a git repository."""
 
+import json
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pydantic import TypeAdapter
 from ruamel.yaml import YAML
 
+from stages.analysis.vectors import unit
 from stages.evaluation.comparison import Comparison
 from stages.evaluation.results import Pair, Result
 from stages.params.report import Target, ValidationCurve
@@ -147,3 +151,81 @@ def seed_run(
     curve = ValidationCurve(queries=1, passages=1, every=2, early=[])
     known = {"variant": "x", "seed": 3, "checkpoint": checkpoint, "triplets": triplets, "curve": curve}
     return SeedRun(**{**known, "tuning": tuned, "recipe": Recipe(**{**short, **recipe}), **changed})
+
+
+def two_towers(body: Path, folder: Path) -> Path:
+    """A copy of a retriever's folder as two towers."""
+    from stages.models import asymmetric, model_folder
+
+    shutil.copytree(body, folder)
+    description = model_folder.Description("asymmetric", sha256="0" * 64, tokens=32)
+    asymmetric.build(folder, description)
+    model_folder.write(description, folder)
+    return folder
+
+
+TEXTS = {"queries": 40, "passages": 60}
+WIDTH = 8
+
+
+def write_corpus(folder: Path, passages: int, queries: int, split: str = "test") -> None:
+    """A corpus in canonical format: query q<n> is answered by passage d<n>; two queries a cluster."""
+    ids = {"doc_id": [f"d{at}" for at in range(passages)], "query_id": [f"q{at}" for at in range(queries)]}
+    tables = {
+        "docs": {"doc_id": ids["doc_id"], "text": [f"passage number {at}" for at in range(passages)]},
+        f"topics/{split}": {
+            "query_id": ids["query_id"],
+            "text": [f"what is number {at}" for at in range(queries)],
+            "cluster": [f"c{at // 2}" for at in range(queries)],
+        },
+        f"qrels/{split}": {"query_id": ids["query_id"], "doc_id": ids["doc_id"][:queries], "grade": [1] * queries},
+    }
+    for name, columns in tables.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.table(columns), folder / f"{name}.parquet")
+    (folder / "docs.json").write_text(json.dumps({"documents": passages, "tokens": None}))
+
+
+def write_vectors(folder: Path) -> dict[str, np.ndarray]:
+    """A study with its indexes of in_domain test: BM25, a published run, the base, and two trained variants.
+
+    `turned` is the base with one plane turned by a quarter, `collapsed` has all vectors equal; `stray` is no variant of
+    the study. Returns variant -> vectors (queries, then passages; WIDTH) of the base and of `turned`.
+    """
+    known = blocks()
+    published = {"architecture": "published-run", "source": "trec:x.trec", "corpus": "in_domain", "split": "test"}
+    as_it_is = {"tuning": "none", "triplets": "none", "recipe": "none"}
+    trained = {"checkpoint": "minilm", "tuning": "full", "triplets": "random", "recipe": "printed"}
+    write_params(
+        folder,
+        checkpoints={**known["checkpoints"], "theirs": published},
+        interpolations={},
+        rerankers={},
+        retrievers={
+            "bm25": {"checkpoint": "bm25", **as_it_is},
+            "theirs": {"checkpoint": "theirs", **as_it_is},
+            "base": {"checkpoint": "minilm", **as_it_is},
+            "turned": trained,
+            "collapsed": trained,
+        },
+        report={**known["report"], "pairs": []},
+        diagnose={"passages": 30, "neighbours": 5, "norms": 6, "seed": 3},
+        umap={**known["umap"], "pairs": 24, "n_neighbors": 5, "seed": 3},
+    )
+    rng = np.random.default_rng(5)
+    queries, passages = TEXTS["queries"], TEXTS["passages"]
+    topics = np.eye(WIDTH)[rng.integers(2, WIDTH, size=queries)]
+    asked = unit(topics + 0.2 * rng.normal(size=(queries, WIDTH)) + np.eye(WIDTH)[0])
+    answers = unit(np.vstack([topics, rng.normal(size=(passages - queries, WIDTH))]) + np.eye(WIDTH)[1])
+    quarter = np.eye(WIDTH)
+    quarter[:2, :2] = [[0, 1], [-1, 0]]
+    write_corpus(folder / "data/corpora/in_domain", passages, queries)
+    for variant, turn in (("base", np.eye(WIDTH)), ("turned", quarter), ("collapsed", None), ("stray", None)):
+        index = folder / "data/indexes" / variant / "in_domain" / ("pretrained" if variant == "base" else "seed-13")
+        (index / "topics").mkdir(parents=True)
+        for texts, path in ((asked, "topics/test.npy"), (answers, "docs.npy")):
+            moved = np.full_like(texts, WIDTH**-0.5) if turn is None else texts @ turn
+            np.save(index / path, moved.astype(np.float32))
+    (folder / "data/indexes/bm25/in_domain/pretrained/bm25").mkdir(parents=True)
+    (folder / "data/indexes/theirs/in_domain/pretrained").mkdir(parents=True)
+    return {"base": np.vstack([asked, answers]), "turned": np.vstack([asked, answers]) @ quarter}
