@@ -1,5 +1,7 @@
-"""Visualize: degradation bars, training curves, and one projection of one sample through every row's vectors."""
+"""Visualize: bars of change, training curves, and one projection of one sample through every variant's vectors."""
+
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -7,135 +9,120 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from stages import params
-from stages.analysis import projection
-from stages.analysis.vectors import unit
-from stages.core import leftovers
-from stages.reporting import plotting
+from stages.analysis import projection, vectors
+from stages.analysis.geometry import Figures
 from stages.core.errors import UserError
 from stages.core.files import publish
+from stages.evaluation import results as files
+from stages.evaluation.results import Result
+from stages.params import Study
+from stages.reporting import figures, style, training_logs
 
 FEWEST = 5
 folder = click.Path(exists=True, file_okay=False, path_type=Path)
+file = click.Path(exists=True, dir_okay=False, path_type=Path)
 output = click.Path(path_type=Path)
 
 
 @click.command()
-@click.option("--indexes", type=folder, required=True, help="the vectors of all rows")
+@click.option("--indexes", type=folder, required=True, help="the vectors of all variants")
 @click.option("--corpora", type=folder, required=True, help="the corpora, with their judgments")
-@click.option("--training", type=folder, required=True, help="the training logs of all rows")
-@click.option("--results", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True,
-              help="means, changes and intervals, JSON")
+@click.option("--training", type=folder, required=True, help="the training logs of all variants")
+@click.option("--results", type=file, required=True, help="means and comparisons with the base, JSON")
 @click.option("--out", type=output, required=True, help="folder of degradation.png, curves.png and umap.png")
 @click.option("--projection", "measured", type=output, required=True, help="what was measured on the sample, JSON")
 def main(indexes: Path, corpora: Path, training: Path, results: Path, out: Path, measured: Path) -> None:
-    """Draw what the lessons did: to the measure, while they were learned, and to the vectors.
+    """Draw what fine-tuning did: to the measure, during training, and to the vectors.
 
-    One sample of query-passage pairs is projected once for all rows together, so that their panels can be compared;
-    of a row with several copies the first is drawn. Rows without vectors (BM25, published runs) have bars only.
+    One sample of query-passage pairs is projected once for all variants together, so that their panels can be compared;
+    of a variant with several seed runs the first is drawn. Variants without vectors (BM25, published runs) have bars
+    only.
     """
     study = params.load()
-    rows, base = list(study.variants), study.report.base
-    for line in [*leftovers.remove(indexes, study.searchers, study.corpora), *leftovers.remove(training, rows)]:
-        click.echo(line)
-    entries = _results(results, rows)
-    logs = _logs(training, rows)
-    copies = _copies(indexes, list(study.searchers), study.umap.corpus)
-    rel = study.corpora[study.umap.corpus].judged[study.umap.split].rel
-    vectors = _vectors(copies, corpora / study.umap.corpus, study.umap, rel, base)
+    found = _results(results, study)
+    logs = {name: log for name, log in training_logs.read(training, study.variants).items() if log.seed_runs}
+    lines = style.lines(logs)
+    here = files.at(found, study.report.in_domain)
+    panels = {str(target): files.at(found, target) for target in study.report.targets}
+    shown = [name for name in study.variants if name != study.report.base]
+    seed_runs = vectors.seed_runs(indexes, study.searchers, study.umap.corpus)
+    sampled = _sample(study, seed_runs, corpora / study.umap.corpus)
     settings = study.umap.model_dump(include={"n_neighbors", "min_dist", "metric", "seed"})
-    points = projection.project(vectors, **settings) if vectors else {}
-    figures = {row: projection.figures(vectors[row], points[row], vectors.get(base), study.umap.metric,
-                                       study.umap.n_neighbors) for row in vectors}
-    pairs = len(next(iter(vectors.values()))) // 2 if vectors else 0
+    points = projection.project(sampled, **settings) if sampled else {}
+    measures = _measured(study, sampled, points)
+    titles = {name: _title(name, seed_runs[name], here.get(name), measures[name]) for name in sampled}
+    pairs = len(next(iter(sampled.values()))) // 2 if sampled else 0
     sample = {**study.umap.model_dump(include={"corpus", "split", "seed"}), "pairs": pairs}
-    look = plotting.looks([row for row in rows if logs[row]])
-    places = {f"{place.corpus} {place.split}, {place.measure}": _at(entries, place)
-              for place in (study.report.in_domain, study.report.out_of_domain) if place}
-    primary = _at(entries, study.report.in_domain)
-    titles = {row: _title(row, copies[row], primary.get(row), figures[row]) for row in vectors}
-    line = (f"One UMAP of {len(vectors)} rows x {pairs} pairs of {study.umap.corpus} {study.umap.split}, "
-            f"n_neighbors {study.umap.n_neighbors} a row, min_dist {study.umap.min_dist:g}, {study.umap.metric}, "
-            f"seed {study.umap.seed}. Distances between far groups mean little.")
     with publish(out) as draft:
         draft.mkdir()
-        others = [row for row in rows if row != base]
-        plotting.save(plotting.degradation(others, places), draft / "degradation.png")
-        plotting.save(plotting.curves({row: logs[row] for row in look}, look), draft / "curves.png")
-        plotting.save(plotting.projection(points, titles, look, line), draft / "umap.png")
+        style.save(figures.changes(shown, panels), draft / "degradation.png")
+        style.save(figures.curves(logs, lines), draft / "curves.png")
+        style.save(figures.projection(points, titles, lines, _caption(study, len(sampled), pairs)), draft / "umap.png")
     with publish(measured) as draft:
-        draft.write_text(json.dumps({"sample": sample, "umap": settings, "variants": figures}, indent=1) + "\n")
+        draft.write_text(json.dumps({"sample": sample, "umap": settings, "variants": measures}, indent=1) + "\n")
 
 
-def _results(path: Path, rows: list[str]) -> list[dict]:
-    entries = json.loads(path.read_text())
-    missing = [row for row in rows if row not in {entry["variant"] for entry in entries}]
-    if missing:
-        raise UserError(f"{path}: no figures of {', '.join(missing)}; run dvc repro")
-    return entries
+def _results(path: Path, study: Study) -> list[Result]:
+    results = files.read(path)
+    if missing := [name for name in study.variants if name not in {result.variant for result in results}]:
+        raise UserError(f"{path}: no results of {', '.join(missing)}; run dvc repro")
+    return results
 
 
-def _logs(training: Path, rows: list[str]) -> dict[str, list[list[dict]]]:
-    """Row -> the logs of its copies; none for a row that is not trained."""
-    missing = [row for row in rows if not (training / f"{row}.json").is_file()]
-    if missing:
-        raise UserError(f"{training}: no training log of {', '.join(missing)}; run dvc repro")
-    found = {row: json.loads((training / f"{row}.json").read_text()) for row in rows}
-    return {row: [copy["log"] for copy in found[row]["seed_runs"]] for row in rows}
+def _sample(study: Study, seed_runs: Mapping[str, Sequence[Path]], collection: Path) -> dict[str, np.ndarray]:
+    """Variant -> unit vectors (2n, d) of one sample of n pairs by its first seed run.
 
-
-def _copies(indexes: Path, rows: list[str], corpus: str) -> dict[str, list[Path]]:
-    """Row -> the folders of its copies' indexes of the corpus, sorted."""
-    found = {row: sorted(path for path in (indexes / row / corpus).glob("*") if path.is_dir()) for row in rows}
-    missing = [row for row, copies in found.items() if not copies]
-    if missing:
-        raise UserError(f"{indexes}: no index of {corpus} by {', '.join(missing)}; run dvc repro")
-    return found
-
-
-def _vectors(copies: dict[str, list[Path]], collection: Path, spot, rel: int, base: str) -> dict[str, np.ndarray]:
-    """Row -> unit vectors (2n, d) of one sample of n pairs by the row's first copy; rows of the base's width only."""
-    query_ids = pq.read_table(collection / "topics" / f"{spot.split}.parquet", columns=["query_id"])["query_id"]
+    Variants without vectors are left out, and those whose vectors are not as wide as the base's.
+    """
+    settings, base = study.umap, study.report.base
+    query_ids = pq.read_table(collection / "topics" / f"{settings.split}.parquet", columns=["query_id"])["query_id"]
     doc_ids = pq.read_table(collection / "docs.parquet", columns=["doc_id"])["doc_id"]
-    qrels = pq.read_table(collection / "qrels" / f"{spot.split}.parquet")
-    queries, passages = projection.pairs(query_ids, doc_ids, qrels, rel, spot.pairs, spot.seed)
+    qrels = pq.read_table(collection / "qrels" / f"{settings.split}.parquet")
+    rel = study.corpora[settings.corpus].judged[settings.split].rel
+    queries, passages = projection.pairs(query_ids, doc_ids, qrels, rel, settings.pairs, settings.seed)
     if len(queries) < FEWEST:
-        raise UserError(f"umap: {collection}, split {spot.split}, has {len(queries)} queries with a relevant passage of "
-                      f"their own; at least {FEWEST} are needed")
-    found = {}
-    for row, (copy, *_) in copies.items():
-        if (copy / "docs.npy").exists():
-            found[row] = np.vstack([_read(copy / "topics" / f"{spot.split}.npy", len(query_ids), queries),
-                                    _read(copy / "docs.npy", len(doc_ids), passages)])
-    width = found.get(base, next(iter(found.values()), np.empty((0, 0)))).shape[1]
-    for row in [row for row in found if found[row].shape[1] != width]:
-        click.echo(f"{row}: its vectors have {found.pop(row).shape[1]} dimensions and not {width}; not projected")
-    return found
+        raise UserError(
+            f"umap: {settings.corpus} {settings.split} has {len(queries)} queries with a relevant passage of their own, "
+            f"and {FEWEST} are needed; name another split"
+        )
+    sampled = {}
+    for name, (index, *_) in seed_runs.items():
+        if (index / "docs.npy").exists():
+            asked = vectors.opened(index / "topics" / f"{settings.split}.npy", len(query_ids))
+            searched = vectors.opened(index / "docs.npy", len(doc_ids))
+            sampled[name] = np.vstack([vectors.chosen(asked, queries), vectors.chosen(searched, passages)])
+    width = sampled.get(base, next(iter(sampled.values()), np.empty((0, 0)))).shape[1]
+    for name in [name for name, own in sampled.items() if own.shape[1] != width]:
+        click.echo(f"{name}: its vectors have {sampled.pop(name).shape[1]} dimensions and not {width}; not projected")
+    return sampled
 
 
-def _read(path: Path, rows: int, chosen: np.ndarray) -> np.ndarray:
-    if not path.is_file():
-        raise UserError(f"{path}: there is no such file; run dvc repro")
-    vectors = np.load(path, mmap_mode="r")
-    if len(vectors) != rows:
-        raise UserError(f"{path}: {len(vectors)} vectors for {rows} texts; encode the corpus again")
-    if not np.isfinite(vectors[chosen]).all():
-        raise UserError(f"{path}: some vectors are not numbers; the training of this row diverged, lower its lr")
-    return unit(vectors[chosen])
+def _measured(study: Study, sampled: Mapping[str, np.ndarray], points: Mapping[str, np.ndarray]) -> dict[str, Figures]:
+    base = sampled.get(study.report.base)
+    umap = study.umap
+    return {
+        name: projection.figures(own, points[name], base, umap.metric, umap.n_neighbors)
+        for name, own in sampled.items()
+    }
 
 
-def _at(entries: list[dict], place) -> dict[str, dict]:
-    """Row -> its entry of results.json at a corpus, split and measure."""
-    wanted = (place.corpus, place.split, place.measure)
-    return {entry["variant"]: entry for entry in entries if (entry["corpus"], entry["split"], entry["measure"]) == wanted}
+def _caption(study: Study, variants: int, pairs: int) -> str:
+    umap = study.umap
+    return (
+        f"One UMAP of {variants} variants x {pairs} pairs of {umap.corpus} {umap.split}, n_neighbors "
+        f"{umap.n_neighbors} a variant, min_dist {umap.min_dist:g}, {umap.metric}, seed {umap.seed}. Distances between far groups mean "
+        "little."
+    )
 
 
-def _title(row: str, copies: list[Path], entry: dict | None, figures: dict) -> str:
-    """A panel's two lines: the row (and which copy, of several), its measure, its mean cosine to the base."""
-    name = row if len(copies) == 1 else f"{row}, {copies[0].name} of {len(copies)}"
-    parts = [f"{entry['measure']} {entry['by_seed_run'][copies[0].name]:.3f}"] if entry else []
-    if figures["mean_cosine_to_base"] is not None:
-        parts.append(f"cosine to base {figures['mean_cosine_to_base']:.2f}")
-    return f"{name}\n{', '.join(parts)}"
+def _title(name: str, seed_runs: Sequence[Path], result: Result | None, measured: Figures) -> str:
+    """A panel's two lines: the variant (and which seed run, of several), its measure, its mean cosine to the base."""
+    first = seed_runs[0].name
+    title = name if len(seed_runs) == 1 else f"{name}, {first} of {len(seed_runs)}"
+    parts = [f"{result.measure} {result.by_seed_run[first]:.3f}"] if result else []
+    if (cosine := measured["mean_cosine_to_base"]) is not None:
+        parts.append(f"cosine to base {cosine:.2f}")
+    return f"{title}\n{', '.join(parts)}"
 
 
 if __name__ == "__main__":

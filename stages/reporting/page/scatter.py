@@ -16,7 +16,8 @@ def scatter(
 ) -> vega.Spec:
     """Each variant's change, with its interval, over one figure that the signal `figure` names; names stand beside.
 
-    figures is figure -> variant -> value. A variant without a line is not fine-tuned, and drawn as a diamond.
+    figures is figure -> variant -> value. A variant without a line was not trained itself (a base model,
+    an interpolation) and is drawn as a diamond.
     """
     import altair as alt
 
@@ -27,7 +28,7 @@ def scatter(
     colours = [lines[name]["color"] if name in lines else "currentColor" for name in results]
     colour = alt.Color("variant:N", legend=None, scale=alt.Scale(domain=list(results), range=colours))
     tooltip = [alt.Tooltip("variant:N"), alt.Tooltip("value:Q", title="figure", format=",.4~g"), *vega.intervals()]
-    kinds = alt.Scale(domain=["fine-tuned", "not fine-tuned"], range=["circle", "diamond"])
+    kinds = alt.Scale(domain=["trained", "not trained"], range=["circle", "diamond"])
     shape = alt.Shape("kind:N", legend=None, scale=kinds)
     side = alt.expr("datum.side === 'left' ? 10 : -10")
     names = chart.mark_text(align=alt.expr("datum.side"), dx=side, fontSize=12, color="currentColor")
@@ -43,7 +44,7 @@ def scatter(
 
 
 def _points(
-    results: Mapping[str, Result], figures: Mapping[str, Mapping[str, float | None]], tuned: set[str]
+    results: Mapping[str, Result], figures: Mapping[str, Mapping[str, float | None]], trained: set[str]
 ) -> list[dict[str, Any]]:
     """Points of a scatter, each with the height of its label (apart from the others') and the side it stands on."""
     bars = {name: vega.change(result) for name, result in results.items()}
@@ -56,7 +57,7 @@ def _points(
         middle = (min(known.values(), default=0) + max(known.values(), default=0)) / 2
         for name in [name for name in bars if name in known]:
             side = "right" if known[name] > middle else "left"
-            kind = "fine-tuned" if name in tuned else "not fine-tuned"
+            kind = "trained" if name in trained else "not trained"
             more = {"figure": figure, "value": known[name], "label": labels[name], "side": side, "kind": kind}
             points.append({**bars[name], **more})
     return points
