@@ -82,8 +82,8 @@ def _sample(study: Study, seed_runs: Mapping[str, Sequence[Path]], collection: P
     queries, passages = projection.pairs(query_ids, doc_ids, qrels, rel, settings.pairs, settings.seed)
     if len(queries) < FEWEST:
         raise UserError(
-            f"umap: {settings.corpus} {settings.split} has {len(queries)} queries with a relevant passage of their own, "
-            f"and {FEWEST} are needed; name another split"
+            f"umap: {settings.corpus} {settings.split} has {len(queries)} queries with a relevant passage of their "
+            f"own, and {FEWEST} are needed; name another split"
         )
     sampled = {}
     for name, (index, *_) in seed_runs.items():
@@ -110,8 +110,8 @@ def _caption(study: Study, variants: int, pairs: int) -> str:
     umap = study.umap
     return (
         f"One UMAP of {variants} variants x {pairs} pairs of {umap.corpus} {umap.split}, n_neighbors "
-        f"{umap.n_neighbors} a variant, min_dist {umap.min_dist:g}, {umap.metric}, seed {umap.seed}. Distances between far groups mean "
-        "little."
+        f"{umap.n_neighbors} a variant, min_dist {umap.min_dist:g}, {umap.metric}, seed {umap.seed}. Distances "
+        "between far groups mean little."
     )
 
 

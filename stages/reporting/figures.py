@@ -111,7 +111,7 @@ def curves(logs: Mapping[str, TrainingLog], lines: Mapping[str, dict[str, Any]])
     if not any(log.seed_runs for log in logs.values()):
         return style.notice("No variant of this study is fine-tuned.")
     figure = style.blank(3.6 + 0.2 * -(-len(logs) // 3))
-    left, right = figure.subplots(1, 2, sharex=True)
+    left, right = figure.subplots(1, 2)
     keys = [_variant(left, right, name, log.seed_runs, lines[name]) for name, log in logs.items()]
     left.axhline(1, color="0.6", linewidth=0.8, linestyle=DASHED, zorder=1)
     left.set_title("training loss, running mean as a share of its first value", loc="left")
