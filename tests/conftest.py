@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -133,3 +134,11 @@ def run(command: str, folder: Path, check: bool = True) -> subprocess.CompletedP
     if check and done.returncode:
         raise AssertionError(f"{command}\n{done.stdout}\n{done.stderr}")
     return done
+
+
+def edit(folder: Path, edits: dict[str, tuple[str, str]]) -> None:
+    """Replace a pattern once in each file named, which must hold it."""
+    for name, (old, new) in edits.items():
+        text, count = re.subn(old, new, (folder / name).read_text(), count=1)
+        assert count, f"{name} has no {old}"
+        (folder / name).write_text(text)

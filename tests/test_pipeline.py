@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 from stages.core import code
 from stages.evaluation import results
 from stages.params.report import Target
-from tests.conftest import ROOT, copy_of_project, run
+from tests.conftest import ROOT, copy_of_project, edit, run
 
 FIRST = ("check", "code")
 TRAIN = (
@@ -289,3 +289,26 @@ def test_what_a_stage_imports_is_in_its_fingerprint(name, study):
     files = {file for file in files if (study / file).is_file() and not file.startswith(code.PLUMBING)}
     declared = json.loads((study / f"data/code/{name}.json").read_text())["code"].keys()
     assert files and files <= {*declared}
+
+
+WORDS = {
+    "stages/core/files.py": ("the disk is full", "no space is left"),
+    "stages/core/errors.py": ('"""[^"]+"""', '"""Other words."""'),
+    "stages/params/checks.py": ("stands twice", "is there two times"),
+    "stages/params/corpora.py": ("shares must add up to 100 per cent", "shares add up to 100"),
+    "stages/encode.py": ('"""[^"]+"""', '"""Other words."""'),
+    "stages/train.py": ('help="', 'help="Other words: '),
+    "stages/models/encoding.py": ('"""[^"]+"""', '"""Other words."""'),
+    "stages/negatives/draw.py": ('"""[^"]+"""', '"""Other words."""'),
+    "stages/collections/readers/beir.py": (r"raise UserError\(f?\"", 'raise UserError("Other words: " f"'),
+    "stages/search.py": (r"\n@click", "\n# Other words.\n@click"),
+}
+
+
+def test_words_make_nothing_stale_but_the_fingerprints(study):
+    """A docstring, an error, a help text, a validation rule, a comment: asked of DVC in a study that was run."""
+    edit(study, WORDS)
+    stale = re.findall(r"^([\w@-]+):$", run("dvc status", study).stdout, re.MULTILINE)
+    assert set(stale) <= {*FIRST}
+    assert stages_run(run("dvc repro", study).stdout) <= {*FIRST}
+    run("git checkout -q . && git clean -fdq && dvc checkout -q", study)
