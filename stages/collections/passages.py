@@ -49,5 +49,7 @@ def row_numbers(path: Path, ids: pa.ChunkedArray) -> np.ndarray:
         rows[at.drop_null().to_numpy()] = start + np.flatnonzero(at.is_valid())
         start += len(batch)
     if (rows < 0).any():
-        raise UserError(f"{path}: has no '{wanted[int(rows.argmin())]}', which was to be found there; run dvc repro")
+        raise UserError(
+            f"{path}: has no '{wanted[int(rows.argmin())]}', from an older or another corpus; run dvc repro"
+        )
     return rows[pc.index_in(ids, value_set=wanted).to_numpy()]

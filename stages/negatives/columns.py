@@ -64,5 +64,5 @@ def lookup(texts: Mapping[str, str], ids: pa.Array | pa.ChunkedArray, path: Path
     wanted = ids.to_pylist()
     for key in wanted:
         if key not in texts:
-            raise UserError(f"{path}: has no '{key}', which a triplet names; are its negatives another corpus's?")
+            raise UserError(f"{path}: has no '{key}'; use a pool and released triples of this corpus")
     return pa.array([texts[key] for key in wanted], pa.string())
