@@ -33,8 +33,7 @@ BLOCK = re.compile(r"(<!-- ([\w-]+) -->\n).*?(<!-- /\2 -->)", re.DOTALL)
 FIGURES = {
     ("download", "seconds"): "seconds, a corpus",
     ("train", "train_seconds"): "seconds, a seed run",
-    ("train", "triplets_per_second"): "triplets a second, retrievers",
-    ("train", "pairs_per_second"): "triplets or pairs a second, rerankers",
+    ("train", "examples_per_second"): "triplets or pairs a second",
     ("train", "peak_rss_mb"): "peak memory, MB",
     ("encode", "load_seconds"): "seconds to load a model",
     ("encode", "docs_per_second"): "passages a second",
