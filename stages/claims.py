@@ -1,72 +1,88 @@
 """Claims: each claim of the papers, with what speaks for or against it and the verdict that follows."""
-import json
+
 from pathlib import Path
 
 import click
 
 from stages import params
-from stages.ledger import full_size
-from stages.ledger import claims as ledger
-from stages.ledger import quantities
-from stages.core import costs
-from stages.evaluation import revisions
-from stages.reporting import claims_page
+from stages.analysis import diagnosis as diagnoses
+from stages.core import costs as recorded
+from stages.core import yaml_file
 from stages.core.errors import UserError
 from stages.core.files import publish
+from stages.evaluation import per_query
+from stages.ledger import checked, claims, full_size, quantities, study_figures
+from stages.params.corpora import Corpus
+from stages.reporting import claims as reporting
+from stages.reporting import markdown
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+OUT = click.Path(path_type=Path)
 
 
 @click.command()
-@click.option("--ledger", "entries", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True,
-              help="the claims, YAML")
-@click.option("--tables", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True,
-              help="what the papers print, YAML")
-@click.option("--studies", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True,
-              help="the papers' studies, complete params files")
-@click.option("--corpora", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True,
-              help="the corpora, with their judgments")
-@click.option("--queries", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True,
-              help="per-query values, parquet")
-@click.option("--diagnosis", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True,
-              help="figures of the spaces")
-@click.option("--page", type=click.Path(path_type=Path), required=True)
-@click.option("--verdicts", type=click.Path(path_type=Path), required=True, help="the same as JSON")
-def main(entries: Path, tables: Path, studies: Path, corpora: Path, queries: Path, diagnosis: Path, page: Path,
-         verdicts: Path) -> None:
+@click.option("--ledger", type=FILE, required=True, help="the claims, YAML")
+@click.option("--tables", type=FILE, required=True, help="what the papers print, YAML")
+@click.option("--studies", type=FOLDER, required=True, help="the papers' studies, complete params files")
+@click.option("--corpora", type=FOLDER, required=True, help="the corpora, with their judgments")
+@click.option("--costs", type=OUT, required=True, help="costs of the stages, JSON; may be missing")
+@click.option("--queries", type=FILE, required=True, help="per-query values, parquet")
+@click.option("--diagnosis", type=FILE, required=True, help="figures of the vector spaces, JSON")
+@click.option("--page", type=OUT, required=True, help="the page, Markdown")
+@click.option("--verdicts", type=OUT, required=True, help="the same as JSON")
+def main(ledger: Path, tables: Path, page: Path, verdicts: Path, **inputs: Path) -> None:
     """Give every claim of the ledger its verdict, and say what was computed or what is lacking."""
-    study = params.load()
-    book, constants = ledger.read(entries), ledger.parsed(tables)
-    papers = {name: params.load(studies / Path(name).name) if (studies / Path(name).name).is_file() else None
-              for name in sorted({claim.needs.study for claim in book.claims.values() if claim.needs})}
-    sizes = {corpus: _size(corpora / corpus, study.corpora[corpus].judged) for corpus in study.corpora}
-    values = revisions.table(path=queries)
-    spaces = json.loads(diagnosis.read_text())
-    told = []
+    book, printed = claims.read(ledger), yaml_file.load(tables)
+    measured = _measured(book, **inputs)
+    entries = []
     for name, claim in book.claims.items():
-        found, lacking = None, claim.why
+        figure: claims.Figure | None = None
+        lacking = claim.why
         if claim.compute:
             try:
-                found = quantities.evaluate(claim.compute, constants)
+                figure = quantities.evaluate(claim.compute, printed)
             except ValueError as error:
-                raise UserError(f"{entries}: claims.{name}.compute: {error}")
+                raise UserError(f"{ledger}: claims.{name}.compute: {error}")
         elif claim.needs:
-            lacking = full_size.missing(claim.needs, study, papers[claim.needs.study], sizes,
-                                       book.scales.get(claim.needs.study, {}))
-            if not lacking:
-                found = full_size.figure(claim.needs, values, spaces, costs.recorded(), study.report.significance,
-                                        study.report.resamples)
-                lacking = None if found is not None else "the study did not measure it"
-        told.append(claims_page.entry(name, claim, found, ledger.verdict(claim, found), lacking, constants))
-    shown = {"papers": {name: paper.model_dump() for name, paper in book.papers.items()}, "claims": told}
+            figure, lacking = measured[name]
+        entries.append(checked.checked(name, claim, figure, lacking, printed))
+    shown = checked.CheckedLedger(book.papers, entries)
     with publish(verdicts) as draft:
-        draft.write_text(json.dumps(shown, indent=1, ensure_ascii=False) + "\n")
+        draft.write_text(checked.as_json(shown))
     with publish(page) as draft:
-        draft.write_text(claims_page.page(shown))
+        draft.write_text(markdown.document(reporting.page(shown)))
 
 
-def _size(folder: Path, judged: dict) -> dict:
+def _measured(
+    book: claims.Ledger, studies: Path, corpora: Path, costs: Path, queries: Path, diagnosis: Path
+) -> dict[str, tuple[claims.Figure | None, str | None]]:
+    """Claim that needs a study -> the figure that the study at hand gives, or what is lacking."""
+    study = params.load()
+    needing = {name: claim.needs for name, claim in book.claims.items() if claim.needs}
+    papers = {path: _paper(studies / Path(path).name) for path in sorted({needs.study for needs in needing.values()})}
+    sizes = {corpus: _size(corpora / corpus, study.corpora[corpus]) for corpus in study.corpora}
+    table, spaces, figures = per_query.read(queries), diagnoses.read(diagnosis), recorded.recorded(costs)
+    measured: dict[str, tuple[claims.Figure | None, str | None]] = {}
+    for name, needs in needing.items():
+        lacking = full_size.missing(needs, study, papers[needs.study], sizes, book.scales.get(needs.study, {}))
+        figure = None if lacking else study_figures.figure(needs, table, spaces, figures, study.report)
+        measured[name] = figure, lacking or ("the study did not measure it" if figure is None else None)
+    return measured
+
+
+def _paper(path: Path) -> params.Study | None:
+    return params.load(path) if path.is_file() else None
+
+
+def _size(folder: Path, corpus: Corpus) -> claims.Scale:
     import pyarrow.parquet as pq
-    return {"passages": pq.read_metadata(folder / "docs.parquet").num_rows,
-            "queries": {split: pq.read_metadata(folder / "topics" / f"{split}.parquet").num_rows for split in judged}}
+
+    def count(name: str) -> int:
+        return pq.read_metadata(folder / name).num_rows
+
+    queries = {split: count(f"topics/{split}.parquet") for split in corpus.judged}
+    return claims.Scale(passages=count("docs.parquet"), queries=queries)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from stages.core import costs as recorded
 from stages.core.files import publish
 from stages.evaluation import results as files
 from stages.evaluation.results import Result
+from stages.ledger import checked as checked_claims
 from stages.negatives import hardness
 from stages.params import Study
 from stages.reporting import collections_table, training_logs
@@ -90,7 +91,7 @@ def _sections(study: Study, results: Sequence[Result], inputs: Mapping[str, Path
         "costs": sections.costs(study, results, logs, recorded.recorded(inputs["costs"]), lines),
         "negatives": [audits.table(hardness.read(inputs["negatives"]))],
         "cause": sections.cause(cause_study.read(inputs["cause"])),
-        "claims": claims_section.section(json.loads(inputs["claims"].read_text())),
+        "claims": claims_section.section(checked_claims.read(inputs["claims"])),
     }
 
 

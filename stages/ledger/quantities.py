@@ -1,14 +1,27 @@
-"""The arithmetic of stages/ledger/claims.yaml: an expression over stages/ledger/printed_tables.yaml, and its functions."""
+"""The arithmetic of stages/ledger/claims.yaml: expressions over printed_tables.yaml, and their functions.
+
+Some functions ask the libraries themselves: sizes of models, defaults of losses and of schedules.
+"""
+
 import math
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from stages.ledger import library_facts
+if TYPE_CHECKING:
+    import inspect
+    from collections.abc import Mapping
+
+    import torch
+    from transformers import BertModel
+
+Table = dict[str, Any]
 
 
 class Between(NamedTuple):
     """A figure that is known only to lie in low..high."""
+
     low: float
     high: float
 
@@ -23,35 +36,38 @@ def change(new: float, old: float) -> float:
     return 100 * (new / old - 1)
 
 
-def worst(printed: list[float], computed: list[float]) -> float:
+def worst(printed: Sequence[float], computed: Sequence[float]) -> float:
     """The largest distance between figures as printed and as computed, in the printed figures' unit."""
     return max(abs(one - other) for one, other in zip(printed, computed, strict=True))
 
 
-def mean(values: list[float]) -> float:
+def mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-def spearman(one: list[float], other: list[float]) -> float:
+def spearman(one: Sequence[float], other: Sequence[float]) -> float:
     """Spearman's rank correlation."""
     from scipy.stats import spearmanr
+
     return float(spearmanr(one, other).statistic)
 
 
-def slower(runs: list[float], base: list[float]) -> Between:
+def slower(runs: Sequence[float], base: Sequence[float]) -> Between:
     """95 % interval of the difference of two means (Welch 1947), in per cent of the base's mean."""
     from scipy.stats import ttest_ind
-    found = ttest_ind(runs, base, equal_var=False).confidence_interval(0.95)
-    return Between(*(100 * float(end) / mean(base) for end in found))
+
+    interval = ttest_ind(runs, base, equal_var=False).confidence_interval(0.95)
+    return Between(*(100 * float(end) / mean(base) for end in interval))
 
 
-def differing(one: dict, other: dict, columns: list[str]) -> int:
+def differing(one: Table, other: Table, columns: list[str]) -> int:
     """How many cells of the named columns differ between two tables with the same rows."""
-    return sum(one[row][column] != other[row][column]
-               for row in one if row not in ("source", "unit") for column in columns)
+    return sum(
+        one[row][column] != other[row][column] for row in one if row not in ("source", "unit") for column in columns
+    )
 
 
-def pairs(table: dict) -> list[dict]:
+def pairs(table: Table) -> list[Table]:
     """The rows of a table, without what says where it was read."""
     return [row for name, row in table.items() if name not in ("source", "unit")]
 
@@ -82,17 +98,137 @@ def cosine_left(step: float, period: float) -> float:
     return (1 + math.cos(math.pi * step / period)) / 2
 
 
-FUNCTIONS = {function.__name__: function for function in (
-    between, change, worst, mean, spearman, slower, differing, pairs, largest_effect, chance_reciprocal_rank,
-    cosine_left, abs, min, max, sum, len, math.ceil)} | library_facts.FUNCTIONS
+def weights(model: Table) -> int:
+    """How many weights a BERT of this configuration has, counted in a transformers model without storage."""
+    return sum(weight.numel() for weight in _body(model).parameters())
 
 
-def evaluate(expression: str, tables: dict) -> float | str | Between:
+def adapter_weights(model: Table, rank: int) -> int:
+    """How many weights peft trains with LoRA of this rank on query and value of every layer."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    with torch.device("meta"):
+        adapted = get_peft_model(_body(model), LoraConfig(r=rank, target_modules=["query", "value"]))
+    return sum(weight.numel() for weight in adapted.parameters() if weight.requires_grad)
+
+
+def _body(model: Table) -> "BertModel":
+    import torch
+    from transformers import BertConfig, BertModel
+
+    with torch.device("meta"):
+        return BertModel(
+            BertConfig(
+                hidden_size=model["width"],
+                num_hidden_layers=model["layers"],
+                num_attention_heads=model["heads"],
+                intermediate_size=model["inner"],
+                vocab_size=model["vocabulary"],
+            )
+        )
+
+
+def default_triplet_margin() -> float:
+    """The margin of sentence-transformers' TripletLoss where it is not named."""
+    return float(_triplet_defaults()["triplet_margin"].default)
+
+
+def default_triplet_distance_at_right_angles() -> float:
+    """The distance of sentence-transformers' TripletLoss between two unit vectors at right angles: 1 for cosine."""
+    import torch
+
+    return float(_triplet_defaults()["distance_metric"].default(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]])))
+
+
+def _triplet_defaults() -> "Mapping[str, inspect.Parameter]":
+    import inspect
+
+    from sentence_transformers.sentence_transformer.losses import TripletLoss
+
+    return inspect.signature(TripletLoss.__init__).parameters
+
+
+def default_rate_left(steps: int) -> float:
+    """The share of its first value that transformers' own schedule leaves a learning rate with after these steps."""
+    import torch
+    from transformers import TrainingArguments, get_scheduler
+
+    name = TrainingArguments.__dataclass_fields__["lr_scheduler_type"].default
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    schedule = get_scheduler(name, optimizer, num_warmup_steps=0, num_training_steps=steps)
+    return _after(optimizer, schedule, optimizer, steps)
+
+
+def rate_left_by_another_schedule(steps: int) -> float:
+    """The share of its rate that AdamW keeps when the cosine schedule beside it was built on another optimizer."""
+    import torch
+
+    weight = [torch.zeros(1, requires_grad=True)]
+    other, adamw = torch.optim.SGD(weight, lr=1.0), torch.optim.AdamW(weight, lr=1.0)
+    return _after(adamw, torch.optim.lr_scheduler.CosineAnnealingLR(other, T_max=steps), other, steps)
+
+
+def _after(
+    watched: "torch.optim.Optimizer",
+    schedule: "torch.optim.lr_scheduler.LRScheduler",
+    stepped: "torch.optim.Optimizer",
+    steps: int,
+) -> float:
+    """The rate of `watched` after these steps of it, of `stepped` and of the schedule."""
+    for _ in range(steps):
+        stepped.step()
+        watched.step()
+        schedule.step()
+    return float(watched.param_groups[0]["lr"])
+
+
+def draws_with_one_seed(ranks: int, seed: int) -> int:
+    """How many different places pandas' sample takes, when each of 100 equal lists is sampled with the same seed."""
+    import pandas as pd
+
+    listed = pd.DataFrame({"place": range(ranks)})
+    return len({int(listed.sample(n=1, random_state=seed)["place"].iloc[0]) for _ in range(100)})
+
+
+FUNCTIONS = {
+    function.__name__: function
+    for function in (
+        between,
+        change,
+        worst,
+        mean,
+        spearman,
+        slower,
+        differing,
+        pairs,
+        largest_effect,
+        chance_reciprocal_rank,
+        cosine_left,
+        weights,
+        adapter_weights,
+        default_triplet_margin,
+        default_triplet_distance_at_right_angles,
+        default_rate_left,
+        rate_left_by_another_schedule,
+        draws_with_one_seed,
+        abs,
+        min,
+        max,
+        sum,
+        len,
+        math.ceil,
+    )
+}
+
+
+def evaluate(expression: str, tables: Table) -> float | str | Between:
     """The value of an expression over the tables, by simpleeval: numbers, names, comparisons and FUNCTIONS only.
 
     Raises ValueError with a reason where it names what is not there or does not compute.
     """
     from simpleeval import EvalWithCompoundTypes
+
     try:
         value = EvalWithCompoundTypes(names=tables, functions=FUNCTIONS).eval(expression)
     except Exception as error:

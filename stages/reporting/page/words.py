@@ -1,10 +1,12 @@
 """Words of the page: numbers with a true minus sign, and verdicts with the tone that colours them."""
 
 import re
-from typing import Any
 
 from stages.evaluation.comparison import BETTER, WORSE
 from stages.ledger import claims as ledger
+from stages.ledger.checked import words
+from stages.ledger.claims import Figure
+from stages.reporting.table import NOTHING
 
 TONES = {
     BETTER: "better",
@@ -25,12 +27,6 @@ def chip(verdict: str | None) -> dict[str, str]:
     return {"words": verdict or "", "tone": TONES.get(verdict or "", "unclear")}
 
 
-def amount(value: Any) -> str:
-    """A claim's number, or the two ends of a range, or a word, as it is printed; – for none."""
-    if value is None:
-        return "–"
-    if isinstance(value, list | tuple):
-        return " to ".join(amount(end) for end in value)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return str(value)
-    return minus(f"{value:,}" if isinstance(value, int) else f"{value:,.4g}")
+def amount(figure: Figure | None) -> str:
+    """A claim's number, the two ends of a range, or a word, as it is printed; – for none."""
+    return NOTHING if figure is None else minus(words(figure))
