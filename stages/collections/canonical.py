@@ -49,6 +49,11 @@ class Card:
     noted: dict[str, int]
     fingerprint: str
 
+    @property
+    def read_from(self) -> str:
+        """The sources in words, each with its version or the beginning of its sha256."""
+        return ", ".join(f"{name} {version[:12]}" for name, version in self.origin.items())
+
 
 def docs(folder: Path) -> pq.ParquetFile:
     """The passages of a collection (DOCS), to be read by row group; row number = document number."""
