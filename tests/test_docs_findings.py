@@ -1,42 +1,42 @@
 """What docs/ says in words of the cause study and of the mitigations, sentence by sentence, held to their figures."""
 
-import json
 import re
-from typing import Any
 
 import pytest
 from scipy.stats import spearmanr
 
+from stages.analysis import cause, transfer
+from stages.analysis.contrasts import Contrast
 from tests.conftest import ROOT
 
-CAUSE = json.loads((ROOT / "reports/cause.json").read_text())
-VARIANTS = {name: {entry["variant"]: entry for entry in part["variants"]} for name, part in CAUSE.items()}
-BEST_TEXT = "Is fine-tuning with the text's loss worse than not fine-tuning"
-BEST_CODE = "Is fine-tuning with the code's loss worse than not fine-tuning"
-EQUAL_DRIFT = "Is the code's loss worse than the text's at equal drift"
-BELOW_BASE = "Does fine-tuning fall below the base, with the code's loss and with the text's?"
+CAUSE = cause.read(ROOT / "reports/cause.json")
+VARIANTS = {name: {entry.variant: entry for entry in part.variants} for name, part in CAUSE.items()}
+BEST_PAPER = "Is the paper's loss at its best rate worse than no fine-tuning?"
+BEST_CODE = "Is the code's loss at its best rate worse than no fine-tuning?"
+EQUAL_DRIFT = "Is the code's loss worse than the paper's at equal drift"
+BELOW_BASE = "Is fine-tuning worse than none, with either loss?"
 
 # A part of a sentence -> (collection, how the question begins, how the words of its pairs begin, the verdict of each).
 SAID = {
     "On the default collection, at one learning rate, a model falls when no triplet can reach the margin.": [
-        ("default", "Does a margin that no triplet can reach", "", "worse")
+        ("default", "Is a margin that no triplet can reach worse", "", "worse")
     ],
     "It also falls with a margin of 5 on raw vectors; we do not see a fall with 0.2.": [
-        ("default", "Does a margin of 5 on raw vectors", "", "worse")
+        ("default", "On raw vectors, is a margin of 5", "", "worse")
     ],
-    "With the best of four rates each, the text's loss gains a little.": [("default", BEST_TEXT, "", "better")],
-    "The code's loss cannot be told from the base, and its best rate is the lowest one tried, where the model moves "
+    "With the best of four rates each, the paper's loss gains a little.": [("default", BEST_PAPER, "", "better")],
+    "The code's loss cannot be told from the base, and its best rate is the lowest one tried, at which the model moves "
     "least.": [("default", BEST_CODE, "", "cannot tell")],
-    "Models fall further the further they move from the base, and at three times the rate the text's loss falls as "
-    "well.": [("default", "Does a rate three times as high make the text's loss fall", "", "worse")],
+    "Models fall further the further they move from the base, and at three times the rate the paper's loss falls as "
+    "well.": [("default", "Is the paper's loss at three times the rate worse", "", "worse")],
     "At an equal distance from the base, full fine-tuning with the code's loss still falls deeper than with the "
-    "text's; for LoRA this is not shown.": [
+    "paper's; for LoRA this is not shown.": [
         ("default", EQUAL_DRIFT, "full", "worse"),
         ("default", EQUAL_DRIFT, "LoRA", "cannot tell"),
     ],
     "We found no effect of the distance metric, and none of LoRA against full fine-tuning, beyond what the "
     "intervals on the page allow.": [
-        ("default", "Does the distance", "", "cannot tell"),
+        ("default", "Does the distance metric matter", "", "cannot tell"),
         ("default", "Is LoRA worse than full fine-tuning", "", "cannot tell"),
     ],
     "With the code's loss, random passages train worse models than hard negatives do, and unit vectors worse "
@@ -62,26 +62,26 @@ def test_the_section_consists_of_the_sentences_that_are_held_to_verdicts_here():
 
 @pytest.mark.parametrize("part, ask, says, verdict", [claim for claims in SAID.values() for claim in claims])
 def test_each_sentence_has_its_verdict(part, ask, says, verdict):
-    verdicts = [pair["verdict"] for pair in question(part, ask)["pairs"] if pair["says"].startswith(says)]
+    verdicts = [contrast.verdict for contrast in contrasts(part, ask) if contrast.says.startswith(says)]
     assert verdicts and set(verdicts) == {verdict}
 
 
 def test_a_margin_out_of_reach_falls_below_the_base_and_0_2_is_not_seen_to():
     variants = VARIANTS["default"]
-    assert {variants[name]["verdict"] for name in ("cos2", "unit5", "raw5")} == {"worse"}
-    assert {variants[name]["verdict"] for name in ("cos02", "unit02", "raw02")} == {"cannot tell"}
+    assert {variants[name].contrast.verdict for name in ("cos2", "unit5", "raw5")} == {"worse"}
+    assert {variants[name].contrast.verdict for name in ("cos02", "unit02", "raw02")} == {"cannot tell"}
     # What a triplet still lacks of its margin at the end of training: most of it.
-    assert min(variants["cos2"]["loss"]) > 0.75 * 2 and min(variants["unit5"]["loss"]) > 0.75 * 5
+    assert min(variants["cos2"].loss) > 0.75 * 2 and min(variants["unit5"].loss) > 0.75 * 5
 
 
 def test_a_little_is_a_little_and_the_codes_best_rate_is_the_one_that_moves_least():
-    assert all(0 < pair["difference %"] < 5 for pair in question("default", BEST_TEXT)["pairs"])
+    assert all(0 < contrast.change() < 5 for contrast in contrasts("default", BEST_PAPER))
     sweeps = (
         ["raw5_1e-5", "raw5_3e-5", "raw5", "raw5_3e-4"],
         [f"raw5_lora-{rate}" for rate in ("1e-4", "3e-4", "1e-3", "3e-3")],
     )
-    for pair, sweep in zip(question("default", BEST_CODE)["pairs"], sweeps, strict=True):
-        chosen = re.search(r"\((.*)\)", pair["says"])[1]
+    for contrast, sweep in zip(contrasts("default", BEST_CODE), sweeps, strict=True):
+        chosen = re.search(r"\((.*)\)", contrast.says)[1]
         assert chosen == min(sweep, key=drift) and drift(chosen) < 0.1 < sorted(map(drift, sweep))[1]
 
 
@@ -96,19 +96,36 @@ def test_the_code_falls_several_times_as_deep_on_the_dev_queries_of_ms_marco():
     assert change("raw5", "msmarco") < 3 * change("cos02", "msmarco") < 0
 
 
-def question(part: str, words: str) -> dict[str, Any]:
-    """The question that begins with the words or, where none does, that holds them."""
-    asked = CAUSE[part]["questions"]
-    (found,) = [entry for entry in asked if entry["ask"].startswith(words)] or [
-        entry for entry in asked if words in entry["ask"]
-    ]
-    return found
+def test_what_the_page_says_of_each_mitigation():
+    """The share of the loss of coded-hard that each recovers, in domain and out of domain."""
+    measured = {one.variant: one for one in transfer.read(ROOT / "reports/keeping.json").variants}
+
+    def recovered(variant: str) -> list[float]:
+        sides = zip(domains(measured[variant]), domains(measured["coded-hard"]), strict=True)
+        return [1 - change / without for change, without in sides]
+
+    assert all(min(recovered(name)) > 0.6 for name in ("coded-best", "coded-top", "coded-ia3", "coded-mix"))
+    assert recovered("coded-distil") == pytest.approx([1 / 2, 1 / 3], abs=0.03)
+    assert recovered("coded-l2") == pytest.approx([0, 0], abs=0.01)
+    assert max(recovered("coded-filtered")) < 0.1 and max(recovered("coded-lora")) < -0.25
+
+
+def domains(variant: transfer.VariantTransfer) -> tuple[float, float]:
+    """The change in per cent of the base, in domain and out of domain."""
+    return variant.in_domain.change(), variant.out_of_domain.change()
+
+
+def contrasts(part: str, words: str) -> list[Contrast]:
+    """The contrasts of the question that begins with the words or, where none does, that holds them."""
+    asked = CAUSE[part].questions
+    (question,) = [one for one in asked if one.ask.startswith(words)] or [one for one in asked if words in one.ask]
+    return question.contrasts
 
 
 def drift(variant: str) -> float:
-    values = VARIANTS["default"][variant]["drift"]
+    values = VARIANTS["default"][variant].drift
     return sum(values) / len(values)
 
 
 def change(variant: str, part: str = "default") -> float:
-    return VARIANTS[part][variant]["difference %"]
+    return VARIANTS[part][variant].contrast.change()

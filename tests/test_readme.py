@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 from itertools import pairwise
+from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -18,6 +19,7 @@ from ruamel.yaml import YAML
 
 from docs import fill
 from stages import params
+from stages.core.errors import UserError
 from tests.conftest import ROOT
 
 STUDY_FILE = ROOT / "tests" / "study.yaml"
@@ -108,7 +110,7 @@ def test_python_commands_exist_with_their_options(words):
     for parameter in command.params:
         given = values.get(parameter.name)
         for value in given if isinstance(given, tuple | list) else [given]:
-            if isinstance(parameter.type, click.Choice) and value is not None:
+            if isinstance(parameter.type, click.Choice) and isinstance(value, str):
                 assert value in parameter.type.choices
 
 
@@ -124,6 +126,23 @@ def test_experiments_are_legal(words, tmp_path):
         shutil.copy(STUDY_FILE, file)
         apply_overrides(file, combination[str(file)])
         params.load(file)
+
+
+def test_quoted_errors_are_what_a_study_is_told(tmp_path):
+    blocks = YAML(typ="safe").load(STUDY_FILE.read_text())
+    blocks["lora"]["rank"] = -1
+    assert told(blocks, tmp_path / "params.yaml") in README
+    blocks["retrievers"]["full-hard"]["fit"] = blocks["retrievers"]["full-hard"].pop("recipe")
+    assert told(blocks, tmp_path / "params.yaml") in PAGES["docs/params.md"]
+
+
+def told(blocks: dict, file: Path) -> str:
+    """The error that a params file gives, with its name alone."""
+    with open(file, "w") as handle:
+        YAML().dump(blocks, handle)
+    with pytest.raises(UserError) as error:
+        params.load(file)
+    return str(error.value.message).replace(str(file), file.name)
 
 
 def test_targets_of_dvc_and_make_exist():
