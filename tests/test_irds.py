@@ -44,7 +44,7 @@ def library(monkeypatch):
         Row(doc_id="d3", text="cats nap"),
         Row(doc_id="d4", text=""),
     ]
-    found = {
+    datasets = {
         "tiny": Tiny(docs),
         "tiny/train": Tiny(docs, [Row(query_id="1", text="who flies")], [Row(query_id="1", doc_id="d2", relevance=1)]),
         "tiny/train/triples": Tiny(
@@ -52,9 +52,9 @@ def library(monkeypatch):
         ),
         "tiny/test": Tiny(docs, [Row(query_id="2", text="who naps")], [Row(query_id="2", doc_id="d3", relevance=2)]),
     }
-    monkeypatch.setattr(ir_datasets, "load", lambda name: found[name])
-    monkeypatch.setattr(ir_datasets, "registry", list(found))
-    return found
+    monkeypatch.setattr(ir_datasets, "load", lambda name: datasets[name])
+    monkeypatch.setattr(ir_datasets, "registry", list(datasets))
+    return datasets
 
 
 def test_round_trip_with_released_triples(library, tmp_path):

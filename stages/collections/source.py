@@ -1,4 +1,4 @@
-"""What a reader of a collection hands over, before anything is checked."""
+"""What a reader of a collection hands over; nothing in it is checked yet."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Query(NamedTuple):
 
 @dataclass(frozen=True)
 class Source:
-    """A collection as its reader found it.
+    """A collection: its passages, queries and judgments.
 
     docs streams (doc_id, text) and is read once. queries maps a query_id to its query. qrels maps the name of each
     split, as in the canonical format, to its (query_id, doc_id, grade), several files of one split already joined.

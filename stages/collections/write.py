@@ -1,4 +1,4 @@
-"""Check what a reader found and write it in the canonical format."""
+"""Check what a reader hands over and write it in the canonical format."""
 
 import hashlib
 import json

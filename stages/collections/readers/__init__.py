@@ -1,11 +1,11 @@
-"""Readers of collections, one file or package a kind of source; `corpora.<name>.source` is `<kind>:<place>`.
+"""Readers of collections, one file or package a kind of source; `corpora.<name>.source` is `<kind>:<location>`.
 
 A reader is a module here named by its kind with a function
 
-    read(corpus: Corpus, place: str) -> Source
+    read(corpus: Corpus, location: str) -> Source
 
-It raises UserError for what it cannot read. It is imported by its name, so that a new reader makes no
-corpus of another kind stale.
+It raises UserError for what it cannot read. It is imported by its name, so that a new reader makes no corpus of another
+kind stale.
 """
 
 from importlib import import_module
@@ -22,14 +22,14 @@ def module(corpus: Corpus) -> str:
 
 def read(corpus: Corpus) -> Source:
     """What the source of a corpus holds, its splits under their names in the canonical format."""
-    kind, _, place = corpus.source.partition(":")
+    kind, _, location = corpus.source.partition(":")
     try:
         reader = import_module(module(corpus))
     except ModuleNotFoundError as error:
         if error.name != module(corpus):
             raise
         raise UserError(f"source: nothing reads '{kind}:'; write {module(corpus).replace('.', '/')}.py") from None
-    source: Source = reader.read(corpus, place)
+    source: Source = reader.read(corpus, location)
     if corpus.docpairs and (source.docpairs is None or corpus.train is None):
         raise UserError("docpairs: released triples need a source that has them (irds:) and a train split")
     return source

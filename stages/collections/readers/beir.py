@@ -16,15 +16,15 @@ from stages.params.corpora import Corpus
 FORMS = (".tsv", ".trec", ".txt")
 
 
-def read(corpus: Corpus, place: str) -> Source:
-    """The collection in the folder `place`; a split's name in the source is the stem of its file in qrels/.
+def read(corpus: Corpus, location: str) -> Source:
+    """The collection in the folder `location`; a split's name in the source is the stem of its file in qrels/.
 
     corpus.jsonl holds {_id, title?, text}, queries.jsonl {_id, text}. qrels/<stem>.tsv has the header
     query-id corpus-id score; qrels/<stem>.trec or .txt is TREC's (query 0 passage grade); .tsv is looked for first,
     and a stem may name its form itself. Passages stream, title and text joined by a space. Every query is its own
     cluster. UserError names a file that is not there, or the file and line that cannot be read.
     """
-    folder = Path(place)
+    folder = Path(location)
     if not folder.is_dir():
         raise UserError(f"{folder}: {'not a folder' if folder.exists() else 'there is no such folder'}")
     docs, topics = (_find(folder, [f"{name}.jsonl"]) for name in ("corpus", "queries"))

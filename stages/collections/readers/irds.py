@@ -11,8 +11,8 @@ from stages.core.errors import UserError
 from stages.params.corpora import Corpus
 
 
-def read(corpus: Corpus, place: str) -> Source:
-    """The passages of the dataset `place`, with the queries and judgments of its subsets.
+def read(corpus: Corpus, location: str) -> Source:
+    """The passages of the dataset `location`, with the queries and judgments of its subsets.
 
     The subset "test" of beir/scifact is beir/scifact/test, and "" is the dataset itself; `docpairs` is a subset too.
     Texts are what ir_datasets calls the default text, else title and text. Every query is its own cluster. UserError
@@ -20,8 +20,8 @@ def read(corpus: Corpus, place: str) -> Source:
     """
     from importlib import metadata
 
-    dataset = _load(place, "docs")
-    names = {split: _name(place, subset) for split, subset in subsets(corpus).items()}
+    dataset = _load(location, "docs")
+    names = {split: _name(location, subset) for split, subset in subsets(corpus).items()}
     queries: dict[str, Query] = {}
     qrels = {}
     for split, name in names.items():
@@ -32,13 +32,13 @@ def read(corpus: Corpus, place: str) -> Source:
                 if queries.setdefault(query.query_id, Query(text, query.query_id)).text != text:
                     raise UserError(f"irds:{name}: query id '{query.query_id}' stands twice, with different texts")
             qrels[split] = [(row.query_id, row.doc_id, int(row.relevance)) for row in part.qrels_iter()]
-    released = _name(place, corpus.docpairs) if corpus.docpairs else None
+    released = _name(location, corpus.docpairs) if corpus.docpairs else None
     version = f"ir_datasets {metadata.version('ir_datasets')}"
     return Source(
-        docs=_docs(place, dataset),
+        docs=_docs(location, dataset),
         queries=queries,
         qrels=qrels,
-        origin=dict.fromkeys((place, *names.values()), version),
+        origin=dict.fromkeys((location, *names.values()), version),
         docpairs=_docpairs(released, _load(released, "docpairs"), corpus.docpairs_limit) if released else None,
     )
 
