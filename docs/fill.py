@@ -63,10 +63,10 @@ def table() -> str:
 
 
 def example() -> str:
-    """One line of the table in words: the variant that the answer names, or the first fine-tuned one."""
+    """One line of the table in words: the first fine-tuned variant that the answer does not name already."""
     study, entries = params.load(ROOT / "params.yaml"), results.read(REPORTS / "results.json")
     decided = answer.decide(study, entries)
-    name = (decided.variant if decided else None) or answer.candidates(study)[0]
+    name = next(one for one in answer.candidates(study) if decided is None or one != decided.variant)
     found = [results.at(entries, target)[name] for target in study.report.targets]
     sentences = [f"For example `{name}`:", _in_words(found[0], study.report)]
     for elsewhere in found[1:]:
