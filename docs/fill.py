@@ -14,6 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ruamel.yaml import YAML
+
 from stages import params
 from stages.core import costs
 from stages.evaluation import comparison, results
@@ -115,6 +117,16 @@ def rerun() -> str:
     return f"Of {names} stages it runs {len(stages)}:\n\n```\n" + "\n".join(lines) + "\n```\n"
 
 
+def stages() -> str:
+    """What each stage makes, as dvc.yaml says it; stages of interpolations are those of other variants once more."""
+    declared = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
+    described = {name: entry.get("do", entry)["desc"] for name, entry in declared.items()}
+    lines: list[list[Cell]] = [
+        [text(code(name)), words] for name, words in described.items() if not name.endswith("-interpolated")
+    ]
+    return markdown.table(Table(["stage", "what it makes"], lines))
+
+
 def stale(repo: Repo, key: str) -> list[str]:
     """The stages that read a key of params.yaml, and all that come after them, in the order of dvc.yaml.
 
@@ -202,6 +214,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "table": table,
     "example": example,
     "variants": variants,
+    "stages": stages,
     "rerun": rerun,
     "claims": claims,
     "saturation": saturation,
