@@ -1,32 +1,35 @@
-"""Export: runs, judgments, the table and models' cards, in the forms that others read."""
-import json
+"""Export: runs, judgments, the main table and models' cards, in the forms that others read."""
+
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import click
 
 from stages import params
 from stages.collections import canonical
-from stages.models import model_folder
-from stages.reporting import hub_cards
-from stages.reporting import variant_table
-from stages.retrieval import runs
-from stages.retrieval import trec
 from stages.core.errors import UserError
 from stages.core.files import publish
+from stages.evaluation import results as files
+from stages.models import model_folder
+from stages.params import Study
+from stages.reporting import markdown, model_cards, model_record, training_logs, variants_table
+from stages.reporting.page import provenance
+from stages.retrieval import runs, trec
 
 RUNS, CORPORA = Path("data/runs"), Path("data/corpora")
 RESULTS, TRAINING = Path("reports/results.json"), Path("reports/training")
 LOCK, REFERENCES = Path("dvc.lock"), Path("studies/papers/references.bib")
 
 
-def _not_ours(context, parameter, path: Path | None) -> Path | None:
+def _not_in_data(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
     if path and Path("data").resolve() in [path.resolve(), *path.resolve().parents]:
         raise UserError(f"--out {path}: what lies in data/ is DVC's; name a place outside it")
     return path
 
 
 file = click.Path(dir_okay=False, path_type=Path)
-out_file = click.option("--out", type=file, required=True, callback=_not_ours, help="the file it is written to")
+out_file = click.option("--out", type=file, required=True, callback=_not_in_data, help="the file it is written to")
+one_seed_run = click.option("--seed-run", help="which one (seed-<n>), where the variant has several")
 
 
 @click.group()
@@ -38,28 +41,27 @@ def main() -> None:
 @click.argument("variant")
 @click.argument("corpus")
 @click.argument("split")
-@click.option("--copy", help="which trained copy (seed-<n>), where the row has several")
+@one_seed_run
 @out_file
-def of_run(row: str, corpus: str, split: str, copy: str | None, out: Path) -> None:
-    """Write the run of ROW on a judged SPLIT of CORPUS as a TREC file, gzipped where its name ends in .gz.
+def export_run(variant: str, corpus: str, split: str, seed_run: str | None, out: Path) -> None:
+    """Write the run of VARIANT on a judged SPLIT of CORPUS as a TREC file, gzipped where its name ends in .gz.
 
     The order is the run's own. Equal scores are set apart by the smallest steps of float32, so that every program
-    keeps it. The tag is the row, with the copy where it was trained.
+    keeps it. The tag is the variant, with the seed run where it was fine-tuned.
     """
     study = params.load()
-    _known("params.yaml", row, study.variants, "variant")
+    _known("params.yaml", variant, study.variants, "variant")
     rel = _judged(study, corpus, split)
-    search = "search-interpolated" if row in study.interpolations else "search"
-    stage = f"rerank@{row}" if row in study.rerankers else f"{search}@{row}-{corpus}"
-    home, again = RUNS / row / corpus, f"dvc pull or dvc repro {stage}"
-    if not home.is_dir():
-        raise UserError(f"{home}: there is no such run here; {again}")
-    copy = _chosen(row, [path.name for path in model_folder.seed_runs(home)], copy)
-    path = home / copy / f"{split}.parquet"
+    folder, cure = RUNS / variant / corpus, f"run dvc pull {RUNS / variant} or dvc repro"
+    if not folder.is_dir():
+        raise UserError(f"{folder}: there is no such run here; {cure}")
+    seed_run = _chosen(variant, [path.name for path in model_folder.seed_runs(folder)], seed_run)
+    path = folder / seed_run / f"{split}.parquet"
     if not path.is_file():
-        published = study.checkpoints[study.variants[row].checkpoint].architecture == "run"
-        raise UserError(f"{path}: there is no such run here; {'a published run is of one split' if published else again}")
-    tag = row if copy == "pretrained" else f"{row}.{copy}"
+        published = study.checkpoints[study.variants[variant].checkpoint].architecture == "published-run"
+        cure = "a published run is of one split" if published else cure
+        raise UserError(f"{path}: there is no such run here; {cure}")
+    tag = variant if seed_run == "pretrained" else f"{variant}.{seed_run}"
     with publish(out) as draft:
         trec.write(trec.run_text(runs.read(path), tag), draft, out.suffix == ".gz")
     click.echo(f"{out}: {tag} on {corpus} {split}; relevant from grade {rel} (trec_eval -c -l {rel})")
@@ -69,12 +71,12 @@ def of_run(row: str, corpus: str, split: str, copy: str | None, out: Path) -> No
 @click.argument("corpus")
 @click.argument("split")
 @out_file
-def of_qrels(corpus: str, split: str, out: Path) -> None:
+def export_qrels(corpus: str, split: str, out: Path) -> None:
     """Write the judgments of a judged SPLIT of CORPUS as TREC qrels, gzipped where the name ends in .gz."""
     rel = _judged(params.load(), corpus, split)
     path = CORPORA / corpus / "qrels" / f"{split}.parquet"
     if not path.is_file():
-        raise UserError(f"{path}: is not here; dvc pull or dvc repro download@{corpus}")
+        raise UserError(f"{path}: is not here; run dvc pull {CORPORA / corpus} or dvc repro")
     with publish(out) as draft:
         trec.write([trec.qrels_text(canonical.qrels(CORPORA / corpus, split))], draft, out.suffix == ".gz")
     click.echo(f"{out}: relevant from grade {rel} (trec_eval -c -l {rel})")
@@ -82,90 +84,103 @@ def of_qrels(corpus: str, split: str, out: Path) -> None:
 
 @main.command("table")
 @click.option("--format", "form", type=click.Choice(["latex", "markdown"]), required=True)
-@click.option("--out", type=file, callback=_not_ours, help="the file it is written to, if not the screen")
-def of_table(form: str, out: Path | None) -> None:
-    """Write the table of all rows: value, change against the base, interval and verdict, here and outside."""
+@click.option("--out", type=file, callback=_not_in_data, help="the file it is written to, if not the screen")
+def export_table(form: str, out: Path | None) -> None:
+    """Write the table of all variants: value, change against the base, interval and verdict, in and out of domain."""
     study = params.load()
-    text = getattr(variant_table, form)(json.loads(_text(RESULTS)), study.report, study.variants, study.seeds)
+    results = files.read(_existing(RESULTS))
+    text = variants_table.paper(study, results)
+    if form == "markdown":
+        reranked = variants_table.rerankers(study, results)
+        text = markdown.document([variants_table.variants(study, results), *([reranked] if reranked else [])])
     if out:
-        _publish(text, out)
+        _write(text, out)
+        click.echo(f"{out}: {len(study.variants)} variants")
     else:
         click.echo(text, nl=False)
 
 
 @main.command("card")
 @click.argument("variant")
-@click.option("--copy", help="which trained copy (seed-<n>), where the row has several")
-@click.option("--out", type=click.Path(path_type=Path), required=True, callback=_not_ours, help="file *.md, or folder")
-def of_model(row: str, copy: str | None, out: Path) -> None:
-    """Write the model card of a trained ROW for the hub, to a file *.md or as README.md into a folder."""
+@one_seed_run
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, callback=_not_in_data, help="file *.md, or folder"
+)
+def export_card(variant: str, seed_run: str | None, out: Path) -> None:
+    """Write the model card of a fine-tuned VARIANT for the hub, to a file *.md or as README.md into a folder."""
     study = params.load()
-    _known("params.yaml", row, study.variants, "variant")
-    copy = _chosen(row, _trained(row), copy)
-    text = _card(study, row, copy, _stages())
-    _publish(text, out if out.suffix == ".md" and not out.is_dir() else out / "README.md")
+    _known("params.yaml", variant, study.variants, "variant")
+    seed_run = _chosen(variant, _trained(variant), seed_run)
+    path = out if out.suffix == ".md" and not out.is_dir() else out / "README.md"
+    _write(_card(study, variant, seed_run), path)
+    click.echo(f"{path}: {variant}, {seed_run}")
 
 
 @main.command("cards")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, callback=_not_ours,
-              help="the folder they are written to")
-def of_models(out: Path) -> None:
-    """Write the model card of every trained row to a folder, as <row>/<copy>/README.md."""
-    study, stages = params.load(), _stages()
-    for row, names in {**study.retrievers, **study.rerankers}.items():
-        if study.recipes[names.recipe]:
-            for copy in _trained(row):
-                _publish(_card(study, row, copy, stages), out / row / copy / "README.md")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    callback=_not_in_data,
+    help="the folder they are written to",
+)
+def export_cards(out: Path) -> None:
+    """Write the model card of every fine-tuned variant to a folder, as <variant>/<seed run>/README.md."""
+    study = params.load()
+    for variant, block in {**study.retrievers, **study.rerankers}.items():
+        if study.recipes[block.recipe]:
+            for seed_run in _trained(variant):
+                path = out / variant / seed_run / "README.md"
+                _write(_card(study, variant, seed_run), path)
+                click.echo(f"{path}: {variant}, {seed_run}")
 
 
-def _publish(text: str, path: Path) -> None:
+def _write(text: str, path: Path) -> None:
     with publish(path) as draft:
         draft.write_text(text)
 
 
-def _card(study, row: str, copy: str, stages: dict) -> str:
-    return hub_cards.card(row, copy, stages, json.loads(_text(RESULTS)), json.loads(_text(TRAINING / f"{row}.json")),
-                          study, _text(REFERENCES))
+def _card(study: Study, variant: str, seed_run: str) -> str:
+    record = model_record.read(provenance.recorded(_existing(LOCK)), variant, study)
+    log = training_logs.read(TRAINING, [variant])[variant]
+    references = _existing(REFERENCES).read_text()
+    return model_cards.card(study, seed_run, record, files.read(_existing(RESULTS)), log, references)
 
 
-def _trained(row: str) -> list[str]:
-    copies = [f"seed-{copy['seed']}" for copy in json.loads(_text(TRAINING / f"{row}.json"))["seed_runs"]]
-    if not copies:
-        raise UserError(f"{row}: is not trained, so there is no model of this study to describe; name a trained row")
-    return copies
+def _trained(variant: str) -> list[str]:
+    """The seed runs of a variant's training. Raises UserError where it was not fine-tuned."""
+    seed_runs = [f"seed-{run.seed}" for run in training_logs.read(TRAINING, [variant])[variant].seed_runs]
+    if not seed_runs:
+        raise UserError(f"{variant}: was not fine-tuned, so there is no model to describe; name a variant that was")
+    return seed_runs
 
 
-def _stages() -> dict:
-    from ruamel.yaml import YAML
-    return YAML(typ="safe").load(_text(LOCK))["stages"]
+def _known(where: str, name: str, names: Collection[str], kind: str) -> None:
+    if name not in names:
+        raise UserError(f"{where}: no {kind} is called '{name}'; there are: {', '.join(names)}")
 
 
-def _known(where: str, name: str, table, kind: str) -> None:
-    if name not in table:
-        raise UserError(f"{where}: no {kind} is called '{name}'; there are: {', '.join(table)}")
-
-
-def _judged(study, corpus: str, split: str) -> int:
+def _judged(study: Study, corpus: str, split: str) -> int:
     """The lowest relevant grade of a judged split."""
     _known("corpora", corpus, study.corpora, "corpus")
     _known(f"corpora.{corpus}.judged", split, study.corpora[corpus].judged, "split")
     return study.corpora[corpus].judged[split].rel
 
 
-def _chosen(row: str, copies: list[str], copy: str | None) -> str:
-    """The copy that was asked for, or the only one."""
-    if copy is None and len(copies) == 1:
-        return copies[0]
-    if copy not in copies:
-        asked = f"has no copy '{copy}'" if copy else "has several copies"
-        raise UserError(f"{row}: {asked}; say --copy with one of: {', '.join(copies)}")
-    return copy
+def _chosen(variant: str, seed_runs: Sequence[str], seed_run: str | None) -> str:
+    """The seed run that was asked for, or the only one."""
+    if seed_run is None and len(seed_runs) == 1:
+        return seed_runs[0]
+    if seed_run is None or seed_run not in seed_runs:
+        asked = f"has no seed run '{seed_run}'" if seed_run else "has several seed runs"
+        raise UserError(f"{variant}: {asked}; say --seed-run with one of: {', '.join(seed_runs)}")
+    return seed_run
 
 
-def _text(path: Path) -> str:
+def _existing(path: Path) -> Path:
     if not path.is_file():
         raise UserError(f"{path}: there is no such file here; run dvc repro from the repository's root")
-    return path.read_text()
+    return path
 
 
 if __name__ == "__main__":

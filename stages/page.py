@@ -11,6 +11,7 @@ from stages import params
 from stages.analysis import cause as cause_study
 from stages.analysis import diagnosis as spaces
 from stages.analysis import transfer as transfers
+from stages.collections import canonical
 from stages.core import costs as recorded
 from stages.core.files import publish
 from stages.evaluation import results as files
@@ -18,8 +19,8 @@ from stages.evaluation.results import Result
 from stages.ledger import checked as checked_claims
 from stages.negatives import hardness
 from stages.params import Study
-from stages.reporting import collections_table, training_logs
 from stages.reporting import negatives as audits
+from stages.reporting import training_logs
 from stages.reporting.page import claims as claims_section
 from stages.reporting.page import provenance, render, sections, vega
 
@@ -102,14 +103,14 @@ def _sources(study: Study, results: Sequence[Result], inputs: Mapping[str, Path]
     behind = provenance.lineage(stages, [inputs[name].as_posix() for name in names])
     measures = {target.measure for target in study.report.targets}
     main_results = [result for result in results if result.measure in measures]
-    cards = collections_table.cards(inputs["corpora"], study.corpora)
+    folders = {corpus: inputs["corpora"] / corpus for corpus in study.corpora}
     collections = [
         {
             "corpus": corpus,
-            "card": card,
-            "folder": provenance.output(stages, f"download@{corpus}", inputs["corpora"] / corpus),
+            "card": canonical.card(path),
+            "folder": provenance.output(stages, f"download@{corpus}", path),
         }
-        for corpus, card in cards.items()
+        for corpus, path in folders.items()
     ]
     return {
         "numbers": provenance.numbers(stages, main_results, inputs["runs"], inputs["models"], inputs["corpora"]),

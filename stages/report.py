@@ -9,6 +9,7 @@ import click
 from stages import params
 from stages.analysis import diagnosis as spaces
 from stages.analysis import transfer as transfers
+from stages.collections import canonical
 from stages.core import costs as recorded
 from stages.core.files import publish
 from stages.evaluation import results as files
@@ -134,7 +135,7 @@ def _behind(study: Study, logs: Mapping[str, training_logs.TrainingLog], inputs:
         Heading("Numerical checks", 2),
         space_table.numerical_checks(diagnosis),
         Heading("Collections", 2),
-        *collections_table.table(collections_table.cards(inputs["corpora"], study.corpora)),
+        *collections_table.table({name: canonical.card(inputs["corpora"] / name) for name in study.corpora}),
     ]
 
 

@@ -1,0 +1,99 @@
+"""What dvc.lock records of a trained model: the blocks that it was made with, and the hashes behind its figures."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from stages.core.errors import UserError
+from stages.params import Study
+from stages.params.models import Checkpoint
+from stages.params.triplets import Triplets
+from stages.params.tuning import FineTuning
+from stages.params.variants import Recipe
+
+Stages = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """`blocks` are those of params.yaml as they stood then; the other fields are some of them, parsed.
+
+    `first_stage` and `depth` say what a reranker reranked; None for a retriever. hashes is path -> md5 of the variant's
+    models, of what they were trained from and on, and of every corpus that they were measured on.
+    """
+
+    variant: str
+    checkpoint: Checkpoint
+    tuning: FineTuning
+    triplets: Triplets
+    recipe: Recipe
+    seeds: Sequence[int]
+    first_stage: str | None
+    depth: int | None
+    blocks: Mapping[str, Any]
+    hashes: Mapping[str, str]
+
+
+def read(stages: Stages, variant: str, study: Study) -> ModelRecord:
+    """The record of a trained variant, from the stages of a dvc.lock.
+
+    Raises UserError where it has none, or where the models are newer than the figures on a corpus.
+    """
+    trainer = _trainer(stages, variant)
+    said = _params(stages, trainer)
+    names = said.get(f"retrievers.{variant}") or said[f"rerankers.{variant}"]
+    checkpoint = _params(stages, f"checkpoint@{names['checkpoint']}")[f"checkpoints.{names['checkpoint']}"]
+    triplets = _params(stages, f"triplets@{names['triplets']}")[f"triplets.{names['triplets']}"]
+    tuning, recipe = said[names["tuning"]], said[f"recipes.{names['recipe']}"]
+    first = names.get("first_stage")
+    return ModelRecord(
+        variant=variant,
+        checkpoint=Checkpoint.model_validate(checkpoint),
+        tuning=TypeAdapter(FineTuning).validate_python(tuning),
+        triplets=Triplets.model_validate(triplets),
+        recipe=Recipe.model_validate(recipe),
+        seeds=said["seeds"],
+        first_stage=first,
+        depth=_params(stages, f"rerank@{variant}")["rerank"]["depth"] if first else None,
+        blocks={"checkpoint": checkpoint, "tuning": tuning, "triplets": triplets, "recipe": recipe},
+        hashes=_hashes(stages, trainer, variant, study),
+    )
+
+
+def _trainer(stages: Stages, variant: str) -> str:
+    """The stage that trained a variant: a retriever's, or a reranker's."""
+    return f"train-reranker@{variant}" if f"train-reranker@{variant}" in stages else f"train@{variant}"
+
+
+def _stage(stages: Stages, name: str) -> Mapping[str, Any]:
+    if name not in stages:
+        raise UserError(f"dvc.lock: does not have {name}; run dvc repro")
+    return stages[name]
+
+
+def _params(stages: Stages, name: str) -> Mapping[str, Any]:
+    return _stage(stages, name)["params"]["params.yaml"]
+
+
+def _hashes(stages: Stages, trainer: str, variant: str, study: Study) -> dict[str, str]:
+    train, model = _stage(stages, trainer), f"data/models/{variant}"
+    hashes = {model: _md5(train["outs"], model)}
+    inputs = [
+        dep for dep in train["deps"] if dep["path"].startswith("data/") and not dep["path"].startswith("data/code")
+    ]
+    hashes |= {dep["path"]: dep["md5"] for dep in inputs}
+    for corpus in study.corpora:
+        reader = f"encode@{variant}-{corpus}" if trainer == f"train@{variant}" else f"rerank@{variant}"
+        if _md5(_stage(stages, reader)["deps"], model) != hashes[model]:
+            raise UserError(
+                f"dvc.lock: the models of '{variant}' are newer than their figures on {corpus}; run dvc repro"
+            )
+        path = f"data/corpora/{corpus}"
+        hashes[path] = _md5(_stage(stages, f"download@{corpus}")["outs"], path)
+    return hashes
+
+
+def _md5(files: Sequence[Mapping[str, str]], path: str) -> str:
+    return next(file["md5"] for file in files if file["path"] == path)
