@@ -135,7 +135,7 @@ def tests(queries: int, variants: int, limit_seconds: int) -> None:
              for _ in range(variants)]
     start = time.perf_counter()
     for variant in moved:
-        significance.change(variant, base, np.arange(queries), 0.05, 10_000)
+        significance.compare(variant, base, np.arange(queries), 0.05, 10_000)
     seconds = time.perf_counter() - start
     click.echo(f"{variants} variants on {queries:,} queries, 10,000 resamples each: {seconds:.0f} s")
     raise SystemExit(seconds > limit_seconds)

@@ -19,8 +19,8 @@ def header(part: str, folder: Path, commit: str | None = None) -> dict:
 
 def per_query(folder: Path, study):
     """A table of every row's per-query values with their clusters."""
-    from stages.evaluation import revisions
-    table = revisions.table(path=folder / revisions.QUERIES)
+    from stages.evaluation import per_query
+    table = per_query.read(folder / per_query.TABLE)
     return table.select(["variant", "seed_run", "split", "query_id", *study.measures, "cluster"])
 
 

@@ -97,13 +97,13 @@ def _keys(base: str, kinds: set[str], with_arrows: bool) -> list[Any]:
     """What the marks of the picture mean."""
     from matplotlib.lines import Line2D
 
-    looks: dict[str, dict[str, Any]] = {
+    marks: dict[str, dict[str, Any]] = {
         kind: {"color": GREY, "marker": marker, "markersize": 6, "linestyle": ""}
         for kind, marker in MARKERS.items()
         if kind in kinds
     }
-    looks[base] = {"color": "0.1", "marker": "+", "markersize": 8, "markeredgewidth": 1.6, "linestyle": ""}
-    looks["interval out of domain"] = {"color": GREY, "linewidth": 1, "alpha": 0.5}
+    marks[base] = {"color": "0.1", "marker": "+", "markersize": 8, "markeredgewidth": 1.6, "linestyle": ""}
+    marks["interval out of domain"] = {"color": GREY, "linewidth": 1, "alpha": 0.5}
     if with_arrows:
-        looks["from full to LoRA, same recipe"] = {"color": "0.25", "marker": ">", "markersize": 5, "linewidth": 1.2}
-    return [Line2D([], [], label=label, **look) for label, look in looks.items()]
+        marks["from full to LoRA, same recipe"] = {"color": "0.25", "marker": ">", "markersize": 5, "linewidth": 1.2}
+    return [Line2D([], [], label=label, **mark) for label, mark in marks.items()]
