@@ -132,7 +132,7 @@ def counted(study: Study, results: Sequence[Result]) -> Text:
     also = f" ({mixed} of them interpolated)" if mixed else ""
     queries = f"{compared[0].queries:,} queries in {compared[0].clusters:,} clusters"
     return text(
-        f"Of {len(compared)} fine-tuned variants{also}, compared with ",
+        f"Of {len(compared)} fine-tuned variant{'' if len(compared) == 1 else 's'}{also}, compared with ",
         code(study.report.base),
         f" in domain on {queries}: {', '.join(counts)}. ",
         _limits(study.seeds),

@@ -7,7 +7,7 @@ from stages.reporting.table import Cell, Table
 from stages.reporting.text import Heading, Items, Span, Text
 
 Block = Heading | Items | Table | Text | str
-SPECIAL = re.compile(r"[\\`*\[\]]|(?<!\w)_|_(?!\w)|<(?=[A-Za-z/!])")
+SPECIAL = re.compile(r"[\\`*\[\]]|(?<!\w)_|_(?!\w)|<(?=[A-Za-z/!])|&(?=#?\w+;)")
 
 
 def document(blocks: Iterable[Block]) -> str:
