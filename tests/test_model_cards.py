@@ -1,92 +1,138 @@
-"""A card says what dvc.lock, the results and the training log say of its row, from the committed files."""
-import copy as copying
+"""A card says what dvc.lock, the results and the training log say of its variant."""
+
+import copy
 import json
 import re
+from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
 
-from stages import params
-from stages.reporting import hub_cards
 from stages.core.errors import UserError
-from tests.conftest import ROOT
+from stages.evaluation.results import Result
+from stages.params.report import Target
+from stages.reporting import model_cards, model_record
+from stages.reporting.training_logs import SeedRun, TrainingLog
+from tests import plants
+from tests.conftest import STUDY
+from tests.planted_lock import BLOCKS, TRAINED, lock
+from tests.plants import IN_DOMAIN, OUT_OF_DOMAIN
 
-STUDY = params.load(ROOT / "params.yaml")
-STAGES = YAML(typ="safe").load((ROOT / "dvc.lock").read_text())["stages"]
-ENTRIES = json.loads((ROOT / "reports/results.json").read_text())
-TRAINED = [row for row, names in STUDY.retrievers.items() if STUDY.recipes[names.recipe]]
-ROW, SEED = TRAINED[-1], STUDY.seeds[0]
+DEV = Target(corpus="in_domain", split="dev", measure="RR@10")
 
 
-def log_of(row: str) -> dict:
-    return json.loads((ROOT / f"reports/training/{row}.json").read_text())
+def results(variant: str, **changed: Any) -> list[Result]:
+    compared = plants.comparison(0.05, verdict="better")
+    return [
+        plants.result(variant, compared, IN_DOMAIN, **changed),
+        plants.result(variant, plants.comparison(-0.01), OUT_OF_DOMAIN, **changed),
+        plants.result(variant, plants.comparison(0.02, verdict=None), DEV, **changed),
+    ]
 
 
-def card(row=ROW, copy=f"seed-{SEED}", stages=STAGES, entries=ENTRIES, log=None) -> str:
-    return hub_cards.card(row, copy, stages, entries, log or log_of(row), STUDY, "@misc{x}")
+def log(*seeds: int) -> TrainingLog:
+    entries = [{"step": 0, "RR@10": 0.6}, {"step": 1, "loss": 0.5}, {"step": 2, "loss": 0.25, "RR@10": 0.7}]
+    return TrainingLog("x", [SeedRun(seed, 2, 5, 10, tensors=4, changed=3, log=entries) for seed in seeds])
+
+
+def card(variant: str = "lora-hard", seed_run: str = "seed-13", stages=None, own=None, trained=None) -> str:
+    record = model_record.read(lock() if stages is None else stages, variant, STUDY)
+    found = results(variant) if own is None else own
+    return model_cards.card(STUDY, seed_run, record, found, trained or log(13), "@misc{x}")
 
 
 @pytest.mark.parametrize("variant", TRAINED)
-def test_the_metadata_holds_the_results_and_the_text_the_recipe(row):
+def test_the_metadata_holds_the_results_and_the_text_the_recipe(variant):
     from huggingface_hub import ModelCard
-    text = card(row)
+
+    text = card(variant)
     data = ModelCard(text).data
-    own = {(e["corpus"], e["split"], e["measure"]): e["by_seed_run"][f"seed-{SEED}"] for e in ENTRIES if e["variant"] == row}
-    assert {(e.dataset_type, e.dataset_split, e.metric_type): e.metric_value for e in data.eval_results} == own
-    assert (data.library_name, data.pipeline_tag) == ("sentence-transformers", "sentence-similarity")
-    assert data.license is None
-    names, blocks = STUDY.retrievers[row], YAML(typ="safe").load((ROOT / "params.yaml").read_text())
-    recipe = json.loads(re.search(r"```json\n(.*?)```", text, re.DOTALL).group(1))
-    assert recipe == {"seeds": [SEED], "start": blocks["checkpoints"][names.checkpoint], "tuning": blocks[names.tuning],
-                      "triplets": blocks["triplets"][names.triplets], "recipe": blocks["recipes"][names.recipe]}
+    figures = {(e.dataset_type, e.dataset_split, e.metric_type): e.metric_value for e in data.eval_results}
+    own = {(*one.target.model_dump().values(),): one.by_seed_run["seed-13"] for one in results(variant)}
+    assert figures == own
+    task = "text-ranking" if variant in STUDY.rerankers else "sentence-similarity"
+    assert (data.library_name, data.pipeline_tag, data.license) == ("sentence-transformers", task, None)
+    names, blocks = TRAINED[variant], json.loads(re.search(r"```json\n(.*?)```", text, re.DOTALL)[1])
+    assert blocks == {
+        "seed": 13,
+        "checkpoint": BLOCKS["checkpoints"][names.checkpoint],
+        "tuning": BLOCKS[names.tuning],
+        "triplets": BLOCKS["triplets"][names.triplets],
+        "recipe": BLOCKS["recipes"][names.recipe],
+    }
     assert re.findall(r"^## (.*)", text, re.MULTILINE) == [
-        "How to load it", "Results", "What it was not tested on", "How it was trained", "How to make it again",
-        "Licence", "Citation"]
+        "How to load it",
+        "Results",
+        "What it was not tested on",
+        "How it was trained",
+        "How to get it again",
+        "Licence",
+        "Citation",
+    ]
     assert not re.search(r"[^\n]\n## ", text) and "\n\n\n" not in text
-    assert ("`adapter/`" in text) == (recipe["tuning"]["kind"] in ("lora", "ia3"))
+    assert ("`adapter/`" in text) == (blocks["tuning"]["kind"] in ("lora", "ia3"))
 
 
-def test_hashes_verdict_and_base_are_those_of_the_files():
+@pytest.mark.parametrize(
+    "variant, loader, words",
+    [
+        ("full-hard", "SentenceTransformer", "the inner product is the cosine"),
+        ("towers-random", "SentenceTransformer", "`encode_query` computes with one tower"),
+        ("late-random", "MultiVectorEncoder", "Queries are cut at 32 tokens, passages at 64"),
+        ("cross-lion", "CrossEncoder", "reads query and passage together, cut at 64 tokens"),
+    ],
+)
+def test_each_architecture_is_loaded_by_its_class(variant, loader, words):
+    import sentence_transformers
+
+    text = card(variant)
+    snippet = re.search(r"```python\n(.*?)```", text, re.DOTALL)[1]
+    compile(snippet, "snippet", "exec")
+    assert f'{loader}("data/models/{variant}/seed-13")' in snippet and hasattr(sentence_transformers, loader)
+    assert words in text
+    first = "reranking the first 10 passages that `base` retrieves"
+    assert (first in text) == (variant in STUDY.rerankers)
+
+
+def test_hashes_verdicts_and_base_model_are_those_of_the_files():
     text = card()
-    for path in (f"data/models/{ROW}", *(f"data/corpora/{corpus}" for corpus in STUDY.corpora)):
-        assert re.search(rf"\| `{path}` \| `[0-9a-f]{{32}}\.dir` \|", text)
-    place = STUDY.report.in_domain
-    entry = next(e for e in ENTRIES if e["variant"] == ROW and "verdict" in e and e["split"] == place.split)
-    assert f"against the untouched `{STUDY.report.base}`: **{entry['verdict']}**. " in text
-    start = STUDY.checkpoints[STUDY.retrievers[ROW].checkpoint]
-    named = "base_model: sentence-transformers/all-MiniLM-L6-v2\n" in text and "is under Apache-2.0" in text
-    assert named == (start.sha256 in hub_cards.KNOWN)
+    inputs = ["checkpoints/minilm", "triplets/hard", *(f"corpora/{corpus}" for corpus in STUDY.corpora)]
+    for path in ("models/lora-hard", *inputs):
+        assert re.search(rf"\| `data/{path}` \| `[0-9a-f]{{32}}\.dir` \|", text)
+    assert "data/code" not in text
+    change = "**better**, a change of +10.0 (+8.0 to +12.0) % (95 % interval)"
+    assert f"- RR@10 of in_domain test against `base`: {change}" in text
+    assert text.count(" against `base`: ") == 2  # none for dev, which has no verdict
+    assert "base_model: sentence-transformers/all-MiniLM-L6-v2\n" in text and "is under Apache-2.0" in text
 
 
-def test_weights_that_nobody_knows_have_no_base_and_those_of_the_hub_have_theirs():
-    for source, told in (("package:x", None), ("hub:a/b@c0ffee", "a/b")):
-        stages = copying.deepcopy(STAGES)
-        start = STUDY.retrievers[ROW].checkpoint
-        stages[f"checkpoint@{start}"]["params"]["params.yaml"][f"checkpoints.{start}"] |= {
-            "source": source, "sha256": "0" * 64}
-        text = card(stages=stages)
-        assert (f"\nbase_model: {told}\n" in text) == bool(told) == ("base_model" in text)
-        assert "Apache" not in text and f"`{told or source}` trained on" in text
+@pytest.mark.parametrize("source, base", [("package:x", None), ("hub:a/b@c0ffee", "a/b")])
+def test_weights_that_nobody_knows_have_no_base_model_and_those_of_the_hub_have_theirs(source, base):
+    stages = lock()
+    changed = {"source": source, "sha256": "0" * 64}
+    stages["checkpoint@minilm"]["params"]["params.yaml"]["checkpoints.minilm"] = (
+        BLOCKS["checkpoints"]["minilm"] | changed
+    )
+    text = card(stages=stages)
+    assert (f"\nbase_model: {base}\n" in text) == bool(base) == ("base_model" in text)
+    assert "Apache" not in text and f"`{base or source}` trained on" in text
 
 
-def test_one_copy_of_several_shows_its_own_value_beside_the_mean():
-    entries, log = copying.deepcopy(ENTRIES), log_of(ROW)
-    for entry in entries:
-        entry["by_seed_run"] |= {"seed-99": 0.123456}
-        entry["spread"] = 0.05
-    log["seed_runs"].append(log["seed_runs"][0] | {"seed": 99})
-    text = card(copy="seed-99", entries=entries, log=log)
-    assert "value: 0.123456" in text and "mean ± spread over seeds" in text and "± 0.0500" in text
-    assert f"# {ROW}, seed 99" in text and '"seeds": [\n    99\n  ]' in text and "those of all seeds" in text
+def test_one_seed_run_of_several_shows_its_own_value_beside_the_mean():
+    several = {"seed-13": 0.5, "seed-99": 0.123456}
+    text = card(seed_run="seed-99", own=results("lora-hard", by_seed_run=several, spread=0.05), trained=log(13, 99))
+    assert "value: 0.123456" in text and "mean ± standard deviation over seeds" in text and "± 0.0500" in text
+    assert "# lora-hard, seed 99" in text and '"seed": 99' in text and "They are of all seeds." in text
 
 
 def test_a_card_is_not_written_beside_other_figures():
-    stages = copying.deepcopy(STAGES)
-    stages[f"train@{ROW}"]["outs"][0]["md5"] = "0" * 32 + ".dir"
-    with pytest.raises(UserError, match=f"the model of '{ROW}' is newer than its figures"):
+    stages = copy.deepcopy(lock())
+    stages["train@lora-hard"]["outs"][0]["md5"] = "0" * 32 + ".dir"
+    with pytest.raises(UserError, match="the models of 'lora-hard' are newer than their figures on in_domain"):
         card(stages=stages)
-    del stages[f"train@{ROW}"]
-    with pytest.raises(UserError, match=f"dvc.lock: has no stage train@{ROW}; run dvc repro train@{ROW}"):
+    del stages["train@lora-hard"]
+    with pytest.raises(UserError, match=r"dvc\.lock: does not have train@lora-hard; run dvc repro$"):
         card(stages=stages)
     with pytest.raises(UserError, match="has no figures of seed-98"):
-        card(copy="seed-98")
+        card(seed_run="seed-98")
+    with pytest.raises(UserError, match=r"lora-hard.json: does not have seed-13"):
+        card(trained=log(99))
