@@ -1,15 +1,22 @@
 """What several tests plant: a study's params file, results, per-query tables with known effects, a git repository."""
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 from pydantic import TypeAdapter
 from ruamel.yaml import YAML
 
@@ -19,6 +26,7 @@ from stages.evaluation.results import Pair, Result
 from stages.params.report import Target, ValidationCurve
 from stages.params.tuning import FineTuning
 from stages.params.variants import Recipe
+from stages.training import loop
 from stages.training.seed_runs import SeedRun
 from tests.conftest import ROOT, run
 
@@ -229,3 +237,40 @@ def write_vectors(folder: Path) -> dict[str, np.ndarray]:
     (folder / "data/indexes/bm25/in_domain/pretrained/bm25").mkdir(parents=True)
     (folder / "data/indexes/theirs/in_domain/pretrained").mkdir(parents=True)
     return {"base": np.vstack([asked, answers]), "turned": np.vstack([asked, answers]) @ quarter}
+
+
+def succeeds(command: click.Command, *arguments: object) -> str:
+    """What a verb prints that ends well, run in this process."""
+    done = CliRunner().invoke(command, [str(argument) for argument in arguments])
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def fails(command: click.Command, *arguments: object) -> str:
+    """The one line that a verb prints that cannot do what it is asked, run in this process."""
+    done = CliRunner().invoke(command, [str(argument) for argument in arguments])
+    assert done.exit_code == 1 and isinstance(done.exception, SystemExit), done.output
+    return done.output
+
+
+def kill_in_training(module: str, arguments: Iterable[object], folder: Path) -> int:
+    """Start a training verb in a folder, kill it (-9) once it has a whole checkpoint; the step of its newest one."""
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command, cwd=folder, env=environment, **quiet)
+    deadline = time.time() + 300
+    while not any(map(loop.last_checkpoint, folder.glob(".scratch/*/*"))):
+        assert time.time() < deadline and process.poll() is None
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    checkpoints = [path for work in folder.glob(".scratch/*/*") if (path := loop.last_checkpoint(work))]
+    return max(map(loop.step_of, checkpoints))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """The bytes of all files below a folder, by relative path."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
+    }

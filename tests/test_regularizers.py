@@ -1,38 +1,45 @@
-"""Keeping: nothing at the start, no other training where it weighs nothing, no training where it weighs all."""
+"""Regularizers: nothing before the first step, another training only where they weigh something."""
+
+from pathlib import Path
+
 import pytest
 
 from stages.models import encoding
-from stages.training import losses
-from stages.training import optimizers
-from stages.training import regularizers
-from stages.training import loop
-from stages.training import tuning
-from stages.params.losses import InBatchLoss, ScoresRegularizer, WeightsRegularizer
-from stages.params.tuning import FullTuning, LoraTuning
-from stages.params.variants import Recipe
+from stages.params.losses import ScoresRegularizer
+from stages.training import loop, losses, regularizers, tuning
+from stages.training.validation import Points
+from tests.plants import seed_run, two_towers
 
 TEXTS = [f"{kind} {noun}" for kind in ("red", "old", "small", "new") for noun in ("boat", "house", "clock", "river")]
-TAUGHT = {"anchor": TEXTS, "positive": TEXTS[5:] + TEXTS[:5], "negative": TEXTS[3:] + TEXTS[:3]}
-LOSS = InBatchLoss(kind="in-batch", scale=20.0, hard=True)
-FULL = FullTuning(kind="full", lr=0.001)
-LORA = LoraTuning(kind="lora", lr=0.01, rank=2, alpha=4, modules=["query", "value"], dropout=0.1)
-STEPS = 12
+TRIPLETS = {"anchor": TEXTS, "positive": TEXTS[5:] + TEXTS[:5], "negative": TEXTS[3:] + TEXTS[:3]}
+LOSS = {"kind": "in-batch", "scale": 20.0, "hard_negatives": True}
+FULL = {"kind": "full", "lr": 0.001}
+LORA = {"kind": "lora", "lr": 0.01, "rank": 2, "lora_alpha": 4, "modules": ["query", "value"], "dropout": 0.1}
+STEPS = 8
+BOTH = pytest.mark.parametrize("block", [FULL, LORA], ids=["full", "lora"])
 
 
 class Killed(Exception):
     pass
 
 
-def wrapped(start, keep, tune=FULL, loss=LOSS):
-    """A model that is to be trained, and its loss with what it keeps."""
+def planned(base, regularizer, block=FULL, loss=LOSS):
+    recipe = {"loss": loss, "epochs": 2, "clip": 1e9, "regularizer": regularizer}
+    return seed_run(base, block, recipe, Path("none.parquet"))
+
+
+def regularized(run):
+    """A model that is to be trained, and its loss with the regularizer."""
     from transformers import set_seed
+
     set_seed(3)
-    model = encoding.load_encoder(start)
-    tuning.prepare(model, tune)
-    return model, regularizers.wrap(losses.build(model, loss), model, keep, start)
+    model = encoding.load_encoder(run.checkpoint)
+    tuning.prepare(model, run.tuning)
+    loss = losses.build(model, run.recipe.loss)
+    return model, regularizers.added(loss, model, run.recipe.regularizer, run.checkpoint)
 
 
-def trained(start, work, keep, tune=FULL, loss=LOSS, kill_at=None):
+def trained(run, work, kill_at=None):
     from datasets import Dataset
     from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
     from transformers import TrainerCallback
@@ -42,39 +49,42 @@ def trained(start, work, keep, tune=FULL, loss=LOSS, kill_at=None):
             if state.global_step == kill_at:
                 raise Killed
 
-    model, module = wrapped(start, keep, tune, loss)
-    fit = Recipe(loss=loss.model_dump(), batch=4, epochs=3, warmup=0, weight_decay=0, clip=1e9)
+    model, module = regularized(run)
     trainer = SentenceTransformerTrainer(
-        model=model, train_dataset=Dataset.from_dict(TAUGHT), loss=module, callbacks=[Kill()],
-        args=SentenceTransformerTrainingArguments(**loop.arguments(tune, fit, 3, work, True), save_steps=4),
-        optimizer_cls_and_kwargs=optimizers.chosen(tune, 0))
+        model=model,
+        train_dataset=Dataset.from_dict(TRIPLETS),
+        loss=module,
+        args=SentenceTransformerTrainingArguments(**loop.arguments(run, work, True), save_steps=4),
+        **loop.parts(run, work, Points("RR@10", None, run.curve, run.recipe, work)),
+    )
+    trainer.add_callback(Kill())
     trainer.train(resume_from_checkpoint=loop.last_checkpoint(work))
     return trainer
 
 
 def distance(model, other) -> float:
     """Between the trained weights of two models."""
-    pairs = zip(model.parameters(), other.parameters())
+    pairs = zip(model.parameters(), other.parameters(), strict=True)
     return sum(float(((one - two) ** 2).sum().detach()) for one, two in pairs if one.requires_grad) ** 0.5
 
 
-def features(model, texts=TAUGHT):
-    return [model.preprocess(column[:6]) for column in texts.values()]
+def features(model):
+    return [model.preprocess(column[:6]) for column in TRIPLETS.values()]
 
 
-def test_without_keep_the_loss_is_itself(tiny_model):
+def test_without_a_regularizer_the_loss_is_itself(tiny_model):
     model = encoding.load_encoder(tiny_model)
-    loss = losses.build(model, LOSS)
-    assert regularizers.wrap(loss, model, None, tiny_model) is loss
+    loss = losses.build(model, planned(tiny_model, None).recipe.loss)
+    assert regularizers.added(loss, model, None, tiny_model) is loss
 
 
-@pytest.mark.parametrize("tuning", [FULL, LORA])
-@pytest.mark.parametrize("regularizer", [WeightsRegularizer(kind="weights", weight=1), ScoresRegularizer(kind="scores", weight=1)])
-def test_nothing_is_added_at_the_start(keep, tune, tiny_model):
-    model, module = wrapped(tiny_model, keep, tune)
+@BOTH
+@pytest.mark.parametrize("kind", ["weights", "scores"])
+def test_nothing_is_added_before_the_first_step(kind, block, tiny_model):
+    model, module = regularized(planned(tiny_model, {"kind": kind, "weight": 1}, block))
     model.train()
-    found = module(features(model), None)
-    assert found["regularizer"].item() == 0 and found["lesson"].item() > 0.5 and model.training
+    parts = module(features(model), None)
+    assert parts["regularizer"].item() == 0 and parts["retrieval"].item() > 0.5 and model.training
 
 
 def test_what_is_added_is_the_formula(tiny_model):
@@ -82,68 +92,80 @@ def test_what_is_added_is_the_formula(tiny_model):
     import torch
     from scipy.special import softmax
     from scipy.stats import entropy
-    model, by_weights = wrapped(tiny_model, WeightsRegularizer(kind="weights", weight=3))
-    by_scores = regularizers.wrap(losses.build(model, LOSS), model, ScoresRegularizer(kind="scores", weight=3, scale=5), tiny_model)
+
+    model, by_weights = regularized(planned(tiny_model, {"kind": "weights", "weight": 3}))
+    scores = ScoresRegularizer(kind="scores", weight=3, scale=5)
+    by_scores = regularizers.added(by_weights.loss, model, scores, tiny_model)
     expected = 0
     with torch.no_grad():
         for weights in model.parameters():
             noise = 0.1 * torch.randn_like(weights)
             weights += noise
-            expected += 3 * float((noise ** 2).sum())
+            expected += 3 * float((noise**2).sum())
     assert by_weights(features(model), None)["regularizer"].item() == pytest.approx(expected, rel=1e-4)
     shares = []
     for encoder in (encoding.load_encoder(tiny_model), model.eval()):
-        anchors, *passages = (encoding.encode(encoder, column[:6], 2048) for column in TAUGHT.values())
+        anchors, *passages = (encoding.encode(encoder, column[:6], 2048) for column in TRIPLETS.values())
         shares.append(softmax(5 * anchors @ np.concatenate(passages).T, axis=1))
     expected = 3 * entropy(*shares, axis=1).mean()
-    assert by_scores(features(model), None)["regularizer"].item() == pytest.approx(expected, rel=1e-3) and expected > 0.01
+    assert expected > 0.01
+    assert by_scores(features(model), None)["regularizer"].item() == pytest.approx(expected, rel=1e-3)
 
 
-@pytest.mark.parametrize("tuning", [FULL, LORA])
+@BOTH
 @pytest.mark.parametrize("kind", ["weights", "scores"])
-def test_a_weight_of_nothing_changes_nothing_and_a_weight_of_all_moves_nothing(kind, tune, tiny_model, tmp_path):
-    """Dropout is on: what is kept must not take random numbers from the lesson."""
-    keep = {"weights": KeepWeights, "scores": KeepScores}[kind]
-    free = trained(tiny_model, tmp_path / "free", None, tune).model
-    light = trained(tiny_model, tmp_path / "light", keep(kind=kind, weight=1e-9), tune).model
-    heavy = trained(tiny_model, tmp_path / "heavy", keep(kind=kind, weight=1e6), tune).model
-    start, _ = wrapped(tiny_model, None, tune)
-    assert distance(light, free) < 0.01 * distance(free, start)
+def test_a_weight_of_nothing_changes_nothing_and_a_weight_of_all_moves_nothing(kind, block, tiny_model, tmp_path):
+    """Dropout is on: the regularizer must not take random numbers from the loss."""
+
+    def with_weight(weight):
+        regularizer = {"kind": kind, "weight": weight} if weight else None
+        return trained(planned(tiny_model, regularizer, block), tmp_path / str(weight)).model
+
+    free, light, heavy = (with_weight(weight) for weight in (0, 1e-9, 1e6))
+    base, _ = regularized(planned(tiny_model, None, block))
+    assert distance(light, free) < 0.01 * distance(free, base)
     if kind == "weights":
-        assert distance(heavy, start) < 0.5 * distance(free, start)
+        assert distance(heavy, base) < 0.5 * distance(free, base)
     else:
-        lost = [regularizers.scores_moved(model, keep(kind=kind, weight=1), tiny_model)(features(model)).item()
-                for model in (free, heavy)]
+        moved = regularizers.scores_moved
+        of_one = ScoresRegularizer(kind="scores", weight=1)
+        lost = [moved(model, of_one, tiny_model)(features(model)).item() for model in (free, heavy)]
         assert lost[1] < 0.1 * lost[0]
 
 
-@pytest.mark.parametrize("loss", [LOSS, LOSS.model_copy(update={"cached": 3})])
-def test_a_killed_run_keeps_to_the_start_of_training(loss, tiny_model, tmp_path):
-    """Not to the checkpoint that it goes on from; and the frozen start is in neither optimizer nor checkpoint."""
+@pytest.mark.parametrize("kind, weight, mini_batch", [("weights", 0.1, 3), ("scores", 5, None), ("scores", 5, 3)])
+def test_a_killed_run_is_held_to_the_base_checkpoint(kind, weight, mini_batch, tiny_model, tmp_path):
+    """Not to the checkpoint that it goes on from; and the frozen base is in neither optimizer nor checkpoint."""
     import torch
     from safetensors.torch import load_file
-    for keep in (WeightsRegularizer(kind="weights", weight=0.1), ScoresRegularizer(kind="scores", weight=5)):
-        whole = trained(tiny_model, tmp_path / keep.kind / "whole", keep, loss=loss)
-        with pytest.raises(Killed):
-            trained(tiny_model, tmp_path / keep.kind / "part", keep, loss=loss, kill_at=6)
-        resumed = trained(tiny_model, tmp_path / keep.kind / "part", keep, loss=loss)
-        assert all(torch.equal(one, two) for one, two in zip(whole.model.parameters(), resumed.model.parameters()))
-        held = [weights for group in whole.optimizer.param_groups for weights in group["params"]]
-        assert len(held) == len(list(whole.model.parameters())) == len(list(whole.loss.parameters()))
-        saved = tmp_path / keep.kind / "whole" / "trainer" / f"checkpoint-{STEPS}" / "model.safetensors"
-        assert load_file(str(saved)).keys() == load_file(str(tiny_model / "model.safetensors")).keys()
+
+    run = planned(tiny_model, {"kind": kind, "weight": weight}, loss={**LOSS, "mini_batch": mini_batch})
+    whole = trained(run, tmp_path / "whole")
+    with pytest.raises(Killed):
+        trained(run, tmp_path / "part", kill_at=6)
+    resumed = trained(run, tmp_path / "part")
+    pairs = zip(whole.model.parameters(), resumed.model.parameters(), strict=True)
+    assert all(torch.equal(one, two) for one, two in pairs)
+    held = [weights for group in whole.optimizer.param_groups for weights in group["params"]]
+    assert len(held) == len(list(whole.model.parameters())) == len(list(whole.loss.parameters()))
+    saved = tmp_path / "whole" / "trainer" / f"checkpoint-{STEPS}" / "model.safetensors"
+    assert load_file(str(saved)).keys() == load_file(str(tiny_model / "model.safetensors")).keys()
 
 
-def test_two_towers(tiny_model, tmp_path):
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import Normalize, Router
-    towers = [list(encoding.load_encoder(tiny_model))[:2] for _ in range(2)]
-    router = Router.for_query_document(query_modules=towers[0], document_modules=towers[1])
-    SentenceTransformer(modules=[router, Normalize()]).save_pretrained(str(tmp_path / "towers"))
-    model = encoding.load_encoder(tmp_path / "towers")
-    module = regularizers.wrap(losses.build(model, LOSS), model, ScoresRegularizer(kind="scores", weight=1), tmp_path / "towers")
-    asked = [{**model.preprocess(column[:6], task=role), "task": role}
-             for column, role in zip(TAUGHT.values(), ("query", "document", "document"))]
-    assert module(asked, None)["regularizer"].item() == 0
-    list(model[0].sub_modules["document"].parameters())[0].data.add_(1).mul_(-2)
-    assert module(asked, None)["regularizer"].item() > 0
+def test_scores_of_two_towers(tiny_model, tmp_path):
+    base = two_towers(tiny_model, tmp_path / "towers")
+    model, module = regularized(planned(base, {"kind": "scores", "weight": 1}))
+    roles = ("query", "document", "document")
+    columns = zip(TRIPLETS.values(), roles, strict=True)
+    batch = [{**model.preprocess(column[:6], task=role), "task": role} for column, role in columns]
+    assert module(batch, None)["regularizer"].item() == 0
+    next(model[0].sub_modules["document"].parameters()).data.add_(1).mul_(-2)
+    assert module(batch, None)["regularizer"].item() > 0
+
+
+def test_weights_are_held_in_both_towers(tiny_model, tmp_path):
+    base = two_towers(tiny_model, tmp_path / "towers")
+    model, _ = regularized(planned(base, None))
+    penalty = regularizers.weights_moved(model)
+    next(model[0].sub_modules["document"].parameters()).data.add_(1)
+    assert penalty([]).item() > 0

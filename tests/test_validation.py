@@ -1,43 +1,41 @@
-"""Watching: the best look is what comes back, the start where nothing was better, and a killed run finds the same."""
+"""Validation while training: the best point is what is restored, also of a run that was killed."""
+
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from stages.models import encoding
-from stages.training import losses
-from stages.training import optimizers
-from stages.training import loop
-from stages.training import tuning
-from stages.training import validation
 from stages.core.errors import UserError
-from stages.params.losses import InBatchLoss
+from stages.models import encoding
 from stages.params.report import ValidationCurve
-from stages.params.tuning import FullTuning, LoraTuning
-from stages.params.variants import Recipe
+from stages.training import loop, losses, tuning, validation
+from stages.training.validation import Points, Sample
+from tests.plants import seed_run
 
 TEXTS = [f"{kind} {noun}" for kind in ("red", "old", "small", "new") for noun in ("boat", "house", "clock", "river")]
 WRONG = {"anchor": TEXTS, "positive": TEXTS[5:] + TEXTS[:5]}
-LOSS = InBatchLoss(kind="in-batch", scale=20.0, hard=False)
-SAMPLE = {"queries": TEXTS, "passages": [f"{text} seen here" for text in TEXTS],
-          "relevant": np.eye(len(TEXTS), dtype=bool)}
-CURVE = ValidationCurve(queries=1, passages=1, every=2, early=[])
-FULL = FullTuning(kind="full", lr=0.01)
-LORA = LoraTuning(kind="lora", lr=0.1, rank=2, alpha=4, modules=["query", "value"])
-STEPS = 12
+SAMPLE = Sample(TEXTS, [f"{text} seen here" for text in TEXTS], np.eye(len(TEXTS), dtype=bool))
+FULL = {"kind": "full", "lr": 0.01}
+LORA = {"kind": "lora", "lr": 0.1, "rank": 2, "lora_alpha": 4, "modules": ["query", "value"]}
 
 
 class Killed(Exception):
     pass
 
 
-def fitting(**more) -> Fit:
-    return Recipe(**{"loss": LOSS.model_dump(), "batch": 4, "epochs": 3, "warmup": 0, "weight_decay": 0, "clip": 1.0,
-                  "select": "best"} | more)
+def ranked(model) -> float:
+    return validation.reciprocal_rank(model, SAMPLE)
 
 
-def trained(start, work, fit, tune=FULL, kill_at=None, curve=CURVE):
-    """A trainer that has run, its model with what `finish` put back, and the step that this was."""
+def planned(base, block=FULL, every=2, **recipe):
+    known = {"loss": {"kind": "in-batch", "scale": 20.0, "hard_negatives": False}, "select": "best"}
+    curve = ValidationCurve(queries=1, passages=1, every=every, early=[])
+    return seed_run(base, block, {**known, **recipe}, Path("none.parquet"), curve=curve)
+
+
+def trained(run, work, measure=ranked, kill_at=None):
+    """A trainer of twelve steps that has run, its model with what `finish` restored, and the step that this was."""
     from datasets import Dataset
     from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
     from transformers import TrainerCallback, set_seed
@@ -48,26 +46,34 @@ def trained(start, work, fit, tune=FULL, kill_at=None, curve=CURVE):
                 raise Killed
 
     set_seed(3)
-    model = encoding.load_encoder(start)
-    tuning.prepare(model, tune)
-    watch = validation.callback(SAMPLE, curve, fit, work)
+    model = encoding.load_encoder(run.checkpoint)
+    tuning.prepare(model, run.tuning)
+    points = Points("RR@10", measure, run.curve, run.recipe, work)
     trainer = SentenceTransformerTrainer(
-        model=model, train_dataset=Dataset.from_dict(WRONG), loss=losses.build(model, LOSS),
-        callbacks=[watch, loop.stopping(fit.stop), Kill()],
-        args=SentenceTransformerTrainingArguments(**loop.arguments(tune, fit, 3, work, True), save_steps=4),
-        optimizer_cls_and_kwargs=optimizers.chosen(tune, 0))
+        model=model,
+        train_dataset=Dataset.from_dict(WRONG),
+        loss=losses.build(model, run.recipe.loss),
+        args=SentenceTransformerTrainingArguments(**loop.arguments(run, work, True), save_steps=4),
+        **loop.parts(run, work, points),
+    )
+    trainer.add_callback(Kill())
     trainer.train(resume_from_checkpoint=loop.last_checkpoint(work))
-    return trainer, model, watch.finish(trainer.state, model)
+    return trainer, model, points.finish(trainer.state, model)
 
 
-def planted(monkeypatch, figures: list[float]) -> None:
-    """Let the n-th look find figures[n]; a look at weights that were looked at before finds the same again."""
+def planted(figures: list[float]):
+    """A measure whose n-th figure is figures[n]; weights that were measured before get the same figure again."""
     seen: dict[int, int] = {}
 
-    def figure(model, sample, precision):
+    def measure(model):
         weights = hash(b"".join(part.detach().numpy().tobytes() for part in model.parameters()))
         return figures[seen.setdefault(weights, len(seen))]
-    monkeypatch.setattr(validation, "reciprocal_rank", figure)
+
+    return measure
+
+
+def curve(trainer) -> dict[int, float]:
+    return {entry["step"]: entry["RR@10"] for entry in trainer.state.log_history if "RR@10" in entry}
 
 
 def weights(model) -> dict:
@@ -76,6 +82,7 @@ def weights(model) -> dict:
 
 def same(one, two) -> bool:
     import torch
+
     return all(torch.equal(one[name], two[name]) for name in one | two)
 
 
@@ -83,76 +90,87 @@ def files(work) -> list[str]:
     return sorted(path.stem for path in work.glob("*best*"))
 
 
-@pytest.mark.parametrize("tuning", [FULL, LORA])
-def test_where_every_look_is_worse_the_start_comes_back(tune, tiny_model, tmp_path):
-    """Learning wrong pairs spoils the ranking; only weights that are trained are written."""
+def test_the_reciprocal_rank_by_hand():
+    scores = np.array([[3.0, 2, 1], [1, 1, 2], [9, 8, 7], [1, 2, 3]])
+    relevant = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0]], dtype=bool)
+    assert validation.mean_reciprocal_rank(scores, relevant) == (1 + 1 / 3 + 1 / 3 + 0) / 4
+    assert validation.mean_reciprocal_rank(scores, relevant, depth=2) == 1 / 4
+
+
+@pytest.mark.parametrize("block", [FULL, LORA], ids=["full", "lora"])
+def test_where_every_point_is_worse_the_base_checkpoint_is_restored(block, tiny_model, tmp_path):
+    """Training on wrong pairs spoils the ranking; only weights that are trained are written."""
     from safetensors.torch import load_file
-    trainer, model, step = trained(tiny_model, tmp_path, fitting(), tune)
-    found = validation.looks(trainer.state.log_history)
-    assert list(found) == [0, 2, 4, 6, 8, 10, 12] and found[12] < 0.95 * found[0]
+
+    trainer, model, step = trained(planned(tiny_model, block), tmp_path)
+    points = curve(trainer)
+    assert list(points) == [0, 2, 4, 6, 8, 10, 12] and points[12] < 0.95 * points[0]
     assert step == 0 and files(tmp_path) == ["best-0"]
-    assert validation.reciprocal_rank(model, SAMPLE) == pytest.approx(found[0], abs=1e-6)
-    start = encoding.load_encoder(tiny_model)
+    assert ranked(model) == pytest.approx(points[0], abs=1e-6)
+    base = encoding.load_encoder(tiny_model)
     written = load_file(str(tmp_path / "best-0.safetensors"))
-    if tune is FULL:
-        assert same(weights(model), weights(start)) and len(written) == len(weights(start))
+    if block is FULL:
+        assert same(weights(model), weights(base)) and len(written) == len(weights(base))
     else:
         assert all("lora_" in name for name in written) and len(written) == 8
 
 
 def test_the_last_weights_stay_where_the_best_are_not_asked_for(tiny_model, tmp_path):
-    trainer, model, step = trained(tiny_model, tmp_path, fitting(select="last", stop=2), curve=CURVE.model_copy(
-        update={"every": 5}))
-    assert step is None and files(tmp_path) == []
-    assert list(validation.looks(trainer.state.log_history)) == [0, 5, 8]
+    trainer, model, step = trained(planned(tiny_model, every=5, select="last", stop=2), tmp_path)
+    assert step is None and files(tmp_path) == [] and model.training
+    assert list(curve(trainer)) == [0, 5, 8]
     assert not same(weights(model), weights(encoding.load_encoder(tiny_model)))
 
 
-@pytest.mark.parametrize("figures, chosen", [
-    ([0.1, 0.3, 0.5, 0.5, 0.2, 0.4, 0.1], 4), ([0.1, 0.5, 0.2, 0.6, 0.2, 0.4, 0.1], 6),
-    ([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7], 12)])
-def test_a_killed_run_finds_the_best_that_it_would_have_found(figures, chosen, tiny_model, tmp_path, monkeypatch):
-    """Killed just after the look at step 6; the newest checkpoint is of step 4 and names a best of step 2 or 4."""
-    planted(monkeypatch, figures)
-    whole, model, step = trained(tiny_model, tmp_path / "whole", fitting())
+@pytest.mark.parametrize(
+    "figures, chosen",
+    [
+        ([0.1, 0.3, 0.5, 0.5, 0.2, 0.4, 0.1], 4),
+        ([0.1, 0.5, 0.2, 0.6, 0.2, 0.4, 0.1], 6),
+        ([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7], 12),
+    ],
+)
+def test_a_killed_run_chooses_as_one_that_was_not(figures, chosen, tiny_model, tmp_path):
+    """Killed just after the point at step 6; the newest checkpoint is of step 4, its best of step 2 or 4."""
+    run, measure = planned(tiny_model), planted(figures)
+    whole, model, step = trained(run, tmp_path / "whole", measure)
     assert step == chosen and files(tmp_path / "whole") == [f"best-{chosen}"]
     with pytest.raises(Killed):
-        trained(tiny_model, tmp_path / "part", fitting(), kill_at=6)
+        trained(run, tmp_path / "part", measure, kill_at=6)
     assert f"best-{2 * int(np.argmax(figures[:3]))}" in files(tmp_path / "part")
-    resumed, again, step = trained(tiny_model, tmp_path / "part", fitting())
+    resumed, again, step = trained(run, tmp_path / "part", measure)
     assert step == chosen and same(weights(again), weights(model))
-    assert validation.looks(resumed.state.log_history) == validation.looks(whole.state.log_history)
+    assert curve(resumed) == curve(whole)
 
 
-def test_what_comes_back_are_the_weights_of_that_look(tiny_model, tmp_path, monkeypatch):
+def test_what_is_restored_are_the_weights_of_that_point(tiny_model, tmp_path):
     """Those of the trainer's own checkpoint at the same step."""
-    planted(monkeypatch, [0.1, 0.2, 0.5, 0.4, 0.3, 0.2, 0.1])
+    run, measure = planned(tiny_model), planted([0.1, 0.2, 0.5, 0.4, 0.3, 0.2, 0.1])
     with pytest.raises(Killed):
-        trained(tiny_model, tmp_path, fitting(), kill_at=5)
+        trained(run, tmp_path, measure, kill_at=5)
     shutil.copytree(tmp_path / "trainer" / "checkpoint-4", tmp_path / "kept")
-    _, model, step = trained(tiny_model, tmp_path, fitting())
+    _, model, step = trained(run, tmp_path, measure)
     assert step == 4 and same(weights(model), weights(encoding.load_encoder(tmp_path / "kept")))
 
 
-def test_an_early_end_is_looked_at_and_may_be_the_best(tiny_model, tmp_path, monkeypatch):
-    planted(monkeypatch, [0.1, 0.2, 0.9])
-    trainer, _, step = trained(tiny_model, tmp_path, fitting(stop=1), curve=CURVE.model_copy(update={"every": 3}))
-    assert list(validation.looks(trainer.state.log_history)) == [0, 3, 4] and step == 4
+def test_an_early_end_has_a_point_and_may_be_the_best(tiny_model, tmp_path):
+    trainer, _, step = trained(planned(tiny_model, every=3, stop=1), tmp_path, planted([0.1, 0.2, 0.9]))
+    assert list(curve(trainer)) == [0, 3, 4] and step == 4
 
 
-def test_patience_ends_training_without_a_checkpoint_there(tiny_model, tmp_path, monkeypatch):
-    figures = [0.1, 0.5, 0.4, 0.5, 0.3, 0.9, 0.9]
-    planted(monkeypatch, figures)
-    whole, model, step = trained(tiny_model, tmp_path / "whole", fitting(patience=3))
+def test_patience_ends_training_without_a_checkpoint_there(tiny_model, tmp_path):
+    run, measure = planned(tiny_model, patience=3), planted([0.1, 0.5, 0.4, 0.5, 0.3, 0.9, 0.9])
+    whole, model, step = trained(run, tmp_path / "whole", measure)
     assert whole.state.global_step == 8 and step == 2
     assert loop.last_checkpoint(tmp_path / "whole").endswith("checkpoint-4")
     with pytest.raises(Killed):
-        trained(tiny_model, tmp_path / "part", fitting(patience=3), kill_at=7)
-    resumed, again, step = trained(tiny_model, tmp_path / "part", fitting(patience=3))
+        trained(run, tmp_path / "part", measure, kill_at=7)
+    resumed, again, step = trained(run, tmp_path / "part", measure)
     assert resumed.state.global_step == 8 and step == 2 and same(weights(again), weights(model))
 
 
-def test_the_best_needs_something_to_look_at(tmp_path):
-    assert validation.callback(None, CURVE, fitting(select="last"), tmp_path)
+def test_the_best_needs_something_to_measure(tmp_path):
+    last, best = planned(tmp_path, select="last"), planned(tmp_path)
+    Points("RR@10", None, last.curve, last.recipe, tmp_path)
     with pytest.raises(UserError, match="select: best chooses by validation queries and there are none"):
-        validation.callback(None, CURVE, fitting(), tmp_path)
+        Points("RR@10", None, best.curve, best.recipe, tmp_path)
