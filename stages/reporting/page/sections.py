@@ -105,8 +105,9 @@ def changes(study: Study, results: Sequence[Result]) -> Section:
 
 def transfer(transfer: Transfer) -> Section:
     """What variants cost out of domain; with one set there the averages are those of the main table, and left out."""
+    one_set = ["One collection is out of domain. The table of variants has the figures."]
     return {
-        "average": transfer_page.average(transfer) if len(transfer.sets) != 2 else [],
+        "average": one_set if len(transfer.sets) == 2 else transfer_page.average(transfer),
         "forgetting": transfer_page.forgetting(transfer),
         "pairs": transfer_page.pairs(transfer),
         "drawn": transfer.out_of_domain,
