@@ -291,6 +291,61 @@ def test_what_a_stage_imports_is_in_its_fingerprint(name, study):
     assert files and files <= {*declared}
 
 
+LOCKED = [
+    "download@things",
+    "checkpoint@minilm",
+    "triplets@hard",
+    "train@full-hard",
+    "interpolate@mix",
+    "encode@base-things",
+    "mine@base",
+    "search@base-things",
+    "train-reranker@late",
+    "rerank@late",
+    "evaluate",
+    "visualize",
+    "audit",
+    "diagnose",
+    "differences",
+    "transfer",
+    "cause",
+    "saturation",
+    "claims",
+    "costs",
+    "report",
+    "page",
+]
+
+
+@pytest.mark.parametrize("name", LOCKED)
+def test_a_stage_reads_what_it_declares(name, study):
+    """Blocks of params.yaml, and files that Python opens, while the stage runs once more."""
+    locked = YAML(typ="safe").load((study / "dvc.lock").read_text())["stages"][name]
+    shutil.copytree(ROOT / "tests", study / "tests", dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    done = run(locked["cmd"].replace("python -m", "python -m tests.watched", 1), study)
+    read = json.loads(done.stdout.splitlines()[-1])
+    run("rm -rf tests && git checkout -q . && dvc checkout -q", study)
+    keys = locked["params"]["params.yaml"]
+    assert {*read["blocks"]} <= {"tunings", *(key.partition(".")[0] for key in keys)}
+    own = [entry["path"] for kind in ("deps", "outs") for entry in locked[kind]]
+    allowed = (
+        *own,
+        "stages",
+        "studies/papers/references.bib",
+        "params.yaml",
+        ".scratch",
+        "data/costs",
+        "dvc.lock",
+        "tests",
+        ".git",
+        ".dvc",
+    )
+    undeclared = [
+        path for path in read["files"] if not any(path == one or path.startswith(f"{one}/") for one in allowed)
+    ]
+    assert not [path for path in undeclared if not Path(path).name.startswith(".")]
+
+
 WORDS = {
     "stages/core/files.py": ("the disk is full", "no space is left"),
     "stages/core/errors.py": ('"""[^"]+"""', '"""Other words."""'),
