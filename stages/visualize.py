@@ -39,11 +39,11 @@ def main(indexes: Path, corpora: Path, training: Path, results: Path, out: Path,
     only.
     """
     study = params.load()
-    found = _results(results, study)
+    everything = _results(results, study)
     logs = {name: log for name, log in training_logs.read(training, study.variants).items() if log.seed_runs}
     lines = style.lines(logs)
-    here = files.at(found, study.report.in_domain)
-    panels = {str(target): files.at(found, target) for target in study.report.targets}
+    here = files.at(everything, study.report.in_domain)
+    panels = {str(target): files.at(everything, target) for target in study.report.targets}
     shown = [name for name in study.variants if name != study.report.base]
     seed_runs = vectors.seed_runs(indexes, study.searchers, study.umap.corpus)
     sampled = _sample(study, seed_runs, corpora / study.umap.corpus)

@@ -53,14 +53,14 @@ def candidates(study: Study) -> list[str]:
         return study.corpora[corpus].group or corpus
 
     trained_on = {name: study.trained_on(name) for name in study.searchers}
-    home = group(study.report.in_domain.corpus)
-    return [name for name, corpus in trained_on.items() if corpus and group(corpus) == home]
+    in_domain = group(study.report.in_domain.corpus)
+    return [name for name, corpus in trained_on.items() if corpus and group(corpus) == in_domain]
 
 
 def judged(results: Iterable[Result], target: Target | None) -> dict[str, Result]:
     """Variant -> its result on a target, for those whose comparison has a verdict."""
-    found = files.at(results, target)
-    return {name: result for name, result in found.items() if result.comparison and result.comparison.verdict}
+    here = files.at(results, target)
+    return {name: result for name, result in here.items() if result.comparison and result.comparison.verdict}
 
 
 def paragraphs(
@@ -125,9 +125,9 @@ def cost(variant: str, study: Study, logs: Mapping[str, TrainingLog]) -> str:
 
 def counted(study: Study, results: Sequence[Result]) -> Text:
     """How many fine-tuned variants have which verdict in domain, and what the verdicts rest on."""
-    found = judged(results, study.report.in_domain)
-    compared = [_comparison(found[name]) for name in candidates(study) if name in found]
-    mixed = sum(name in study.interpolations for name in candidates(study) if name in found)
+    verdicts = judged(results, study.report.in_domain)
+    compared = [_comparison(verdicts[name]) for name in candidates(study) if name in verdicts]
+    mixed = sum(name in study.interpolations for name in candidates(study) if name in verdicts)
     counts = [f"{sum(one.verdict == word for one in compared)} {word}" for word in VERDICTS]
     also = f" ({mixed} of them interpolated)" if mixed else ""
     queries = f"{compared[0].queries:,} queries in {compared[0].clusters:,} clusters"

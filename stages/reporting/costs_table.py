@@ -57,9 +57,9 @@ def by_variant(logs: Mapping[str, TrainingLog], recorded: Recorded, corpus: str)
             "busy": _figures(trained, "gpu_mean_percent"),
             "taken": _figures(trained, "gpu_peak_mb"),
         }
-        for name, found in values.items():
-            if found:
-                figures[name][variant] = fmean(found)
+        for name, per_run in values.items():
+            if per_run:
+                figures[name][variant] = fmean(per_run)
     return figures
 
 

@@ -157,11 +157,11 @@ def _results(seed_run: str, own: Sequence[Result], report: Report) -> str:
         base = NOTHING if result.base is None else f"{result.base:.4f}"
         values = [f"{result.by_seed_run[seed_run]:.4f}", *([f"{result.value:.4f}{spread}"] if several else [])]
         verdict = (result.comparison.verdict if result.comparison else None) or ""
-        place = f"{result.corpus} {result.split}"
-        lines.append([place, result.measure, *values, base, _change(result) if result.comparison else NOTHING, verdict])
+        where = f"{result.corpus} {result.split}"
+        lines.append([where, result.measure, *values, base, _change(result) if result.comparison else NOTHING, verdict])
     judged = "They are of all seeds." if several else "With one seed they judge this model, not the recipe."
     sizes = {f"{result.corpus} {result.split}": result.comparison.queries for result in own if result.comparison}
-    queries = ", ".join(f"{place} {count:,}" for place, count in sizes.items())
+    queries = ", ".join(f"{where} {count:,}" for where, count in sizes.items())
     over = f"clusters of queries{' and seeds' if several else ''}"
     level = f"{100 * (1 - report.significance):g} %"
     note = (
@@ -178,13 +178,13 @@ def _change(result: Result) -> str:
 
 
 def _untested(record: ModelRecord, own: Sequence[Result]) -> str:
-    places = dict.fromkeys(f"{result.corpus} {result.split}" for result in own)
+    splits = dict.fromkeys(f"{result.corpus} {result.split}" for result in own)
     trained_on = record.triplets.corpus
     others = dict.fromkeys(result.corpus for result in own if result.corpus != trained_on)
-    outside = f"was measured on {', '.join(others)} only" if others else "was not measured"
+    beyond = f"was measured on {', '.join(others)} only" if others else "was not measured"
     lines = [
-        f"Any collection but these: {', '.join(places)}.",
-        f"Other domains than that of `{trained_on}`, which it was trained on: out of domain it {outside}.",
+        f"Any collection but these: {', '.join(splits)}.",
+        f"Other domains than that of `{trained_on}`, which it was trained on: out of domain it {beyond}.",
         f"Texts beyond {record.checkpoint.tokens} tokens, which are cut, and languages that the collections lack.",
         "Tasks other than ranking passages for a query by exact search: similarity, clustering, classification, "
         "approximate search, quantised weights.",

@@ -59,11 +59,11 @@ def measures(study: Study, results: Sequence[Result]) -> list[Block]:
                 files.at(results, Target(corpus=corpus, split=split, measure=measure)) for measure in study.measures
             ]
             lines = [
-                [variant, *(_value(found.get(variant)) for found in by_measure)]
+                [variant, *(_value(by_variant.get(variant)) for by_variant in by_measure)]
                 for variant in study.variants
-                if any(variant in found for found in by_measure)
+                if any(variant in by_variant for by_variant in by_measure)
             ]
-            few = next((one for found in by_measure for one in found.values() if one.on_part), None)
+            few = next((one for by_variant in by_measure for one in by_variant.values() if one.on_part), None)
             note = f"Relevant from grade {rules.rel}."
             if few and few.comparison:
                 note += f" *: on {few.comparison.queries:,} of {few.of:,} queries."

@@ -26,7 +26,7 @@ RC = {
     "xtick.labelcolor": "0.1",
     "ytick.labelcolor": "0.1",
 }
-# Okabe and Ito (2008), and Tol's muted scheme (2021): told apart with any colour vision.
+# Okabe and Ito (2008), and Tol's muted scheme (2021): distinct with any colour vision.
 BETTER, WORSE, UNCLEAR = "#0072B2", "#D55E00", "0.65"
 QUERY, PASSAGE = "#D55E00", "#0072B2"
 VARIANTS = ["#332288", "#CC6677", "#117733", "#88CCEE", "#882255", "#999933", "#44AA99", "#AA4499"]
@@ -71,10 +71,10 @@ def notice(sentence: str) -> "Figure":
 
 
 def lines(names: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """{"color", "linestyle"} for each name, by its place: a colour, and where colours run out a dash."""
+    """{"color", "linestyle"} for each name, by its position: a colour, and where colours run out a dash."""
     return {
-        name: {"color": VARIANTS[place % len(VARIANTS)], "linestyle": DASHES[place // len(VARIANTS) % len(DASHES)]}
-        for place, name in enumerate(names)
+        name: {"color": VARIANTS[number % len(VARIANTS)], "linestyle": DASHES[number // len(VARIANTS) % len(DASHES)]}
+        for number, name in enumerate(names)
     }
 
 

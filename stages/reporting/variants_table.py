@@ -35,10 +35,13 @@ class Reading:
 def readings(study: Study, results: Sequence[Result]) -> dict[str, list[Reading]]:
     """Variant -> its reading on each of the report's targets; the best value on all queries of a target is marked."""
     by_target = [files.at(results, target) for target in study.report.targets]
-    best = [max((one.value for one in found.values() if not one.on_part), default=None) for found in by_target]
+    best = [
+        max((one.value for one in by_variant.values() if not one.on_part), default=None) for by_variant in by_target
+    ]
     return {
         variant: [
-            _reading(found.get(variant), top, study.report.base) for found, top in zip(by_target, best, strict=True)
+            _reading(by_variant.get(variant), top, study.report.base)
+            for by_variant, top in zip(by_target, best, strict=True)
         ]
         for variant in study.variants
     }
@@ -46,11 +49,11 @@ def readings(study: Study, results: Sequence[Result]) -> dict[str, list[Reading]
 
 def variants(study: Study, results: Sequence[Result]) -> Table:
     """The variants that search, in at most seven columns, and what the columns mean."""
-    found = readings(study, results)
+    shown = readings(study, results)
     heads = ["variant"]
     for target, domain in zip(study.report.targets, DOMAINS, strict=False):
         heads += [f"{target.measure} {domain}", f"change {domain}, % (interval)", f"verdict {domain}"]
-    lines = [[name, *(cell for one in found[name] for cell in _cells(one))] for name in study.searchers]
+    lines = [[name, *(cell for one in shown[name] for cell in _cells(one))] for name in study.searchers]
     return Table(heads, lines, [_targets(study, results), _meaning(study)])
 
 
@@ -58,9 +61,9 @@ def rerankers(study: Study, results: Sequence[Result]) -> Table | None:
     """The rerankers under the same heads, below the base on the queries that they reranked; None without any."""
     if not study.rerankers:
         return None
-    found = {**base_on_part(study, results), **readings(study, results)}
-    names = [name for name in found if name not in study.searchers]
-    lines = [[name, *(cell for one in found[name] for cell in _cells(one))] for name in names]
+    shown = {**base_on_part(study, results), **readings(study, results)}
+    names = [name for name in shown if name not in study.searchers]
+    lines = [[name, *(cell for one in shown[name] for cell in _cells(one))] for name in names]
     return Table(variants(study, results).heads, lines, [_reranked(study, results)])
 
 
@@ -68,8 +71,8 @@ def base_on_part(study: Study, results: Sequence[Result]) -> dict[str, list[Read
     """The base's values on the queries that were reranked, under a name of their own."""
     values = []
     for target in study.report.targets:
-        found = files.at(results, target)
-        base = next((found[name].base for name in study.rerankers if name in found), None)
+        here = files.at(results, target)
+        base = next((here[name].base for name in study.rerankers if name in here), None)
         values.append(Reading(NOTHING if base is None else f"{base:.4f}", "", "", "", "", "", ""))
     return {f"{study.report.base}, on the same queries": values}
 
@@ -77,8 +80,8 @@ def base_on_part(study: Study, results: Sequence[Result]) -> dict[str, list[Read
 def _reranked(study: Study, results: Sequence[Result]) -> str:
     queries = []
     for target in study.report.targets:
-        found = files.at(results, target)
-        one = next((found[name] for name in study.rerankers if name in found and found[name].comparison), None)
+        here = files.at(results, target)
+        one = next((here[name] for name in study.rerankers if name in here and here[name].comparison), None)
         if one and one.comparison:
             queries.append(f"{one.comparison.queries:,} of the {one.of:,} queries of {target.corpus} {target.split}")
     first = list(dict.fromkeys(block.first_stage for block in study.rerankers.values()))
@@ -88,7 +91,7 @@ def _reranked(study: Study, results: Sequence[Result]) -> str:
 
 def sureness(study: Study, results: Sequence[Result]) -> Table:
     """What lies behind the verdicts: corrected p, minimum detectable effect, queries by the sign of their change."""
-    found = readings(study, results)
+    shown = readings(study, results)
     heads = ["variant"]
     for domain in DOMAINS[: len(study.report.targets)]:
         heads += [
@@ -97,7 +100,7 @@ def sureness(study: Study, results: Sequence[Result]) -> Table:
             f"queries better / worse / equal {domain}",
         ]
     lines = [
-        [name, *(cell for one in found[name] for cell in (one.p, one.detectable, one.queries))]
+        [name, *(cell for one in shown[name] for cell in (one.p, one.detectable, one.queries))]
         for name in study.variants
         if name != study.report.base
     ]
@@ -201,8 +204,8 @@ def p_value(p: float | None) -> str:
 
 def paper(study: Study, results: Sequence[Result]) -> str:
     """The table in LaTeX; rerankers stand below a rule of their own, after the base on the same queries."""
-    found = {**readings(study, results), **base_on_part(study, results)}
-    lines = {name: [name, *(cell for one in cells for cell in _paper_cells(one))] for name, cells in found.items()}
+    shown = {**readings(study, results), **base_on_part(study, results)}
+    lines = {name: [name, *(cell for one in cells for cell in _paper_cells(one))] for name, cells in shown.items()}
     groups = [(str(target), 4) for target in study.report.targets]
     heads = ["Variant", *(["Value", "Change %", "Interval %", "Verdict"] * len(groups))]
     parts = [[lines[name] for name in study.searchers]]

@@ -30,11 +30,11 @@ Section = dict[str, Any]
 
 def answer(study: Study, results: Sequence[Result], logs: Mapping[str, TrainingLog]) -> Section:
     """The advice, the changes of the variant that it names, and the other sentences that open the report."""
-    found = answers.decide(study, results)
+    advice = answers.decide(study, results)
     first, *rest = answers.paragraphs(study, results, logs, changes=False)
-    measured = [found.in_domain, found.out_of_domain] if found else []
+    measured = [advice.in_domain, advice.out_of_domain] if advice else []
     readings = [_reading(result, study.report) for result in measured if result]
-    return {"first": first, "rest": rest, "variant": found.variant if found else None, "readings": readings}
+    return {"first": first, "rest": rest, "variant": advice.variant if advice else None, "readings": readings}
 
 
 def _reading(result: Result, report: Report) -> Section:
@@ -51,7 +51,7 @@ def variants(
     study: Study, results: Sequence[Result], pairs: Sequence[Pair], logs: Mapping[str, TrainingLog]
 ) -> Section:
     """The main table and that of the rerankers; each value has the id of its line of the sources."""
-    found = variants_table.readings(study, results)
+    shown = variants_table.readings(study, results)
     by_target = [files.at(results, target) for target in study.report.targets]
     makeup = {plain(line[0]): line[1:] for line in variants_table.makeup(study).lines}
 
@@ -65,9 +65,9 @@ def variants(
         return {"variant": name, "made": made, "base": name == study.report.base, "cells": cells}
 
     table, reranked = variants_table.variants(study, results), variants_table.rerankers(study, results)
-    lines = [line(name, found[name]) for name in study.searchers]
+    lines = [line(name, shown[name]) for name in study.searchers]
     base = variants_table.base_on_part(study, results)
-    parts = [line(name, cells) for name, cells in [*base.items(), *((name, found[name]) for name in study.rerankers)]]
+    parts = [line(name, cells) for name, cells in [*base.items(), *((name, shown[name]) for name in study.rerankers)]]
     domains = zip(study.report.targets, variants_table.DOMAINS, strict=False)
     return {
         "groups": [f"{target.measure} {domain}" for target, domain in domains],

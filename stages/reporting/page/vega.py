@@ -39,11 +39,11 @@ Lines = Mapping[str, Mapping[str, Any]]
 
 def lines(variants: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Variant -> {"color", "dash"} as in the PNG pictures, the colour by the name of the page's variable."""
-    found = {}
-    for place, (name, line) in enumerate(style.lines(variants).items()):
+    styles = {}
+    for number, (name, line) in enumerate(style.lines(variants).items()):
         dash = [] if line["linestyle"] == "-" else [2 * length for length in line["linestyle"][1]]
-        found[name] = {"color": f"var(--variant-{place % len(LIGHT)})", "dash": dash}
-    return found
+        styles[name] = {"color": f"var(--variant-{number % len(LIGHT)})", "dash": dash}
+    return styles
 
 
 def change(result: Result) -> dict[str, Any]:
