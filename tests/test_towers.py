@@ -1,31 +1,26 @@
 """Two towers: each text goes to its own, adapters and counts reach both, and what was trained belongs to its tower."""
+
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from click.testing import CliRunner
-from conftest import ROOT
-from ruamel.yaml import YAML
 
-from stages import encode
-from stages.models import architectures
-from stages.models import encoding
-from stages.models import towers
-from stages.training import tuning
+from stages import encode, train
 from stages.core.errors import UserError
+from stages.models import asymmetric, encoding, model_folder, towers
+from stages.models.model_folder import Description
 from stages.params.tuning import FullTuning, Ia3Tuning, LoraTuning
+from stages.training import tuning, weights
+from stages.training.tuning import lora
+from tests import plants
 
 TEXTS = ["a red boat", "the green house behind the wall", "x", "the old boat " * 40]
 FULL = FullTuning(kind="full", lr=0.1)
-LORA = LoraTuning(kind="lora", lr=0.01, rank=4, alpha=8, modules=["query", "value"], dropout=0.1)
+LORA = LoraTuning(kind="lora", lr=0.01, rank=4, lora_alpha=8, modules=["query", "value"], dropout=0.1)
+IA3 = Ia3Tuning(kind="ia3", lr=0.1, modules=["key", "value"])
 ONE = 4 * 64 * 2 * 2  # what LORA trains in one tower of the tiny model
 
 
@@ -34,14 +29,16 @@ def two_towers(tiny_model, tmp_path_factory):
     """The tiny model as two towers."""
     folder = tmp_path_factory.mktemp("two") / "model"
     shutil.copytree(tiny_model, folder)
-    architectures.double(folder, 32, None)
-    (folder / "architecture.json").write_text(json.dumps({"architecture": "asymmetric", "sha256": "0" * 64, "tokens": 32}))
+    description = Description("asymmetric", "0" * 64, 32)
+    asymmetric.build(folder, description)
+    model_folder.write(description, folder)
     return folder
 
 
 def moved(model, role, amount=0.05):
     """Move the trainable weights of one tower."""
     import torch
+
     torch.manual_seed(1)
     with torch.no_grad():
         for parameter in towers.parts(model)[role].parameters():
@@ -95,135 +92,137 @@ def test_swapped_towers_give_other_vectors(two_towers):
 def test_an_adapter_reaches_both_towers(two_towers, tmp_path):
     """The library's own add_adapter reaches the first only, and leaves the other fully trainable."""
     model = encoding.load_encoder(two_towers)
-    model.add_adapter(tuning.adapter(LORA, task_type="FEATURE_EXTRACTION"))
-    wrong = tuning.count_by_tower(model)
+    model.add_adapter(lora.configuration(LORA, task_type="FEATURE_EXTRACTION"))
+    wrong = weights.count_by_tower(model)
     assert wrong["query"][0] == ONE and wrong["document"][0] == wrong["document"][1]
     model = encoding.load_encoder(two_towers)
     tuning.prepare(model, LORA)
-    assert [trainable for trainable, _ in tuning.count_by_tower(model).values()] == [ONE, ONE]
-    assert tuning.count(model)[0] == 2 * ONE
+    assert [trainable for trainable, _ in weights.count_by_tower(model).values()] == [ONE, ONE]
+    assert weights.count(model)[0] == 2 * ONE
     unmerged = vectors(moved(moved(model, "query", 0.5), "document", 0.3).eval())
-    tuning.save_adapter(model, tmp_path / "adapter")
-    plain = tuning.merged(encoding.load_encoder(two_towers), tmp_path / "adapter")
-    start = vectors(encoding.load_encoder(two_towers))
-    for one, other, before in zip(vectors(plain), unmerged, start):
+    merged = vectors(tuning.deployed(model, LORA, lambda: encoding.load_encoder(two_towers), tmp_path))
+    base = vectors(encoding.load_encoder(two_towers))
+    for one, other, before in zip(merged, unmerged, base, strict=True):
         assert np.abs(one - other).max() < 1e-5 < 1e-3 < np.abs(one - before).max()
     config = json.loads((tmp_path / "adapter/document/adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == str(two_towers)
 
 
-@pytest.mark.parametrize("tuning", [FULL, LORA, Ia3Tuning(kind="ia3", lr=0.1, modules=["key", "value"])])
-def test_a_tower_that_did_not_move_is_found(tune, two_towers):
+@pytest.mark.parametrize("block", [FULL, LORA, IA3])
+def test_a_tower_that_did_not_move_stops_the_run(block, two_towers):
     model = encoding.load_encoder(two_towers)
-    tuning.prepare(model, tune)
-    before = tuning.snapshot(model)
+    tuning.prepare(model, block)
+    before = weights.snapshot(model)
     moved(model, "query")
     with pytest.raises(UserError, match="moved no weight of the document tower"):
-        tuning.changed(model, before)
+        weights.changed(model, before)
     moved(model, "document")
-    assert len(tuning.changed(model, before)) == sum(p.requires_grad for p in model.parameters())
+    assert len(weights.changed(model, before)) == sum(p.requires_grad for p in model.parameters())
 
 
 def test_columns_go_to_their_towers(two_towers, tiny_model):
     model = encoding.load_encoder(two_towers)
     assert towers.router_mapping(model, ["anchor", "positive", "negative_1"]) == {
-        "anchor": "query", "positive": "document", "negative_1": "document"}
+        "anchor": "query",
+        "positive": "document",
+        "negative_1": "document",
+    }
     assert towers.router_mapping(model, ["anchor", "passage", "label"]) == {"anchor": "query", "passage": "document"}
     assert towers.router_mapping(encoding.load_encoder(tiny_model), ["anchor", "positive"]) == {}
 
 
 def test_the_verb_encodes_passages_by_one_tower_and_queries_by_the_other(two_towers, tmp_path, monkeypatch):
-    moved(encoding.load_encoder(two_towers), "query").save_pretrained(str(tmp_path / "row/seed-1"),
-                                                                      create_model_card=False)
-    shutil.copy(two_towers / "architecture.json", tmp_path / "row/seed-1")
+    model = moved(encoding.load_encoder(two_towers), "query")
+    model.save_pretrained(str(tmp_path / "models/seed-1"), create_model_card=False)
+    shutil.copy(two_towers / "architecture.json", tmp_path / "models/seed-1")
     (tmp_path / "corpus/topics").mkdir(parents=True)
     for name in ("docs", "topics/test"):
         pq.write_table(pa.table({"text": TEXTS}), tmp_path / f"corpus/{name}.parquet")
     (tmp_path / "corpus/docs.json").write_text(json.dumps({"tokens": None}))
-    shutil.copy(ROOT / "params.yaml", tmp_path)
+    plants.write_params(tmp_path)
     monkeypatch.chdir(tmp_path)
-    done = CliRunner().invoke(encode.main, "row corpus --model row --collection corpus --out made".split())
-    assert done.exit_code == 0, done.output
-    queries, passages = vectors(encoding.load_encoder(tmp_path / "row/seed-1"))
+    options = ("--model", "models", "--collection", "corpus", "--out", "made")
+    plants.succeeds(encode.main, "variant", "corpus", *options)
+    queries, passages = vectors(encoding.load_encoder(tmp_path / "models/seed-1"))
     assert np.abs(np.load("made/seed-1/docs.npy") - passages).max() < 1e-6
     assert np.abs(np.load("made/seed-1/topics/test.npy") - queries).max() < 1e-6
     assert np.abs(queries - passages).max() > 0.01
 
 
-FITS = {"towers-pairs": {"loss": {"kind": "contrastive", "distance": "cosine", "margin": 0.5}, "normalize": False},
-        "towers-batches": {"loss": {"kind": "in-batch", "scale": 20.0, "hard": True}}}
-TUNES = {"towers-full": FULL.model_copy(update={"lr": 0.001}), "towers-dora": LORA.model_copy(update={"dora": True})}
-ROWS = {"full-two": ("towers-full", "towers-pairs"), "dora-two": ("towers-dora", "towers-batches")}
+SHARED = {"batch": 4, "epochs": 8, "warmup": 0.1, "weight_decay": 0.01, "clip": 1.0}
+RECIPES = {
+    "pairs": {"loss": {"kind": "contrastive", "distance": "cosine", "margin": 0.5}, "normalize": False, **SHARED},
+    "batches": {"loss": {"kind": "in-batch", "scale": 20.0, "hard_negatives": True}, "normalize": True, **SHARED},
+}
+TUNINGS = {"whole": FULL.model_copy(update={"lr": 0.001}), "dora": LORA.model_copy(update={"dora": True})}
+VARIANTS = {"full-two": ("whole", "pairs"), "dora-two": ("dora", "batches")}
 
 
 @pytest.fixture(scope="module")
 def study(two_towers, tmp_path_factory):
-    """A folder with params.yaml, two towers in start/, and triplets of 24 queries."""
+    """A folder with params.yaml, two towers in checkpoint/, and triplets of 24 queries."""
     folder = tmp_path_factory.mktemp("study")
-    blocks = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
-    shared = {"batch": 4, "epochs": 8, "warmup": 0.1, "weight_decay": 0.01, "clip": 1.0}
-    blocks["recipes"] |= {name: {**fit, **shared} for name, fit in FITS.items()}
-    blocks |= {name: tune.model_dump() for name, tune in TUNES.items()}
-    blocks["retrievers"] |= {row: {"start": "towers", "tuning": tune, "triplets": "random", "recipe": fit}
-                             for row, (tune, fit) in ROWS.items()}
-    with open(folder / "params.yaml", "w") as file:
-        YAML().dump(blocks, file)
-    shutil.copytree(two_towers, folder / "start")
+    known = plants.blocks()
+    retrievers = {
+        variant: {"checkpoint": "towers", "tuning": tuning, "triplets": "random", "recipe": recipe}
+        for variant, (tuning, recipe) in VARIANTS.items()
+    }
+    plants.write_params(
+        folder,
+        recipes=known["recipes"] | RECIPES,
+        retrievers=known["retrievers"] | retrievers,
+        **{name: block.model_dump(exclude_none=True) for name, block in TUNINGS.items()},
+    )
+    shutil.copytree(two_towers, folder / "checkpoint")
     (folder / "triplets").mkdir()
-    texts = {"anchor": [f"query {at}" for at in range(24)], "positive": [f"found query {at}" for at in range(24)],
-             "negative": [f"nothing {at}" for at in range(24)]}
+    texts = {
+        "anchor": [f"query {at}" for at in range(24)],
+        "positive": [f"answer to query {at}" for at in range(24)],
+        "negative": [f"nothing {at}" for at in range(24)],
+    }
     pq.write_table(pa.table(texts), folder / "triplets/seed-13.parquet")
     return folder
 
 
-def command(row, out):
-    return [sys.executable, "-m", "stages.train", row, "--start", "start", "--triplets", "triplets", "--out", out,
-            "--log", f"{out}.json"]
+@pytest.fixture
+def working_folder(study, monkeypatch):
+    monkeypatch.chdir(study)
 
 
-def finished(arguments, study):
-    done = subprocess.run(arguments, cwd=study, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True,
-                          text=True)
-    assert done.returncode == 0, done.stderr
-    return done
-
-
-def files(folder):
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*"))
-            if path.is_file()}
+def arguments(variant, out):
+    log = f"{out}.json"
+    return [variant, "--checkpoint", "checkpoint", "--triplets", "triplets", "--out", out, "--log", log]
 
 
 def trained_unlike(folder, study):
-    """Whether both towers of a trained copy left their start, each another way, and give unit vectors."""
-    start, model = vectors(encoding.load_encoder(study / "start")), vectors(encoding.load_encoder(folder))
-    assert all(np.abs(one - other).max() > 1e-3 for one, other in [*zip(start, model), model])
+    """Whether both towers of a seed run left the checkpoint, each another way, and give unit vectors."""
+    base, model = vectors(encoding.load_encoder(study / "checkpoint")), vectors(encoding.load_encoder(folder))
+    pairs = [*zip(base, model, strict=True), model]
+    assert all(np.abs(one - other).max() > 1e-3 for one, other in pairs)
     raw = encoding.load_encoder(folder).encode_query(TEXTS)
     return np.allclose(np.linalg.norm(raw, axis=1), 1, atol=1e-5)
 
 
+@pytest.mark.usefixtures("working_folder")
 def test_killed_training_of_two_towers_ends_with_the_same_bytes(study):
-    said = finished(command("dora-two", "models/dora-two"), study).stdout
+    printed = plants.succeeds(train.main, *arguments("dora-two", "models/dora-two"))
     dora = ONE + 32 * 2 * 2
-    assert f"{dora:,} of" in said and "of the query tower are trained" in said and "of the document tower" in said
-    process = subprocess.Popen(command("dora-two", "again/dora-two"), cwd=study, stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": str(ROOT)})
-    deadline = time.time() + 300
-    while not list(study.glob(".scratch/train/*/trainer/checkpoint-*/trainer_state.json")):
-        assert time.time() < deadline and process.poll() is None
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    finished(command("dora-two", "again/dora-two"), study)
-    cost = json.loads((study / "reports/costs/train/dora-two.seed-13.json").read_text())
+    assert f"{dora:,} of" in printed and "of the query tower are trained" in printed
+    assert "of the document tower are trained" in printed
+    again = arguments("dora-two", "again/dora-two")
+    assert plants.kill_in_training("stages.train", again, study) > 0
+    plants.succeeds(train.main, *again)
+    cost = json.loads((study / "data/costs/train/dora-two.seed-13.json").read_text())
     assert cost["resumed"] and cost["steps"] == 48 and cost["trainable"] == 2 * dora
-    assert 0 < cost["triplets_per_second"] * cost["train_seconds"] < 24 * 8
-    assert files(study / "again/dora-two") == files(study / "models/dora-two")
-    folder = study / "models/dora-two/seed-13"
-    assert trained_unlike(folder, study) and "encode_query" in (folder / "README.md").read_text()
+    assert 0 < cost["examples_per_second"] * cost["train_seconds"] < 24 * 8
+    assert plants.contents(study / "again/dora-two") == plants.contents(study / "models/dora-two")
+    assert trained_unlike(study / "models/dora-two/seed-13", study)
 
 
-def test_pairs_teach_two_towers_too(study):
-    finished(command("full-two", "models/full-two"), study)
-    losses = [entry["loss"] for entry in json.loads((study / "models/full-two.json").read_text())["seed_runs"][0]["log"]]
+@pytest.mark.usefixtures("working_folder")
+def test_labelled_pairs_train_two_towers_too(study):
+    plants.succeeds(train.main, *arguments("full-two", "models/full-two"))
+    log = json.loads((study / "models/full-two.json").read_text())["seed_runs"][0]["log"]
+    losses = [entry["loss"] for entry in log if "loss" in entry]
     assert sum(losses[-10:]) < sum(losses[:10])
     assert trained_unlike(study / "models/full-two/seed-13", study)
