@@ -244,7 +244,7 @@ def test_answers_that_a_user_reads(study):
     shown = run("dvc plots show --out shown", study).stdout
     assert shown.strip().endswith("index.html")
     report = (study / "reports/report.md").read_text()
-    assert "One seed (13)" in report and "full-hard" in report and "Traceback" not in report
+    assert "one seed (13)" in report and "full-hard" in report and "Traceback" not in report
     for stage in (
         "check",
         "download",
