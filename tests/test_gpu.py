@@ -1,4 +1,5 @@
 """What a GPU's readings come to; where there is none, no figure."""
+
 import time
 
 import pytest
@@ -15,6 +16,7 @@ def test_mean_and_peak_of_the_readings():
 
 def test_no_reader_or_none_that_works_gives_no_figure():
     import torch
+
     assert gpu.reader(torch.device("cpu")) is None
     for read in (None, lambda: 1 / 0):
         with gpu.watched(read) as figures:
@@ -24,10 +26,9 @@ def test_no_reader_or_none_that_works_gives_no_figure():
 
 def test_sampling_ends_with_the_block_also_when_it_fails():
     count = []
-    with pytest.raises(KeyError):
-        with gpu.watched(lambda: count.append(1) or (1.0, 1.0), period=0.001) as figures:
-            time.sleep(0.02)
-            raise KeyError
+    with pytest.raises(KeyError), gpu.watched(lambda: count.append(1) or (1.0, 1.0), period=0.001) as figures:
+        time.sleep(0.02)
+        raise KeyError
     seen = len(count)
     time.sleep(0.02)
     assert len(count) == seen > 0 and figures["gpu"] == "nvml"

@@ -1,23 +1,25 @@
 """Optimizers against their papers' formulas, step by step."""
+
 import numpy as np
 import pytest
 
-from stages.training import optimizers
 from stages.params.tuning import FullTuning
+from stages.training import optimizers
 
 DECAY, STEPS = 0.1, 6
 
 
-def steps_of(tune, rates: list[float]) -> tuple[np.ndarray, list[np.ndarray]]:
+def steps_of(tuning, rates: list[float]) -> tuple[np.ndarray, list[np.ndarray]]:
     """The weights after each step and the gradients given, in float64, for a rate of its own at each step."""
     import torch
+
     random = np.random.default_rng(3)
     weights = torch.nn.Parameter(torch.tensor(random.normal(size=7)))
-    cls, keywords = optimizers.chosen(tune, DECAY)
+    cls, keywords = optimizers.chosen(tuning, DECAY)
     optimizer = cls([weights], **keywords)
     seen, gradients = [weights.detach().numpy().copy()], random.normal(size=(STEPS, 7))
     gradients[2] = 0
-    for rate, gradient in zip(rates, gradients):
+    for rate, gradient in zip(rates, gradients, strict=True):
         optimizer.param_groups[0]["lr"] = rate
         weights.grad = torch.tensor(gradient)
         optimizer.step()
@@ -34,11 +36,11 @@ def test_lion(betas):
     seen, gradients = steps_of(FullTuning(kind="full", lr=RATES[0], optimizer="lion", betas=betas), RATES)
     first, second = betas or (0.9, 0.99)
     weights, momentum = seen[0], np.zeros(7)
-    for rate, gradient, found in zip(RATES, gradients, seen[1:]):
+    for rate, gradient, stepped in zip(RATES, gradients, seen[1:], strict=True):
         update = np.sign(first * momentum + (1 - first) * gradient)
         weights = weights - rate * (update + DECAY * weights)
         momentum = second * momentum + (1 - second) * gradient
-        assert found == pytest.approx(weights, abs=1e-14)
+        assert stepped == pytest.approx(weights, abs=1e-14)
 
 
 @pytest.mark.parametrize("betas", [None, (0.8, 0.5)])
@@ -47,14 +49,14 @@ def test_adamw(betas):
     seen, gradients = steps_of(FullTuning(kind="full", lr=RATES[0], optimizer="adamw", betas=betas), RATES)
     first, second = betas or (0.9, 0.999)
     weights, mean, square = seen[0], np.zeros(7), np.zeros(7)
-    for step, (rate, gradient, found) in enumerate(zip(RATES, gradients, seen[1:]), 1):
+    for step, (rate, gradient, stepped) in enumerate(zip(RATES, gradients, seen[1:], strict=True), 1):
         mean = first * mean + (1 - first) * gradient
-        square = second * square + (1 - second) * gradient ** 2
-        moved = mean / (1 - first ** step) / (np.sqrt(square / (1 - second ** step)) + 1e-8)
+        square = second * square + (1 - second) * gradient**2
+        moved = mean / (1 - first**step) / (np.sqrt(square / (1 - second**step)) + 1e-8)
         weights = weights - rate * (moved + DECAY * weights)
-        assert found == pytest.approx(weights, abs=1e-12)
+        assert stepped == pytest.approx(weights, abs=1e-12)
 
 
 def test_each_name_has_its_own_betas():
-    assert [optimizers.chosen(FullTuning(kind="full", lr=0.1, optimizer=name), 0.0)[1]["betas"] for name in
-            ("adamw", "lion")] == [(0.9, 0.999), (0.9, 0.99)]
+    tunings = (FullTuning(kind="full", lr=0.1, optimizer=name) for name in ("adamw", "lion"))
+    assert [optimizers.chosen(tuning, 0.0)[1]["betas"] for tuning in tunings] == [(0.9, 0.999), (0.9, 0.99)]

@@ -1,4 +1,4 @@
-"""Whether weights on disk have the layers that a tuning names, found without loading them."""
+"""Whether weights on disk have the layers that a tuning names, read from their header."""
 
 import importlib
 from pathlib import Path
@@ -13,13 +13,13 @@ def check(weights: Path, block: FineTuning) -> None:
 
 
 def shapes(weights: Path) -> dict[str, tuple[int, int]]:
-    """(outputs, inputs) of all two-dimensional weights in a safetensors file but embeddings, read from its header."""
+    """(outputs, inputs) of all two-dimensional weights in a safetensors file but embeddings, by dotted name."""
     from safetensors import safe_open
 
     with safe_open(weights, framework="numpy") as tensors:
-        found = {name: tuple(tensors.get_slice(name).get_shape()) for name in tensors.keys()}  # noqa: SIM118
+        sizes = {name: tuple(tensors.get_slice(name).get_shape()) for name in tensors.keys()}  # noqa: SIM118
     return {
-        name.removesuffix(".weight"): (shape[0], shape[1])
-        for name, shape in found.items()
-        if name.endswith(".weight") and len(shape) == 2 and "embedding" not in name
+        name.removesuffix(".weight"): (size[0], size[1])
+        for name, size in sizes.items()
+        if name.endswith(".weight") and len(size) == 2 and "embedding" not in name
     }
