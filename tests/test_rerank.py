@@ -1,154 +1,246 @@
-"""The rerank stage: what the model reads decides, what the first stage thought does not, and a kill costs one block."""
+"""The rerank stage: the model's scores alone decide, a kill costs one block, and what did not change is kept."""
+
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from ruamel.yaml import YAML
 
 from stages import rerank
 from stages.collections import canonical, readers, write
-from stages.models import cross_encoder
-from stages.models import late_interaction
-from stages.retrieval import runs
-from stages.core.errors import UserError
+from stages.models import cross_encoder, encoding, late_interaction, model_folder
+from stages.models.model_folder import Description
 from stages.params.corpora import Corpus, JudgedSplit
+from stages.retrieval import reranking, runs
 from tests.conftest import ROOT, sharpened
+from tests.plants import blocks, contents, fails, succeeds, write_params
 
 DEPTH = 12
+RANKED = 15
+OPTIONS = ("--model", "model", "--first-stage", "first", "--corpora", "corpora", "--out")
 
 
 @pytest.fixture
 def study(tiny_collection, tiny_cross, tmp_path, monkeypatch):
     """The tiny collection, a cross-encoder whose scores differ well, a first stage's run, and params to match."""
-    blocks = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
-    blocks["rerank"] |= {"depth": DEPTH, "queries": 6, "batch_tokens": 256}
-    YAML().dump(blocks, tmp_path / "params.yaml")
-    corpus = Corpus(source=f"beir:{tiny_collection}", train="train", judged={"dev": JudgedSplit(), "test": JudgedSplit()})
-    write.write(readers.read(corpus), corpus, tmp_path / "corpora/in_domain")
-    shutil.copytree(tiny_cross, tmp_path / "body")
-    sharpened(tiny_cross, tmp_path / "model/seed-13")
+    corpus = Corpus(
+        source=f"beir:{tiny_collection}", train="train", judged={"dev": JudgedSplit(), "test": JudgedSplit()}
+    )
     monkeypatch.chdir(tmp_path)
-    ranked(tmp_path / "first/in_domain/pretrained/test.parquet")
+    params_with()
+    write.write(readers.read(corpus), corpus, Path("corpora/in_domain"))
+    sharpened(tiny_cross, Path("model/seed-13"))
+    first_stage()
     return tmp_path
 
 
-def ranked(path: Path, moved=lambda docs: docs, score=lambda at: 1.0 - at / 100) -> None:
-    """A first stage's run of the test queries q32..q39: for each 15 passages from its own on; q33 has none."""
-    doc_ids = canonical.docs(Path("corpora/in_domain")).read()["doc_id"].to_pylist()
+def params_with(**corpora) -> None:
+    """params.yaml of the study for tests, with short reranking and more corpora."""
+    known = blocks()
+    settings = known["rerank"] | {"depth": DEPTH, "queries": 6, "batch_tokens": 256}
+    write_params(Path.cwd(), rerank=settings, corpora=known["corpora"] | corpora)
+
+
+def first_stage(
+    corpus: str = "in_domain",
+    moved: Callable[[list[str]], list[str]] = lambda docs: docs,
+    score: Callable[[int], float] = lambda at: 1.0 - at / 100,
+) -> None:
+    """A run of the test queries q32..q39: for each RANKED passages from its own on; q33 has none."""
+    doc_ids = canonical.doc_ids(Path("corpora") / corpus).to_pylist()
     rows = []
     for query in (32, 34, 35, 36, 37, 38, 39):
-        docs = [doc_ids[(query * 3 + at) % len(doc_ids)] for at in range(15)]
+        docs = [doc_ids[(query * 3 + at) % len(doc_ids)] for at in range(RANKED)]
         docs = moved(docs[:DEPTH]) + docs[DEPTH:]
         rows += [(f"q{query}", doc, score(at)) for at, doc in enumerate(docs)]
+    path = Path("first") / corpus / "pretrained/test.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
-    runs.write([pa.table(list(zip(*rows)), schema=runs.RUN)], path)
+    runs.write([pa.table(list(zip(*rows, strict=True)), schema=runs.RUN)], path)
 
 
 def reranked(out: str) -> bytes:
-    rerank.main.callback("cross", Path("model"), Path("first"), Path("corpora"), Path(out))
+    succeeds(rerank.main, "cross", *OPTIONS, out)
     return (Path(out) / "in_domain/seed-13/test.parquet").read_bytes()
 
 
-def order(out: str) -> list[tuple]:
+def order(out: str) -> list[tuple[str, str, float]]:
     table = pq.read_table(Path(out) / "in_domain/seed-13/test.parquet")
-    return list(zip(*(table[name].to_pylist() for name in runs.RUN.names)))
+    return list(zip(*(table[name].to_pylist() for name in runs.RUN.names), strict=True))
 
 
-def test_order_and_scores_of_the_first_stage_never_reach_the_model(study, capsys):
-    straight = reranked("one")
-    assert "in_domain dev: skipped" in capsys.readouterr().out and not (study / "one/in_domain/seed-13/dev.parquet").exists()
-    ranked(study / "first/in_domain/pretrained/test.parquet", lambda docs: docs[::-1], lambda at: 0.0)
-    assert reranked("two") == straight
-    found = order("one")
-    assert len(found) == 15 * len({query for query, _, _ in found})
-    below = {query: [doc for asked, doc, _ in found if asked == query][DEPTH:] for query, _, _ in found}
-    first = pq.read_table(study / "first/in_domain/pretrained/test.parquet").to_pylist()
-    assert below == {query: [row["doc_id"] for row in first if row["query_id"] == query][DEPTH:] for query in below}
-    assert 5 <= len({query for query, _, _ in found}) <= 6  # q33 has no candidates
-    for (query, _, score), (after, _, lower) in zip(found, found[1:]):
+@pytest.fixture
+def scored(monkeypatch) -> list[int]:
+    """The number of pairs in each call of the cross-encoder."""
+    sizes, score = [], cross_encoder.score
+    monkeypatch.setattr(cross_encoder, "score", lambda *rest: sizes.append(len(rest[1])) or score(*rest))
+    return sizes
+
+
+def test_ranks_and_scores_of_the_first_stage_never_reach_the_model(study):
+    printed = succeeds(rerank.main, "cross", *OPTIONS, "one")
+    assert "in_domain dev: skipped" in printed and not Path("one/in_domain/seed-13/dev.parquet").exists()
+    first_stage(moved=lambda docs: docs[::-1], score=lambda at: 0.0)
+    assert reranked("two") == Path("one/in_domain/seed-13/test.parquet").read_bytes()
+
+
+def test_a_run_holds_the_reranked_passages_and_then_the_rest_in_its_order(study):
+    reranked("one")
+    run = order("one")
+    queries = {query for query, _, _ in run}
+    assert 5 <= len(queries) <= 6  # of the six drawn, q33 has no passages
+    assert len(run) == RANKED * len(queries)
+    first = pq.read_table("first/in_domain/pretrained/test.parquet").to_pylist()
+    for query in queries:
+        wanted = [row["doc_id"] for row in first if row["query_id"] == query]
+        docs = [doc for asked, doc, _ in run if asked == query]
+        assert sorted(docs[:DEPTH]) == sorted(wanted[:DEPTH]) and docs[DEPTH:] == wanted[DEPTH:]
+    for (query, _, score), (after, _, lower) in pairwise(run):
         assert query < after or (query == after and score >= lower)
-    assert {path.name for path in (study / ".scratch/rerank").iterdir()} == set()
-    costs = json.loads((study / "reports/costs/rerank/cross.json").read_text())
-    assert costs["pairs"] == DEPTH * len(below) and costs["pairs_per_second"] > 0
+    assert not list(Path(".scratch/rerank").iterdir())
+    costs = json.loads(Path("data/costs/rerank/cross.json").read_text())
+    assert costs["pairs"] == DEPTH * len(queries) and costs["pairs_per_second"] > 0
 
 
-def test_texts_decide_and_equal_scores_go_by_the_lower_row(study):
+def test_texts_decide_and_equal_scores_go_by_the_lower_row_number(study):
     reranked("one")
     docs = pq.read_table("corpora/in_domain/docs.parquet")
-    pq.write_table(docs.set_column(1, "text", docs["text"].take(list(range(len(docs)))[::-1])),
-                   "corpora/in_domain/docs.parquet")
+    turned = docs["text"].take(list(range(len(docs)))[::-1])
+    pq.write_table(docs.set_column(1, "text", turned), "corpora/in_domain/docs.parquet")
     reranked("two")
     assert [row[:2] for row in order("one")] != [row[:2] for row in order("two")]
-    pq.write_table(docs.set_column(1, "text", pa.array(["the same"] * len(docs))), "corpora/in_domain/docs.parquet")
+    same = pa.array(["the same"] * len(docs))
+    pq.write_table(docs.set_column(1, "text", same), "corpora/in_domain/docs.parquet")
     reranked("three")
     numbers = {doc: at for at, doc in enumerate(docs["doc_id"].to_pylist())}
-    rows = [row for at, row in enumerate(order("three")) if at % 15 < DEPTH]
-    assert all(query != after or numbers[doc] < numbers[later]
-               for (query, doc, _), (after, later, _) in zip(rows, rows[1:]))
+    rows = [row for at, row in enumerate(order("three")) if at % RANKED < DEPTH]
+    for (query, doc, _), (after, later, _) in pairwise(rows):
+        assert query != after or numbers[doc] < numbers[later]
 
 
-def test_a_kill_costs_no_finished_block(study, monkeypatch):
-    monkeypatch.setattr(rerank, "PAIRS", DEPTH)
+def test_a_kill_costs_no_finished_block(study, scored, monkeypatch):
+    monkeypatch.setattr(reranking, "PAIRS", DEPTH)
     whole = reranked("whole")
-    queries = len({row[0] for row in order("whole")})
-    program = ("import os, signal, sys; from pathlib import Path; from stages import rerank\n"
-               "from stages.lib import cross_encoder\n"
-               f"rerank.PAIRS, done, score = {DEPTH}, [], cross_encoder.score\n"
-               "def dying(*rest):\n"
-               "    done.append(1)\n"
-               "    return score(*rest) if len(done) < 4 else os.kill(os.getpid(), signal.SIGKILL)\n"
-               "cross_encoder.score = dying\n"
-               "rerank.main.callback('cross', *map(Path, ('model', 'first', 'corpora', 'cut')))")
-    died = subprocess.run([sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": str(ROOT)},
-                          capture_output=True, text=True)
+    queries = len({query for query, _, _ in order("whole")})
+    assert scored == [DEPTH] * queries
+    program = f"""
+import os, signal
+from stages import rerank
+from stages.models import cross_encoder
+from stages.retrieval import reranking
+
+def dying(*rest):
+    calls.append(1)
+    return score(*rest) if len(calls) < 4 else os.kill(os.getpid(), signal.SIGKILL)
+
+reranking.PAIRS, calls, score = {DEPTH}, [], cross_encoder.score
+cross_encoder.score = dying
+rerank.main({["cross", *OPTIONS, "cut"]})
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    died = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
     assert died.returncode == -signal.SIGKILL, died.stderr
     assert not Path("cut").exists()
-    scored, score = [], cross_encoder.score
-    monkeypatch.setattr(cross_encoder, "score", lambda *rest: scored.append(len(rest[1])) or score(*rest))
+    scored.clear()
     assert reranked("cut") == whole
     assert scored == [DEPTH] * (queries - 3)
     assert not list(Path(".scratch/rerank").iterdir())
 
 
-def test_copies_are_paired_by_name_or_with_the_only_one(study):
-    home = study / "first/home"
-    home.joinpath("pretrained").rename(home / "seed-1")
+def test_what_did_not_change_is_kept_when_a_corpus_comes_changes_or_goes(study, scored):
+    reranked("out")
+    before, pairs = contents(Path("out")), sum(scored)
+    inode = Path("out/in_domain/seed-13/test.parquet").stat().st_ino
+    assert pairs > 0
+
+    def again() -> int:
+        """How many pairs are scored; the output is as one that was made without an earlier one."""
+        scored.clear()
+        reranked("out")
+        count = sum(scored)
+        reranked("from-scratch")
+        assert contents(Path("out")) == contents(Path("from-scratch"))
+        shutil.rmtree("from-scratch")
+        return count
+
+    assert again() == 0
+    shutil.copytree("corpora/in_domain", "corpora/another")
+    another = {"source": "beir:elsewhere", "judged": {"test": {}}}
+    params_with(another=another)
+    first_stage("another")
+    assert again() == pairs
+    assert Path("out/in_domain/seed-13/test.parquet").stat().st_ino == inode
+    docs = pq.read_table("corpora/another/docs.parquet")
+    pq.write_table(docs.set_column(1, "text", pa.array(["a boat"] * len(docs))), "corpora/another/docs.parquet")
+    assert again() == pairs
+    assert Path("out/in_domain/seed-13/test.parquet").stat().st_ino == inode
+    assert Path("out/another/seed-13/test.parquet").exists()
+    params_with()
+    assert again() == 0
+    assert contents(Path("out")) == before
+
+
+def test_a_run_is_made_again_when_its_bytes_the_settings_the_model_or_the_libraries_changed(study, scored, monkeypatch):
+    whole = reranked("out")
+    pairs = sum(scored)
+
+    def again() -> int:
+        scored.clear()
+        reranked("out")
+        return sum(scored)
+
+    Path("out/in_domain/seed-13/test.parquet").write_bytes(b"something else")
+    assert again() == pairs and Path("out/in_domain/seed-13/test.parquet").read_bytes() == whole
+    write_params(Path.cwd(), rerank=blocks()["rerank"] | {"depth": DEPTH, "queries": 6, "batch_tokens": 128})
+    assert again() == pairs
+    tokenizer = Path("model/seed-13/tokenizer_config.json")
+    tokenizer.write_text(tokenizer.read_text() + "\n")
+    assert again() == pairs
+    monkeypatch.setattr(encoding, "versions", lambda: ["another"])
+    assert again() == pairs
+    assert again() == 0
+
+
+def test_seed_runs_are_paired_by_name_or_with_the_only_one(study):
+    first = Path("first/in_domain")
+    first.joinpath("pretrained").rename(first / "seed-1")
     only = reranked("only")
-    shutil.copytree(home / "seed-1", home / "seed-2")
-    with pytest.raises(UserError, match="has copies seed-1, seed-2 and none called 'seed-13'"):
-        reranked("several")
-    home.joinpath("seed-2").rename(home / "seed-13")
-    ranked(home / "seed-1/test.parquet", lambda docs: docs[:1])
+    shutil.copytree(first / "seed-1", first / "seed-2")
+    message = fails(rerank.main, "cross", *OPTIONS, "several")
+    assert "has seed runs seed-1, seed-2 and none called 'seed-13'" in message
+    first.joinpath("seed-2").rename(first / "seed-13")
+    shutil.copy("corpora/in_domain/qrels/test.parquet", first / "seed-1/test.parquet")
     assert reranked("named") == only
 
 
-def test_late_interaction_orders_again_untrained(study, tiny_model):
+def test_late_interaction_reranks_without_fine_tuning(study, tiny_model):
     shutil.rmtree("model/seed-13")
-    shutil.copytree(tiny_model, "model/pretrained")
-    late_interaction.build(Path("model/pretrained"), 32, 16, None)
-    Path("model/pretrained/architecture.json").write_text(json.dumps({"architecture": "late", "tokens": 32, "query_tokens": 16}))
-    rerank.main.callback("late", *map(Path, ("model", "first", "corpora", "late")))
-    found = pq.read_table("late/in_domain/pretrained/test.parquet").to_pylist()[:DEPTH]
-    texts = dict(zip(*(pq.read_table("corpora/in_domain/docs.parquet")[name].to_pylist() for name in ("doc_id", "text"))))
-    topics = pq.read_table("corpora/in_domain/topics/test.parquet")
-    query = dict(zip(*(topics[name].to_pylist() for name in ("query_id", "text"))))[found[0]["query_id"]]
-    model = late_interaction.load(Path("model/pretrained"))
-    passages = model.encode_document([texts[row["doc_id"]] for row in found])
+    folder = shutil.copytree(tiny_model, Path("model/pretrained"))
+    description = Description("late-interaction", tokens=32, query_tokens=16)
+    late_interaction.build(folder, description)
+    model_folder.write(description, folder)
+    succeeds(rerank.main, "late", *OPTIONS, "late")
+    rows = pq.read_table("late/in_domain/pretrained/test.parquet").to_pylist()[:DEPTH]
+    docs = pq.read_table("corpora/in_domain/docs.parquet").to_pydict()
+    topics = canonical.topics(Path("corpora/in_domain"), "test").to_pydict()
+    texts = dict(zip(docs["doc_id"], docs["text"], strict=True))
+    query = dict(zip(topics["query_id"], topics["text"], strict=True))[rows[0]["query_id"]]
+    model = late_interaction.load(folder)
+    passages = model.encode_document([texts[row["doc_id"]] for row in rows])
     theirs = model.similarity(model.encode_query([query]), passages)[0].tolist()
-    assert [row["score"] for row in found] == pytest.approx(theirs, abs=1e-4)
+    assert [row["score"] for row in rows] == pytest.approx(theirs, abs=1e-4)
     assert theirs == pytest.approx(sorted(theirs, reverse=True), abs=1e-4)
 
 
-def test_a_body_without_a_head_is_one_line(study):
+def test_a_body_without_a_head_is_one_line(study, tiny_cross):
     shutil.rmtree("model/seed-13")
-    shutil.copytree("body", "model/pretrained")
-    with pytest.raises(UserError, match="has no trained head"):
-        reranked("x")
+    shutil.copytree(tiny_cross, "model/pretrained")
+    assert "has no trained head" in fails(rerank.main, "cross", *OPTIONS, "x")
     assert not Path("x").exists()
