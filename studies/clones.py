@@ -1,16 +1,19 @@
 """Runs of a params file in a clone of the committed code, so that studies do not wait for each other's DVC lock."""
+
 import io
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO, Any
 
 DVC = [sys.executable, "-m", "dvc"]
 
 
-def merged(files: list[Path], **changed) -> str:
+def merged(files: list[Path], **changed: Any) -> str:
     """One params.yaml of several files: a later file's block, or a changed one, takes an earlier one's place."""
     from ruamel.yaml import YAML
+
     yaml = YAML()
     blocks = yaml.load(files[0].read_text())
     for file in files[1:]:
@@ -32,8 +35,9 @@ def make(folder: Path, collections: Path | None) -> None:
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
     subprocess.run(["git", "clone", "-q", ".", folder], check=True)
-    subprocess.run("git rm -rq --cached dvc.lock reports && rm -rf dvc.lock reports", shell=True, cwd=folder,
-                   check=True)
+    subprocess.run(
+        "git rm -rq --cached dvc.lock reports && rm -rf dvc.lock reports", shell=True, cwd=folder, check=True
+    )
     subprocess.run([*DVC, "config", "--local", "cache.type", "reflink,hardlink,copy"], cwd=folder, check=True)
     if collections:
         (folder / "collections").symlink_to(collections.resolve())
@@ -41,12 +45,14 @@ def make(folder: Path, collections: Path | None) -> None:
 
 def environment(jobs: int) -> dict[str, str]:
     """This process's environment, for one of `jobs` runs that share the cores."""
-    threads = str(max(1, os.cpu_count() // jobs))
+    threads = str(max(1, (os.cpu_count() or 1) // jobs))
     return {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "DVC_NO_ANALYTICS": "1"}
 
 
-def reproduce(folder: Path, params: str, targets: list[str], jobs: int, log) -> bool:
+def reproduce(folder: Path, params: str, targets: list[str], jobs: int, log: IO[str]) -> bool:
     """Write a clone's params.yaml and bring its stages up to date; what is finished is kept. True if it ended well."""
     (folder / "params.yaml").write_text(params)
-    return subprocess.run([*DVC, "repro", *targets], cwd=folder, env=environment(jobs), stdout=log,
-                          stderr=log).returncode == 0
+    return (
+        subprocess.run([*DVC, "repro", *targets], cwd=folder, env=environment(jobs), stdout=log, stderr=log).returncode
+        == 0
+    )

@@ -1,84 +1,115 @@
 """What a finished run of the study's stages left in its folder, in the small form that is committed."""
+
+from __future__ import annotations
+
 import json
 import os
 import platform
 import subprocess
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stages.params import Study
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
 
 CORPUS = "in_domain"  # what every part of a controlled study calls its collection
 
 
-def header(part: str, folder: Path, commit: str | None = None) -> dict:
+def header(part: str, folder: Path, commit: str | None = None) -> dict[str, Any]:
     """The part, the commit that ran it (the folder's own where none is named), and what it ran on."""
     commit = commit or subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=folder, text=True).strip()
     versions = {name: metadata.version(name) for name in ("torch", "sentence-transformers", "transformers", "peft")}
-    return {"part": part, "commit": commit, "machine": platform.machine(), "threads": os.environ.get("OMP_NUM_THREADS"),
-            "versions": versions}
+    threads = os.environ.get("OMP_NUM_THREADS")
+    return {"part": part, "commit": commit, "machine": platform.machine(), "threads": threads, "versions": versions}
 
 
-def per_query(folder: Path, study):
-    """A table of every row's per-query values with their clusters."""
+def per_query(folder: Path, study: Study) -> pa.Table:
+    """A table of every variant's per-query values with their clusters."""
     from stages.evaluation import per_query
+
     table = per_query.read(folder / per_query.TABLE)
     return table.select(["variant", "seed_run", "split", "query_id", *study.measures, "cluster"])
 
 
-def losses(copy: dict) -> dict:
-    """A trained copy's steps, its loss at both ends (means of eight steps), RR@10 of the validation sample by step."""
-    logged = [entry["loss"] for entry in copy["log"] if "loss" in entry]
-    return {"steps": copy["steps"], "trainable": copy["trainable"],
-            "first_loss": round(sum(logged[:8]) / len(logged[:8]), 6),
-            "last_loss": round(sum(logged[-8:]) / len(logged[-8:]), 6),
-            "watched": {entry["step"]: entry["RR@10"] for entry in copy["log"] if "RR@10" in entry}}
+def losses(seed_run: dict[str, Any]) -> dict[str, Any]:
+    """A seed run's steps, its loss at both ends (means of eight steps), and RR@10 on validation by step."""
+    logged = [entry["loss"] for entry in seed_run["log"] if "loss" in entry]
+    return {
+        "steps": seed_run["steps"],
+        "trainable": seed_run["trainable"],
+        "first_loss": round(sum(logged[:8]) / len(logged[:8]), 6),
+        "last_loss": round(sum(logged[-8:]) / len(logged[-8:]), 6),
+        "validation": {entry["step"]: entry["RR@10"] for entry in seed_run["log"] if "RR@10" in entry},
+    }
 
 
-def cells(folder: Path, study) -> dict:
-    """Row -> its names and settings, and for each copy its training, its triplets' sha256 and its drift from its start.
+def cells(folder: Path, study: Study) -> dict[str, dict[str, Any]]:
+    """Variant -> its names and settings, and for each seed run what `_seed_run` says."""
+    import numpy as np
 
-    cosine_to_base is the mean cosine of a passage's vector to the same passage's under the untouched start.
+    bases = {block.checkpoint: name for name, block in study.retrievers.items() if block.triplets == "none"}
+    cells = {}
+    for variant, block in study.retrievers.items():
+        if study.checkpoints[block.checkpoint].architecture != "symmetric":
+            continue
+        base, recipe = bases[block.checkpoint], study.recipes[block.recipe]
+        cell: dict[str, Any] = {**block.model_dump(), "base": base, "seed_runs": {}}
+        if recipe:
+            before = np.load(folder / f"data/indexes/{base}/{CORPUS}/pretrained/docs.npy", mmap_mode="r")
+            cell |= {
+                "tuning": study.tunings[block.tuning].model_dump(),
+                "loss": recipe.loss.model_dump(),
+                "normalize": recipe.normalize,
+                "batch": recipe.batch,
+            }
+            for log in json.loads((folder / f"reports/training/{variant}.json").read_text())["seed_runs"]:
+                cell["seed_runs"][f"seed-{log['seed']}"] = _seed_run(folder, study, variant, log, before)
+        cells[variant] = cell
+    return cells
+
+
+def _seed_run(folder: Path, study: Study, variant: str, log: dict[str, Any], before: np.ndarray) -> dict[str, Any]:
+    """A seed run's training, its triplets' sha256, its drift from its base checkpoint, and its vector space.
+
+    cosine_to_base is the mean cosine of a passage's vector to the same passage's under the base checkpoint, `before`.
     """
     import numpy as np
 
     from stages.core import fingerprint
-    indexes = folder / "data/indexes"
-    starts = {names.checkpoint: row for row, names in study.retrievers.items() if names.triplets == "none"}
-    found = {}
-    for row, names in study.retrievers.items():
-        if study.checkpoints[names.checkpoint].architecture != "symmetric":
-            continue
-        tune, fit = study.tunings[names.tuning], study.recipes[names.recipe]
-        cell = {**names.model_dump(), "base": starts[names.checkpoint], "seed_runs": {}}
-        if fit:
-            before = np.load(indexes / starts[names.checkpoint] / CORPUS / "untrained/docs.npy", mmap_mode="r")
-            cell |= {"tuning": tune.model_dump(), "loss": fit.loss.model_dump(), "normalize": fit.normalize,
-                     "batch": fit.batch}
-            for copy in json.loads((folder / f"reports/training/{row}.json").read_text())["seed_runs"]:
-                name = f"seed-{copy['seed']}"
-                after = np.load(indexes / row / CORPUS / name / "docs.npy", mmap_mode="r")
-                lesson = folder / f"data/triplets/{names.triplets}/{name}.parquet"
-                cell["seed_runs"][name] = {**losses(copy), "triplets": fingerprint.of_file(lesson),
-                                        "cosine_to_base": round(float((before * after).sum(1).mean()), 6),
-                                        "geometry": _geometry(folder, study, row, name, before, after)}
-        found[row] = cell
-    return found
+
+    name = f"seed-{log['seed']}"
+    after = np.load(folder / f"data/indexes/{variant}/{CORPUS}/{name}/docs.npy", mmap_mode="r")
+    triplets = folder / f"data/triplets/{study.retrievers[variant].triplets}/{name}.parquet"
+    return {
+        **losses(log),
+        "triplets": fingerprint.of_file(triplets),
+        "cosine_to_base": round(float((before * after).sum(1).mean()), 6),
+        "geometry": _geometry(folder, study, f"{variant}/{CORPUS}/{name}", before, after),
+    }
 
 
-def _geometry(folder: Path, study, row: str, copy: str, before, after) -> dict:
-    """The space of one copy on one sample of passages, and on the judged pairs of the primary split."""
+def _geometry(folder: Path, study: Study, index: str, before: np.ndarray, after: np.ndarray) -> dict[str, float | None]:
+    """A vector space on one sample of passages, and on the judged pairs of the split in domain."""
     import numpy as np
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     from stages.analysis import geometry
-    home, spot, settings = folder / "data/corpora" / CORPUS, study.report.in_domain, study.diagnose
-    rel = study.corpora[CORPUS].judged[spot.split].rel
-    docs = pq.read_table(home / "docs.parquet", columns=["doc_id"])["doc_id"]
-    topics = pq.read_table(home / f"topics/{spot.split}.parquet", columns=["query_id"])["query_id"]
-    qrels = pq.read_table(home / f"qrels/{spot.split}.parquet", filters=[("grade", ">=", rel)])
-    asked, answers = (pc.index_in(qrels[name], value_set=ids.combine_chunks()).to_numpy()
-                      for name, ids in (("query_id", topics), ("doc_id", docs)))
+
+    corpus, split, settings = folder / "data/corpora" / CORPUS, study.report.in_domain.split, study.diagnose
+    rel = study.corpora[CORPUS].judged[split].rel
+    docs = pq.read_table(corpus / "docs.parquet", columns=["doc_id"])["doc_id"]
+    topics = pq.read_table(corpus / f"topics/{split}.parquet", columns=["query_id"])["query_id"]
+    qrels = pq.read_table(corpus / f"qrels/{split}.parquet", filters=[("grade", ">=", rel)])
+    queries, passages = (
+        pc.index_in(qrels[name], value_set=ids.combine_chunks()).to_numpy()
+        for name, ids in (("query_id", topics), ("doc_id", docs))
+    )
     sample = np.random.default_rng(settings.seed).choice(len(docs), min(settings.passages, len(docs)), replace=False)
-    queries = np.load(folder / f"data/indexes/{row}/{CORPUS}/{copy}/topics/{spot.split}.npy")
-    found = geometry.figures(after[sample], before[sample], queries[asked], after[answers], settings.neighbours)
-    return {name: round(value, 6) for name, value in found.items()}
+    vectors = np.load(folder / f"data/indexes/{index}/topics/{split}.npy")
+    figures = geometry.figures(after[sample], before[sample], vectors[queries], after[passages], settings.neighbours)
+    return {name: None if value is None else round(value, 6) for name, value in figures.items()}

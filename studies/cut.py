@@ -4,6 +4,7 @@
 
 Chosen by the hash of their ids, so that equal sizes give equal cuts.
 """
+
 import gzip
 import hashlib
 import json
@@ -32,9 +33,13 @@ def main(source: Path, target: Path, passages: int, queries: int) -> None:
     beside = _first(docs.keys() - relevant, max(0, passages - len(relevant)))
     others = set(beside)
     _write(target / "corpus.jsonl.gz", [docs[name] for name in docs if name in relevant or name in others])
-    _write(target / "queries.jsonl.gz", [line for line in _lines(source / "queries.jsonl.gz")
-                                         if json.loads(line)["_id"] in asked])
-    click.echo(f"{target}: {len(relevant):,} relevant passages of {len(relevant) + len(beside):,}, {len(asked):,} queries")
+    _write(
+        target / "queries.jsonl.gz",
+        [line for line in _lines(source / "queries.jsonl.gz") if json.loads(line)["_id"] in asked],
+    )
+    click.echo(
+        f"{target}: {len(relevant):,} relevant passages of {len(relevant) + len(beside):,}, {len(asked):,} queries"
+    )
 
 
 def _first(names: set[str], count: int) -> list[str]:

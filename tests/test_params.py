@@ -34,7 +34,7 @@ def changed(path: str, value, folder: Path) -> Path:
         ("lora/rnk", 8, "lora.rnk: no such parameter"),
         ("lora/rank", 0, "lora.rank: input should be greater than 0, got 0"),
         ("recipes/printed/loss/margin", -0.2, "recipes.printed.loss.margin: input should be greater than 0, got -0.2"),
-        ("recipes/printed/loss/kind", "tripplet", "recipes.printed.loss: input tag 'tripplet' found"),
+        ("recipes/printed/loss/kind", "tripplet", "recipes.printed.loss: no such kind 'tripplet'; there are: triplet, in-batch"),
         ("serach", {"depth": 10}, "serach: neither a block of the study"),
         (
             "retrievers/x",

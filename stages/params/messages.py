@@ -1,12 +1,20 @@
 """The first problem that pydantic finds in a params file, as one line in the words of that file."""
 
+from typing import Any, get_args
+
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from stages.params.losses import CROSS_ENCODER_LOSSES
+from stages.params.losses import Loss, Regularizer
 from stages.params.tuning import KINDS
 
-TAGS = {*KINDS, "triplet", "in-batch", "contrastive", "weights", "scores", *CROSS_ENCODER_LOSSES}
+
+def _kinds(union: Any) -> list[str]:
+    """The kinds of an annotated union of blocks, each of which has one `kind`."""
+    return [get_args(block.model_fields["kind"].annotation)[0] for block in get_args(get_args(union)[0])]
+
+
+TAGS = {*KINDS, *_kinds(Loss), *_kinds(Regularizer)}
 UNION_FIELDS = ("loss", "regularizer")
 
 
@@ -37,6 +45,12 @@ def _without_tags(place: list[str]) -> list[str]:
 
 def _message(problem: ErrorDetails, is_block: bool) -> str:
     message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "union_tag_invalid":
+        return (
+            f"no such kind '{problem['ctx']['tag']}'; there are: {problem['ctx']['expected_tags'].replace(chr(39), '')}"
+        )
+    if problem["type"] == "union_tag_not_found":
+        return "the kind is missing: write kind: and its name"
     if problem["type"] == "extra_forbidden":
         return "no such parameter"
     if problem["type"] == "missing" and is_block:

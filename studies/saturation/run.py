@@ -1,21 +1,29 @@
-"""The saturation study: the base taught to several levels, then the study's recipes on each; see studies/saturation.
+"""The saturation study: the base trained to several levels, then the study's recipes on each; see studies/saturation.
 
-`python -m studies.saturation.run run` does both phases in a clone and goes on where it was stopped. On a machine without
-DVC, `commands` prints them as a script. What was found is committed under reports/saturation.
+`python -m studies.saturation run` does both phases in a clone and goes on where it was stopped. On a machine
+without DVC, `commands` prints them as a script. What was found is committed under reports/saturation.
 """
+
+from __future__ import annotations
+
 import json
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
 from studies import clones, collecting
 
-PARTS = ("home", "msmarco")
+if TYPE_CHECKING:
+    from stages.params import Study
+
+PARTS = ("default", "msmarco")
 PHASES = ("teach", "apply")
 STUDY = Path("studies/saturation")
 WORK = Path(".scratch/saturation")
@@ -26,7 +34,7 @@ OUTS = ("--out", "--log", "--queries", "--results", "--pairs", "--metrics")
 
 @click.group()
 def main() -> None:
-    """Does fine-tuning fall the more, the more the base has learned of the target? Both phases, and what they left."""
+    """Does fine-tuning hurt more, the more the base has learned of the target? Both phases, and what they left."""
 
 
 @main.command()
@@ -39,12 +47,15 @@ def params(part: str, phase: str) -> None:
 
 @main.command()
 @click.argument("parts", nargs=-1, type=click.Choice(PARTS))
-@click.option("--collections", type=click.Path(exists=True, file_okay=False, path_type=Path),
-              help="folder with msmarco-mini; without it that part is left out")
+@click.option(
+    "--collections",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="folder with msmarco-mini; without it that part is left out",
+)
 def run(parts: tuple[str, ...], collections: Path | None) -> None:
     """Run PARTS (all by default) one after another from the committed code, and write what they found."""
     for part in parts or PARTS:
-        if part != "home" and not collections:
+        if part != "default" and not collections:
             click.echo(f"{part}: left out; it needs --collections, a folder with {part}'s texts")
         elif not _run(part, collections):
             raise SystemExit(f"{part}: stopped; see {WORK}/{part}.log, then run the same command again")
@@ -73,13 +84,18 @@ def collect(part: str, folder: Path, out: Path, commit: str | None) -> None:
     import pyarrow.parquet as pq
 
     from stages.core.files import publish
+
     study = _study(part, "apply")
-    told = {**collecting.header(part, folder, commit), "device": _device(), "levels": _levels(part, folder),
-            "cells": collecting.cells(folder, study)}
+    content = {
+        **collecting.header(part, folder, commit),
+        "device": _device(),
+        "levels": _levels(part, folder),
+        "variants": collecting.cells(folder, study),
+    }
     with publish(out / f"{part}.parquet") as draft:
         pq.write_table(collecting.per_query(folder, study), draft, compression="zstd", compression_level=19)
     with publish(out / f"{part}.json") as draft:
-        draft.write_text(json.dumps(told, indent=1) + "\n")
+        draft.write_text(json.dumps(content, indent=1) + "\n")
 
 
 def stage_commands(part: str, phase: str) -> list[str]:
@@ -87,43 +103,68 @@ def stage_commands(part: str, phase: str) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         shutil.copy("dvc.yaml", folder)
         (Path(folder) / "params.yaml").write_text(_params(part, phase))
-        told = [subprocess.run([*clones.DVC, *words], cwd=folder, env=clones.environment(1), check=True,
-                               capture_output=True, text=True).stdout
-                for words in (["init", "-q", "--no-scm"], ["repro", "--dry", "-f", *_targets(part, phase)])]
-    return [line.removeprefix("> ") for line in told[1].splitlines() if line.startswith("> ")]
+        for words in (["init", "-q", "--no-scm"], ["repro", "--dry", "-f", *_targets(part, phase)]):
+            done = subprocess.run(
+                [*clones.DVC, *words], cwd=folder, env=clones.environment(1), check=True, capture_output=True, text=True
+            )
+    lines = [line.removeprefix("> ") for line in done.stdout.splitlines() if line.startswith("> ")]
+    return [line for line in lines if "stages.code " not in line]  # fingerprints are for DVC alone
 
 
 def script(part: str, phase: str, lines: list[str]) -> str:
     """Commands as one bash script with the phase's params.yaml; commands of one wave may run at the same time."""
-    keep = [f"[ -e {TAUGHT}/{level} ] || {{ rm -rf {TAUGHT}/{level}.part && cp -r {model} {TAUGHT}/{level}.part && "
+    keep = (
+        [
+            f"[ -e {TAUGHT}/{level} ] || {{ rm -rf {TAUGHT}/{level}.part && cp -r {model} {TAUGHT}/{level}.part && "
             f"mv {TAUGHT}/{level}.part {TAUGHT}/{level}; }}"
-            for level, model in _models(part).items()] if phase == "teach" else []
-    return "\n".join([
-        "#!/bin/bash", f"# {part}, {phase}: python -m studies.saturation.run commands --help", "set -euo pipefail",
-        "[ ! -e dvc.yaml ] || { echo 'run this in a folder of its own: it writes params.yaml'; exit 1; }",
-        "all() { xargs -d '\\n' -r -n 1 -P \"${JOBS:-1}\" bash -c; }",
-        "cat > params.yaml <<'END'", _params(part, phase).rstrip("\n"), "END",
-        *(line for wave in waves(lines) for line in ["all <<'END'", *(_unless_made(line) for line in wave), "END"]),
-        *([f"mkdir -p {TAUGHT}", *keep] if keep else [])]) + "\n"
+            for level, model in _models(part).items()
+        ]
+        if phase == "teach"
+        else []
+    )
+    return (
+        "\n".join(
+            [
+                "#!/bin/bash",
+                f"# {part}, {phase}: python -m studies.saturation commands --help",
+                "set -euo pipefail",
+                "[ ! -e dvc.yaml ] || { echo 'run this in a folder of its own: it writes params.yaml'; exit 1; }",
+                "all() { xargs -d '\\n' -r -n 1 -P \"${JOBS:-1}\" bash -c; }",
+                "cat > params.yaml <<'END'",
+                _params(part, phase).rstrip("\n"),
+                "END",
+                *(
+                    line
+                    for wave in waves(lines)
+                    for line in ["all <<'END'", *(_unless_made(line) for line in wave), "END"]
+                ),
+                *([f"mkdir -p {TAUGHT}", *keep] if keep else []),
+            ]
+        )
+        + "\n"
+    )
 
 
 def waves(lines: list[str]) -> list[list[str]]:
     """Commands in groups, sorted: each reads what earlier groups wrote, nothing of its own. The first stands alone."""
-    found, made = [], {}
+    groups: list[list[str]] = []
+    made: dict[str, int] = {}
     for line in lines:
         words = line.split()
         outs = _outs(words)
         reads = {word for word in words if word.startswith(("data/", "reports/"))} - set(outs)
-        at = max((1 + wave for out, wave in made.items() if any(_overlap(out, path) for path in reads)),
-                 default=min(len(found), 1))
-        found += [[]] * (at == len(found))
-        found[at] = [*found[at], line]
+        at = max(
+            (1 + wave for out, wave in made.items() if any(_overlap(out, path) for path in reads)),
+            default=min(len(groups), 1),
+        )
+        groups += [[]] * (at == len(groups))
+        groups[at] = [*groups[at], line]
         made |= dict.fromkeys(outs, at)
-    return [sorted(wave) for wave in found]
+    return [sorted(wave) for wave in groups]
 
 
 def _outs(words: list[str]) -> list[str]:
-    return [path for option, path in zip(words, words[1:]) if option in OUTS]
+    return [path for option, path in pairwise(words) if option in OUTS]
 
 
 def _overlap(one: str, other: str) -> bool:
@@ -140,28 +181,32 @@ def _params(part: str, phase: str, root: Path = Path()) -> str:
     return clones.merged([root / STUDY / f"{name}.yaml" for name in ("common", part, phase)])
 
 
-def _study(part: str, phase: str, root: Path = Path()):
+def _study(part: str, phase: str, root: Path = Path()) -> Study:
     from ruamel.yaml import YAML
 
     from stages.params import parse
+
     return parse(YAML(typ="safe").load(_params(part, phase, root)))
 
 
 def _taught(part: str, root: Path = Path()) -> dict[str, str]:
-    """Level -> the row of teach.yaml that makes it."""
+    """Level -> the variant of teach.yaml that makes it."""
     study = _study(part, "teach", root)
-    return {f"level-{row.removeprefix('taught-')}": row for row, names in study.retrievers.items()
-            if study.recipes[names.recipe]}
+    return {
+        f"level-{variant.removeprefix('taught-')}": variant
+        for variant, block in study.retrievers.items()
+        if study.recipes[block.recipe]
+    }
 
 
 def _models(part: str, root: Path = Path()) -> dict[str, Path]:
-    """Level -> where its model lies after teaching."""
-    seed, = _study(part, "teach", root).seeds
-    return {level: Path("data/models") / row / f"seed-{seed}" for level, row in _taught(part, root).items()}
+    """Level -> where its model lies after the first phase."""
+    (seed,) = _study(part, "teach", root).seeds
+    return {level: Path("data/models") / variant / f"seed-{seed}" for level, variant in _taught(part, root).items()}
 
 
 def _targets(part: str, phase: str, root: Path = Path()) -> list[str]:
-    return [f"train@{row}" for row in _taught(part, root).values()] if phase == "teach" else ["evaluate"]
+    return [f"train@{variant}" for variant in _taught(part, root).values()] if phase == "teach" else ["evaluate"]
 
 
 def _run(part: str, collections: Path | None) -> bool:
@@ -172,15 +217,16 @@ def _run(part: str, collections: Path | None) -> bool:
     with open(f"{folder}.log", "a") as log:
         done = all(_phase(part, phase, folder, log) for phase in PHASES)
         if done:
-            command = [sys.executable, "-m", "studies.saturation.run", "collect", part, folder, FOUND]
+            command = [sys.executable, "-m", "studies.saturation", "collect", part, str(folder), str(FOUND)]
             done = subprocess.run(command, stdout=log, stderr=log).returncode == 0
     click.echo(f"{part}: {'done' if done else 'stopped'} after {(time.time() - start) / 60:.0f} min")
     return done
 
 
-def _phase(part: str, phase: str, folder: Path, log) -> bool:
-    """Bring one phase up to date in the clone; levels that are kept are not taught again."""
+def _phase(part: str, phase: str, folder: Path, log: IO[str]) -> bool:
+    """Bring one phase up to date in the clone; levels that are kept are not trained again."""
     from stages.core.files import publish
+
     models = _models(part, folder)
     if phase == "teach" and all((folder / TAUGHT / level).exists() for level in models):
         return True
@@ -191,23 +237,35 @@ def _phase(part: str, phase: str, folder: Path, log) -> bool:
     return done
 
 
-def _levels(part: str, folder: Path) -> dict:
-    """Each start -> the row that it was taught from, its steps, losses, and the sha256 of its lesson."""
+def _levels(part: str, folder: Path) -> dict[str, dict[str, Any]]:
+    """Each level -> the variant that it was trained from, its steps, losses, and the sha256 of its triplets."""
     from stages.core import fingerprint
-    study = _study(part, "teach")
-    names = {row.checkpoint: name for name, row in _study(part, "apply").retrievers.items() if row.triplets == "none"}
-    found = {names[start]: {"from": None, "steps": 0} for start in ("minilm", "blank")}
-    for level, row in _taught(part).items():
-        copy, = json.loads((folder / f"reports/training/{row}.json").read_text())["seed_runs"]
-        lesson = folder / f"data/triplets/{study.retrievers[row].triplets}/seed-{copy['seed']}.parquet"
-        found[level] = {"from": names[study.retrievers[row].checkpoint], **collecting.losses(copy),
-                        "batch": study.recipes[study.retrievers[row].recipe].batch, "triplets": fingerprint.of_file(lesson)}
-    return found
+
+    study, bases = _study(part, "teach"), {}
+    for name, block in _study(part, "apply").retrievers.items():
+        if block.triplets == "none":
+            bases[block.checkpoint] = name
+    levels: dict[str, dict[str, Any]] = {
+        bases[checkpoint]: {"trained_from": None, "steps": 0} for checkpoint in ("minilm", "blank")
+    }
+    for level, variant in _taught(part).items():
+        block = study.retrievers[variant]
+        recipe = study.recipes[block.recipe]
+        (log,) = json.loads((folder / f"reports/training/{variant}.json").read_text())["seed_runs"]
+        triplets = folder / f"data/triplets/{block.triplets}/seed-{log['seed']}.parquet"
+        levels[level] = {
+            "trained_from": bases[block.checkpoint],
+            **collecting.losses(log),
+            "batch": recipe.batch if recipe else None,
+            "triplets": fingerprint.of_file(triplets),
+        }
+    return levels
 
 
 def _device() -> str:
     """What this machine trains on, as torch names it."""
     import torch
+
     return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
 
 
