@@ -49,6 +49,6 @@ def test_equal_runs_give_equal_bytes(tmp_path):
 
 def test_before_any_run_it_says_so_and_how_to_run_it(tmp_path):
     page, found = judged(tmp_path)
-    assert "**Nothing was run yet.** `python -m studies.saturation.run run`" in page
+    assert "**Nothing was run yet.** `python -m studies.saturation run`" in page
     assert "- Does the text's recipe fall more" in page and "## " not in page
     assert found["default"]["starts"] == [] and (tmp_path / "s.png").exists()
