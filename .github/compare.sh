@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What a change does to the figures, as one Markdown file, from committed files alone:
 #   .github/compare.sh BASE_REV OUT.md [PICTURE_URL_PREFIX]
-# Ends with 3 when dvc.lock is stale, else as the gate: 0 no variant fell, 1 one fell, 2 the two cannot be compared.
+# Ends with 3 when dvc.lock is stale, else as the gate: 0 no variant got worse, 1 one did, 2 the two cannot be compared.
 set -euo pipefail
 if [ $# -lt 2 ]; then
   echo "usage: .github/compare.sh BASE_REV OUT.md [PICTURE_URL_PREFIX]" >&2

@@ -20,13 +20,13 @@ from stages.reporting import gate as pages
 def main(revision: str, out: Path | None) -> None:
     """Compare every variant's per-query values with those of git revision REV, on the target in domain.
 
-    A variant fell when its p-value, corrected over the variants that changed, is below report.significance and it lost
-    more than gate.tolerance per cent of its earlier value. A variant or corpus whose name alone changed is compared
-    under its new name. Prints a summary in Markdown. Exits with 0 when no variant fell, 1 when one did, and 2 when the
-    two cannot be compared.
+    A variant got worse when its p-value, corrected over the variants that changed, is below report.significance and it
+    lost more than gate.tolerance per cent of its earlier value. A variant or corpus whose name alone changed is
+    compared under its new name. Prints a summary in Markdown. Exits with 0 when no variant got worse, 1 when one did,
+    and 2 when the two cannot be compared.
     """
     try:
-        summary, fell = _gate(revision)
+        summary, worse = _gate(revision)
         if out:
             with publish(out) as draft:
                 draft.write_text(summary)
@@ -34,11 +34,11 @@ def main(revision: str, out: Path | None) -> None:
         click.echo(f"cannot compare: {error}", err=True)
         raise SystemExit(2)
     click.echo(summary, nl=False)
-    raise SystemExit(1 if fell else 0)
+    raise SystemExit(1 if worse else 0)
 
 
 def _gate(revision: str) -> tuple[str, bool]:
-    """The summary, and whether any variant fell."""
+    """The summary, and whether any variant got worse."""
     study, short = params.load(), revisions.commit(revision)
     settings, target = revisions.settings(revision), study.report.in_domain
     now, before = per_query.read(), revisions.table(revision)

@@ -34,27 +34,30 @@ def cells(summary: str, variant: str) -> list[str]:
 
 def test_nothing_changed(repository):  # noqa: F811
     done = judged("HEAD", "--out", "out/summary.md")
-    assert done.exit_code == 0 and done.stdout.startswith("**No variant fell** on RR@10 in_domain test")
+    assert done.exit_code == 0 and done.stdout.startswith("**No variant got worse** on RR@10 in_domain test")
     assert {cells(done.stdout, variant)[-1] for variant in VARIANTS} == {"unchanged"} and "\n- " not in done.stdout
     assert Path("out/summary.md").read_text() == done.stdout
 
 
-def test_a_variant_that_fell_is_named_with_sign_and_size(repository):  # noqa: F811
+def test_a_variant_that_got_worse_is_named_with_sign_and_size(repository):  # noqa: F811
     drop = worsened(per_query(), "full-hard", 0.1, 10)
     write_state(repository, drop)
     done = judged()
     before, now = np.mean(per_query()["RR@10"]), np.mean(drop["RR@10"][QUERIES : 2 * QUERIES])
     size = 100 * (now / before - 1)
-    assert done.exit_code == 1 and "**1 of 3 variants fell** on RR@10 in_domain test since" in done.stdout
+    assert done.exit_code == 1 and "**1 of 3 variants got worse** on RR@10 in_domain test since" in done.stdout
     assert f"full-hard by {-size:.1f} %" in done.stdout.splitlines()[0]
     line = cells(done.stdout, "full-hard")
-    assert line[:3] == [f"{before:.4f}", f"{now:.4f}", f"{size:+.1f}"] and line[-2:] == ["0 / 60 / 540", "**fell**"]
+    assert line[:3] == [f"{before:.4f}", f"{now:.4f}", f"{size:+.1f}"] and line[-2:] == [
+        "0 / 60 / 540",
+        "**got worse**",
+    ]
     low, high = map(float, line[3].split(" to "))
     assert low < size < high < 0 and float(line[4]) < 0.05
     items = [line for line in done.stdout.splitlines() if line.startswith("- ")]
     assert len(items) == 5 and items[0] == "- `q0`: 1 -> 10 (-0.9000)"
     write_state(repository, worsened(per_query(), "base", 0.1, 10))
-    assert "- The base `base` fell itself" in judged().stdout
+    assert "- The base `base` got worse itself" in judged().stdout
 
 
 def test_twelve_queries_cannot_tell_the_same_drop(repository):  # noqa: F811
@@ -160,7 +163,7 @@ def test_a_revision_under_old_names_is_compared_with_today(under_old_names):
     table["seed_run"] = ["pretrained" if name == "base" else "seed-13" for name in table["variant"]]
     write_state(under_old_names, table, variants)
     done = judged()
-    assert done.exit_code == 1 and "1 of 3 variants fell" in done.stdout and "slow by" in done.stdout
+    assert done.exit_code == 1 and "1 of 3 variants got worse" in done.stdout and "slow by" in done.stdout
     items = [line for line in done.stdout.splitlines() if line.startswith("- `") and "->" not in line]
     assert items == [
         "- `in_domain` was called `home`: the source is the same.",
@@ -214,14 +217,14 @@ def test_what_cannot_be_compared_is_one_line(revision, change, message, reposito
     assert done.exit_code == 2 and message in done.stderr and len(done.stderr.splitlines()) == 1 and not done.stdout
 
 
-def test_params_that_cannot_be_read_are_no_fall(repository):  # noqa: F811
+def test_params_that_cannot_be_read_are_no_regression(repository):  # noqa: F811
     (repository / "params.yaml").write_text("seeds: [")
     done = judged()
     assert done.exit_code == 2 and "params.yaml: not valid YAML" in done.stderr
 
 
 def test_the_script_that_ci_runs(repository):  # noqa: F811
-    """On a pipeline of one stage: fresh, with a fallen variant, with a stale lock, and with nothing to compare."""
+    """On a pipeline of one stage: fresh, with a worse variant, with a stale lock, and with nothing to compare."""
     run(f"mkdir .github && cp {ROOT}/.github/compare.sh .github", repository)
     (repository / "dvc.yaml").write_text(
         "stages:\n  copy:\n    cmd: cp in.txt out.txt\n    deps: [in.txt]\n    outs: [out.txt]\n"
@@ -235,7 +238,7 @@ def test_the_script_that_ci_runs(repository):  # noqa: F811
         return run(f"PYTHONPATH={ROOT} .github/compare.sh {base} out.md https://x/raw", repository, check=False)
 
     done, summary = compare(), (repository / "out.md").read_text
-    assert done.returncode == 0 and "**No variant fell**" in summary() and "No metric differs." in summary()
+    assert done.returncode == 0 and "**No variant got worse**" in summary() and "No metric differs." in summary()
     assert compare("nowhere").returncode == 2 and "git knows no such revision" in summary()
     (repository / "reports/figures").mkdir()
     (repository / "reports/figures/degradation.png").touch()
@@ -244,7 +247,7 @@ def test_the_script_that_ci_runs(repository):  # noqa: F811
     (repository / "in.txt").write_text("2\n")
     done = compare()
     assert done.returncode == 3 and "stage copy would run again" in done.stderr
-    assert "**Stale:** dvc.lock" in summary() and "**1 of 3 variants fell**" in summary()
+    assert "**Stale:** dvc.lock" in summary() and "**1 of 3 variants got worse**" in summary()
 
 
 def test_the_workflow_calls_the_script_and_asks_for_little():

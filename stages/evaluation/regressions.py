@@ -1,4 +1,7 @@
-"""Variants now and at an earlier revision: which is which, and which of them fell."""
+"""Variants now and at an earlier revision: which is which, and which got worse.
+
+The verdicts of stages/gate.py, which .github/compare.sh runs on a pull request.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,7 +11,7 @@ from stages.evaluation import comparison
 from stages.evaluation.comparison import Comparison, per_cent
 from stages.evaluation.per_query import PerQuery
 
-FELL, WITHIN_TOLERANCE, UNCHANGED = "fell", "worse within tolerance", "unchanged"
+FELL, WITHIN_TOLERANCE, UNCHANGED = "got worse", "worse within tolerance", "unchanged"
 RECIPE = ("checkpoint", "tuning", "triplets", "recipe", "first_stage", "trained")
 
 
@@ -41,7 +44,8 @@ class Revised:
 def judged(revised: Sequence[Revised], significance: float, tolerance: float) -> list[Revised]:
     """Each with its verdict; those that changed are one family.
 
-    A variant fell when its corrected p is below significance and it lost more than tolerance per cent of its value.
+    A variant got worse when its corrected p is below significance and it lost more than tolerance per cent of its
+    value.
     """
     changed = [entry for entry in revised if entry.changed]
     allowed = [tolerance / 100 * entry.before.mean for entry in changed]

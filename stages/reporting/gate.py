@@ -1,4 +1,4 @@
-"""The gate's summary in Markdown: what fell, by how much, how sure, and what else differs between the two sides."""
+"""The gate's summary in Markdown: what got worse, by how much, how sure, and what else differs between the sides."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,23 +13,23 @@ from stages.reporting import markdown
 from stages.reporting.table import NOTHING, Cell, Table
 from stages.reporting.text import Items, Text, code, strong, text
 
-# What decides the outcome, so that a change of it is named beside the outcome.
+# What decides the outcome, so that a change of it is named next to the outcome.
 SETTINGS = ("report.in_domain", "report.base", "report.significance", "gate.tolerance")
 
 Sides = tuple[PerQuery, PerQuery]  # now, before
 
 
 def summary(revised: Sequence[Revised], notes: Sequence[Text], study: Study, short: str) -> str:
-    """The outcome, notes, one line a variant, and the queries that each fallen variant lost most.
+    """The outcome, notes, one line for each variant, and the queries that each variant that got worse lost most.
 
     short is the earlier commit.
     """
-    fell = [entry for entry in revised if entry.verdict == FELL]
+    worse = [entry for entry in revised if entry.verdict == FELL]
     items = [*_of_base(revised, study.report.base), *notes]
-    blocks: list[markdown.Block] = [_outcome(revised, fell, study.report.in_domain, short)]
+    blocks: list[markdown.Block] = [_outcome(revised, worse, study.report.in_domain, short)]
     blocks += [Items(tuple(items))] if items else []
     blocks.append(_table(revised, study))
-    return "\n".join([markdown.document(blocks), *(_lost(entry, study.report.shown) for entry in fell)])
+    return "\n".join([markdown.document(blocks), *(_lost(entry, study.report.shown) for entry in worse)])
 
 
 def of_settings(study: Study, earlier: Mapping[str, Any], short: str, corpora: Mapping[str, str]) -> list[Text]:
@@ -51,7 +51,7 @@ def of_settings(study: Study, earlier: Mapping[str, Any], short: str, corpora: M
 
 
 def of_names(names: Mapping[str, str], same: str) -> list[Text]:
-    """What had another name; names maps a name to its earlier one, and what is the `same` tells so."""
+    """What had another name; names maps a name to its earlier one; `same` says what shows it, such as the recipe."""
     return [
         text(code(name), " was called ", code(old), f": the {same} is the same.")
         for name, old in names.items()
@@ -100,7 +100,7 @@ def _of_base(revised: Sequence[Revised], base: str) -> list[Text]:
     verdict = next((entry.verdict for entry in revised if entry.variant == base), UNCHANGED)
     if verdict == UNCHANGED:
         return []
-    moved = "fell itself" if verdict == FELL else "is not what it was"
+    moved = "got worse itself" if verdict == FELL else "is not what it was"
     return [
         text(
             "The base ",
@@ -111,14 +111,14 @@ def _of_base(revised: Sequence[Revised], base: str) -> list[Text]:
     ]
 
 
-def _outcome(revised: Sequence[Revised], fell: Sequence[Revised], target: Target, short: str) -> Text:
+def _outcome(revised: Sequence[Revised], worse: Sequence[Revised], target: Target, short: str) -> Text:
     where = text(f" on {target.measure} {target.corpus} {target.split} since ", code(short))
-    if fell:
-        sizes = ", ".join(f"{entry.variant} by {abs(entry.change()):.1f} %" for entry in fell)
-        return text(strong(f"{len(fell)} of {len(revised)} variants fell"), where, f": {sizes}.")
+    if worse:
+        sizes = ", ".join(f"{entry.variant} by {abs(entry.change()):.1f} %" for entry in worse)
+        return text(strong(f"{len(worse)} of {len(revised)} variants got worse"), where, f": {sizes}.")
     unsure = [entry.variant for entry in revised if entry.verdict == CANNOT_TELL]
     rest = f" The queries cannot tell about {', '.join(unsure)}." if unsure else ""
-    return text(strong("No variant fell"), where, f", of {len(revised)} compared.{rest}")
+    return text(strong("No variant got worse"), where, f", of {len(revised)} compared.{rest}")
 
 
 def _table(revised: Sequence[Revised], study: Study) -> Table:
@@ -148,8 +148,8 @@ def _explained(revised: Sequence[Revised], study: Study) -> str:
     one = all(entry.comparison.seed_runs == 1 for entry in revised)
     return (
         f"Change and interval are in per cent of before, over {first.queries} queries in {first.clusters} clusters. A "
-        f"variant fell when p, corrected over the variants that changed, is below {study.report.significance:g} and it "
-        f"lost more than {study.gate.tolerance:g} %."
+        "variant got worse when p, corrected over the variants that changed, is below "
+        f"{study.report.significance:g} and it lost more than {study.gate.tolerance:g} %."
         f"{' With one seed, this judges the checkpoints and not the recipes.' if one else ''}"
     )
 
