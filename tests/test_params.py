@@ -34,7 +34,11 @@ def changed(path: str, value, folder: Path) -> Path:
         ("lora/rnk", 8, "lora.rnk: no such parameter"),
         ("lora/rank", 0, "lora.rank: input should be greater than 0, got 0"),
         ("recipes/printed/loss/margin", -0.2, "recipes.printed.loss.margin: input should be greater than 0, got -0.2"),
-        ("recipes/printed/loss/kind", "tripplet", "recipes.printed.loss: no such kind 'tripplet'; there are: triplet, in-batch"),
+        (
+            "recipes/printed/loss/kind",
+            "tripplet",
+            "recipes.printed.loss: no such kind 'tripplet'; there are: triplet, in-batch",
+        ),
         ("serach", {"depth": 10}, "serach: neither a block of the study"),
         (
             "retrievers/x",
@@ -150,17 +154,17 @@ NEW_NAMES = {
 }
 
 
-def test_old_keys_are_told_their_new_names_one_line_each(tmp_path):
+def test_each_old_key_is_named_with_its_new_one_on_a_line(tmp_path):
     (tmp_path / "params.yaml").write_text(OLD)
     with pytest.raises(UserError) as caught:
         params.load(tmp_path / "params.yaml")
     lines = [line.partition("params.yaml: ")[2] for line in str(caught.value).splitlines()]
     values = {
-        "checkpoints.m.shape: late is called late-interaction now",
-        "checkpoints.c.shape: cross is called cross-encoder now",
-        "fits.printed.loss.kind: inbatch is called in-batch now",
+        "checkpoints.m.shape: late was renamed to late-interaction",
+        "checkpoints.c.shape: cross was renamed to cross-encoder",
+        "fits.printed.loss.kind: inbatch was renamed to in-batch",
     }
-    assert {*lines} == {f"{old}: is called {new} now" for old, new in NEW_NAMES.items()} | values
+    assert {*lines} == {f"{old}: was renamed to {new}" for old, new in NEW_NAMES.items()} | values
     assert len(lines) == len({*lines})
 
 

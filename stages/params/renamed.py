@@ -1,4 +1,4 @@
-"""Keys and values that params files had under other names, so that an old study is told the new ones."""
+"""Keys and values that params files had under other names, so that an error can say the new ones."""
 
 BLOCKS = {"fits": "recipes", "curve": "validation_curve"}
 KEYS = {
@@ -18,7 +18,7 @@ LOSS_KEYS = {"hard": "hard_negatives", "cached": "mini_batch"}
 
 def found(blocks: dict) -> list[str]:
     """One line for each old key or value in the blocks of a params file, which says the new one."""
-    lines = [f"{old}: is called {new} now" for old, new in BLOCKS.items() if old in blocks]
+    lines = [f"{old}: was renamed to {new}" for old, new in BLOCKS.items() if old in blocks]
     lines += _keys(blocks.get("report"), "report", REPORT)
     for block, keys in KEYS.items():
         for name, entry in _entries(blocks.get(block)):
@@ -32,7 +32,7 @@ def found(blocks: dict) -> list[str]:
             lines += _keys(entry.get("loss"), f"{block}.{name}.loss", LOSS_KEYS)
     for name, entry in blocks.items():
         if isinstance(entry, dict) and entry.get("kind") == "lora" and "alpha" in entry:
-            lines.append(f"{name}.alpha: is called lora_alpha now")
+            lines.append(f"{name}.alpha: was renamed to lora_alpha")
     return lines
 
 
@@ -42,9 +42,9 @@ def _entries(block: object) -> list[tuple[str, dict]]:
 
 def _keys(entry: object, where: str, names: dict[str, str]) -> list[str]:
     known = entry if isinstance(entry, dict) else {}
-    return [f"{where}.{old}: is called {new} now" for old, new in names.items() if old in known]
+    return [f"{where}.{old}: was renamed to {new}" for old, new in names.items() if old in known]
 
 
 def _value(entry: object, where: str, key: str, names: dict[str, str]) -> list[str]:
     value = entry.get(key) if isinstance(entry, dict) else None
-    return [f"{where}.{key}: {value} is called {names[value]} now"] if value in names else []
+    return [f"{where}.{key}: {value} was renamed to {names[value]}"] if value in names else []
