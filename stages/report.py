@@ -39,7 +39,7 @@ output = click.Path(path_type=Path)
 @click.command()
 @click.option("--results", type=file, required=True, help="means and comparisons with the base, JSON")
 @click.option("--pairs", type=file, required=True, help="variants compared with each other, JSON")
-@click.option("--training", type=folder, required=True, help="training logs, one a variant")
+@click.option("--training", type=folder, required=True, help="training logs, one for each variant")
 @click.option("--projection", type=file, required=True, help="figures of the shared projection, JSON")
 @click.option("--negatives", type=file, required=True, help="the audit of the triplets, JSON")
 @click.option("--diagnosis", type=file, required=True, help="vector spaces and numerical checks, JSON")
@@ -50,7 +50,7 @@ output = click.Path(path_type=Path)
 @click.option("--table", type=output, required=True, help="its answer and main table, which the README repeats")
 @click.option("--costs-page", type=output, required=True, help="what the stages cost")
 def main(out: Path, table: Path, costs_page: Path, **inputs: Path) -> None:
-    """Write the report: the answer, what got better or worse and by how much, and all that lies behind it."""
+    """Write the report: the answer, what got better or worse and by how much, and all that is behind it."""
     study = params.load()
     logs = training_logs.read(inputs["training"], study.variants)
     opening = _opening(study, logs, inputs)
@@ -108,7 +108,7 @@ def _comparisons(
         Heading("Out of domain", 2),
         *transfer_page.average(transfers.read(inputs["transfer"])),
         picture("Change in domain against change out of domain", "transfer.png"),
-        text("By collection, and LoRA beside full fine-tuning: ", link("transfer.md", "transfer.md"), "."),
+        text("By collection, and LoRA against full fine-tuning: ", link("transfer.md", "transfer.md"), "."),
         Heading("Variants compared with each other", 2),
         *results_tables.pairs(study, files.read_pairs(inputs["pairs"]), logs),
         Heading("Every measure", 2),

@@ -18,18 +18,18 @@ BELOW_BASE = "Is fine-tuning worse than none, with either loss?"
 
 # A part of a sentence -> (collection, how the question begins, how the words of its pairs begin, the verdict of each).
 SAID = {
-    "On the default collection, at one learning rate, a model falls when no triplet can reach the margin.": [
+    "On the default collection, at one learning rate, a model gets worse when no triplet can reach the margin.": [
         ("default", "Is a margin that no triplet can reach worse", "", "worse")
     ],
-    "It also falls with a margin of 5 on raw vectors; we do not see a fall with 0.2.": [
+    "It also gets worse with a margin of 5 on raw vectors; we do not see this with 0.2.": [
         ("default", "On raw vectors, is a margin of 5", "", "worse")
     ],
     "With the best of four rates each, the paper's loss gains a little.": [("default", BEST_PAPER, "", "better")],
     "The code's loss cannot be told from the base, and its best rate is the lowest one tried, at which the model moves "
     "least.": [("default", BEST_CODE, "", "cannot tell")],
-    "Models fall further the further they move from the base, and at three times the rate the paper's loss falls as "
+    "Models get worse the further they move from the base, and at three times the rate the paper's loss hurts as "
     "well.": [("default", "Is the paper's loss at three times the rate worse", "", "worse")],
-    "At an equal distance from the base, full fine-tuning with the code's loss still falls deeper than with the "
+    "At an equal distance from the base, full fine-tuning still loses more with the code's loss than with the "
     "paper's; for LoRA this is not shown.": [
         ("default", EQUAL_DRIFT, "full", "worse"),
         ("default", EQUAL_DRIFT, "LoRA", "cannot tell"),
@@ -44,11 +44,11 @@ SAID = {
         ("default", "passages drawn at random", "the code's loss", "better"),
         ("default", "Does leaving out Normalize", "raw for unit vectors, margin 5", "better"),
     ],
-    "On the cut of MS MARCO, which the base model was trained on before, both losses fall.": [
+    "On the cut of MS MARCO, which the base model was trained on before, both losses hurt.": [
         ("msmarco", BELOW_BASE, "", "worse"),
         ("dl19", BELOW_BASE, "", "worse"),
     ],
-    "On its dev queries the code's loss falls several times as deep.": [
+    "On its dev queries the code's loss does several times the harm.": [
         ("msmarco", "Is a margin of 5 worse", "raw vectors", "worse")
     ],
 }
@@ -66,7 +66,7 @@ def test_each_sentence_has_its_verdict(part, ask, says, verdict):
     assert verdicts and set(verdicts) == {verdict}
 
 
-def test_a_margin_out_of_reach_falls_below_the_base_and_0_2_is_not_seen_to():
+def test_a_margin_out_of_reach_is_worse_than_the_base_and_0_2_is_not_seen_to_be():
     variants = VARIANTS["default"]
     assert {variants[name].contrast.verdict for name in ("cos2", "unit5", "raw5")} == {"worse"}
     assert {variants[name].contrast.verdict for name in ("cos02", "unit02", "raw02")} == {"cannot tell"}
@@ -85,14 +85,14 @@ def test_a_little_is_a_little_and_the_codes_best_rate_is_the_one_that_moves_leas
         assert chosen == min(sweep, key=drift) and drift(chosen) < 0.1 < sorted(map(drift, sweep))[1]
 
 
-def test_the_fall_grows_with_the_distance_from_the_base():
+def test_the_loss_grows_with_the_distance_from_the_base():
     variants = list(VARIANTS["default"])
     assert spearmanr([drift(name) for name in variants], [change(name) for name in variants]).statistic < -0.8
     for sweep in (["raw5_1e-5", "raw5_3e-5", "raw5", "raw5_3e-4"], ["cos02_3e-5", "cos02", "cos02_3e-4"]):
         assert sweep == sorted(sweep, key=drift) == sorted(sweep, key=change, reverse=True)
 
 
-def test_the_code_falls_several_times_as_deep_on_the_dev_queries_of_ms_marco():
+def test_the_codes_loss_does_several_times_the_harm_on_the_dev_queries_of_ms_marco():
     assert change("raw5", "msmarco") < 3 * change("cos02", "msmarco") < 0
 
 
