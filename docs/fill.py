@@ -1,6 +1,6 @@
 """Fill the generated blocks of the README, of docs/ and of the data card: `python -m docs.fill`, or `make readme`.
 
-A block stands between <!-- name --> and <!-- /name -->. BLOCKS says which function writes it; each reads committed
+A block is between <!-- name --> and <!-- /name -->. BLOCKS says which function writes it; each reads committed
 reports, dvc.yaml or params.yaml, and nothing else. tests/test_readme.py fails while a block is stale.
 """
 
@@ -45,7 +45,7 @@ FIGURES = {
     ("rerank", "pairs_per_second"): "pairs a second",
     ("rerank", "peak_rss_mb"): "peak memory, MB",
     ("latency", "merged_ms"): "milliseconds to encode a query, adapter merged",
-    ("latency", "unmerged_ms"): "milliseconds to encode a query, adapter beside the weights",
+    ("latency", "unmerged_ms"): "milliseconds to encode a query, adapter not merged",
 }
 
 
@@ -69,10 +69,10 @@ def example() -> str:
     study, entries = params.load(ROOT / "params.yaml"), results.read(REPORTS / "results.json")
     decided = answer.decide(study, entries)
     name = next(one for one in answer.candidates(study) if decided is None or one != decided.variant)
-    found = [results.at(entries, target)[name] for target in study.report.targets]
-    sentences = [f"For example `{name}`:", _in_words(found[0], study.report)]
-    for elsewhere in found[1:]:
-        sentences += ["Out of domain:", _in_words(elsewhere, study.report)]
+    by_target = [results.at(entries, target)[name] for target in study.report.targets]
+    sentences = [f"For example `{name}`:", _in_words(by_target[0], study.report)]
+    for result in by_target[1:]:
+        sentences += ["Out of domain:", _in_words(result, study.report)]
     for entry in costs.recorded(REPORTS / "costs.json"):
         if (entry["stage"], entry["name"]) == ("train", f"{name}.seed-{study.seeds[0]}"):
             seconds, memory, machine = (entry[figure] for figure in ("train_seconds", "peak_rss_mb", "machine"))
@@ -89,13 +89,13 @@ def _in_words(result: Result, report: Report) -> str:
     why = {
         comparison.BETTER: f"the corrected p-value is below {report.significance:g}",
         comparison.WORSE: f"the corrected p-value is below {report.significance:g}",
-        comparison.NO_DIFFERENCE: f"the whole interval lies within {report.margin:g} % of the base",
+        comparison.NO_DIFFERENCE: f"the whole interval is within {report.margin:g} % of the base",
         comparison.CANNOT_TELL: "these queries show neither a gain nor a loss",
     }[judged.verdict or comparison.CANNOT_TELL]
     return (
         f"on {judged.queries:,} queries of `{result.corpus}` {result.split}, {result.measure} goes from "
         f"{result.base:.4f} to {result.value:.4f}, a change of {change:+.1f} %. For other queries of the same kind it "
-        f"would plausibly lie between {low:+.1f} and {high:+.1f} %. The verdict is **{judged.verdict}**, because {why}."
+        f"is plausibly between {low:+.1f} and {high:+.1f} %. The verdict is **{judged.verdict}**, because {why}."
     )
 
 
@@ -172,7 +172,7 @@ def detectable() -> str:
     study, entries = params.load(ROOT / "params.yaml"), results.read(REPORTS / "results.json")
     ranges = []
     for target in study.report.targets:
-        found = [
+        effects = [
             entry.change("detectable")
             for entry in results.at(entries, target).values()
             if entry.comparison
@@ -180,8 +180,8 @@ def detectable() -> str:
             and not entry.on_part
             and "pretrained" not in entry.by_seed_run
         ]
-        if found:
-            ranges.append(f"{min(found):.1f} to {max(found):.1f} % on `{target.corpus}` {target.split}")
+        if effects:
+            ranges.append(f"{min(effects):.1f} to {max(effects):.1f} % on `{target.corpus}` {target.split}")
     return (
         f"Minimum detectable effect of the fine-tuned retrievers (80 % power, uncorrected test at "
         f"{study.report.significance:g}): {', '.join(ranges)}."
@@ -193,12 +193,12 @@ def spent() -> str:
     entries = costs.recorded(REPORTS / "costs.json")
     lines: list[list[Cell]] = []
     for (stage, figure), words in FIGURES.items():
-        found = sorted(
+        costed = sorted(
             (entry[figure], entry["name"]) for entry in entries if entry["stage"] == stage and figure in entry
         )
-        if found:
+        if costed:
             lines.append(
-                [stage, words, *(text(f"{_short(value)} ", code(name)) for value, name in (found[0], found[-1]))]
+                [stage, words, *(text(f"{_short(value)} ", code(name)) for value, name in (costed[0], costed[-1]))]
             )
     machines = sorted({entry["machine"] for entry in entries})
     return markdown.table(
