@@ -105,8 +105,8 @@ BAD = {
     "text null": (replaced("queries.jsonl", '"who naps"', "null"), r'queries\.jsonl:3: "text" is not there'),
     "id a number": (replaced("corpus.jsonl", '"d3"', "3"), r'corpus\.jsonl:3: "_id" is not there, empty, or not'),
     "title a list": (replaced("corpus.jsonl", '"Ants"', "[1]"), r'corpus\.jsonl:1: "title"'),
-    "id with two texts": (replaced("corpus.jsonl", "d3", "d2"), r"passage id 'd2' stands twice in the corpus"),
-    "query with two texts": (replaced("queries.jsonl", "q3", "q2"), r"queries\.jsonl:3: query id 'q2' stands twice"),
+    "id with two texts": (replaced("corpus.jsonl", "d3", "d2"), r"passage id 'd2' appears twice in the corpus"),
+    "query with two texts": (replaced("queries.jsonl", "q3", "q2"), r"queries\.jsonl:3: query id 'q2' appears twice"),
     "no header": (
         replaced("qrels/train.tsv", "query-id\tcorpus-id\tscore\n", ""),
         r"train\.tsv:1: the header .* is missing",
@@ -158,7 +158,7 @@ def test_no_folder(folder):
     [
         ("msmarco-tiny", 3099, {"train": 160, "dev": 100, "dl19": 8}, {}),
         ("msmarco-mini", 24614, {"train": 9992, "dev": 3300, "dl19": 43}, {}),
-        # Two claims of SciFact's train split stand word for word in its test split.
+        # Two claims of SciFact's train split are word for word in its test split.
         ("scifact", 5183, {"train": 807, "test": 300}, {"train queries that are also judged": 2}),
         ("medquad", 15775, {"train": 11291, "dev": 1608, "test": 1414}, {}),
     ],

@@ -148,7 +148,7 @@ def test_a_limit_keeps_the_first_by_hash_and_trains_on_none_of_the_rest(tmp_path
 
 WRONG = {
     "no passage with text": {"docs": [("d1", " ")]},
-    "passage id 'd1' stands twice in the corpus, with different texts": {"docs": [*DOCS, ("d1", "other")]},
+    "passage id 'd1' appears twice in the corpus, with different texts": {"docs": [*DOCS, ("d1", "other")]},
     "qrels of dev: query 'q3' and passage 'd1' are judged twice, with grades 0 and 1": {
         "dev": [*QRELS["dev"], ("q3", "d1", 1)]
     },
@@ -222,8 +222,8 @@ def test_a_reader_is_a_module_named_by_its_kind(tmp_path, monkeypatch):
     """One that is added in its own file is in no other corpus's code."""
     (tmp_path / "added.py").write_text(
         "from stages.collections.source import Query, Source\n"
-        "def read(corpus, place):\n"
-        "    return Source(iter([('d', place)]), {'q': Query('who', 'q')}, {'test': [('q', 'd', 1)]})\n"
+        "def read(corpus, location):\n"
+        "    return Source(iter([('d', location)]), {'q': Query('who', 'q')}, {'test': [('q', 'd', 1)]})\n"
     )
     monkeypatch.setattr(readers, "__path__", [*readers.__path__, str(tmp_path)])
     corpus = Corpus.model_construct(source="added:here:and there", train=None, docpairs=None)

@@ -19,19 +19,19 @@ QUERIES, PASSAGES = plants.TEXTS["queries"], plants.TEXTS["passages"]
 VECTORS = ("base", "turned", "collapsed")
 
 
-def index(home: Path, variant: str) -> Path:
-    return next((home / "data/indexes" / variant / "in_domain").iterdir())
+def index(project: Path, variant: str) -> Path:
+    return next((project / "data/indexes" / variant / "in_domain").iterdir())
 
 
-def write_run(home: Path, variant: str, seed_run: str, scores: np.ndarray, rows: np.ndarray) -> None:
-    path = home / "data/runs" / variant / "in_domain" / seed_run / "test.parquet"
+def write_run(project: Path, variant: str, seed_run: str, scores: np.ndarray, rows: np.ndarray) -> None:
+    path = project / "data/runs" / variant / "in_domain" / seed_run / "test.parquet"
     path.parent.mkdir(parents=True)
     docs = pa.array([f"d{at}" for at in range(PASSAGES)])
     runs.write([runs.table([f"q{at}" for at in range(QUERIES)], docs, scores, rows)], path)
 
 
 @pytest.fixture
-def home(tmp_path, tiny_model, monkeypatch) -> Path:
+def project(tmp_path, tiny_model, monkeypatch) -> Path:
     """The planted vectors with the runs that exact search gives, one tiny model for all, and results."""
     plants.write_vectors(tmp_path)
     for variant in VECTORS:
@@ -62,7 +62,7 @@ def measured() -> Diagnosis:
     return diagnosis.read(Path("reports/d.json"))
 
 
-def test_each_variant_has_the_figures_of_its_own_vectors_and_runs(home, tiny_model):
+def test_each_variant_has_the_figures_of_its_own_vectors_and_runs(project, tiny_model):
     diagnosed = measured()
     assert list(diagnosed.geometry) == list(VECTORS) and list(diagnosed.numerical_checks) == ["bm25", *VECTORS]
     assert (diagnosed.sample.passages, diagnosed.sample.norms, diagnosed.sample.queries, diagnosed.sample.pairs) == (
@@ -76,7 +76,7 @@ def test_each_variant_has_the_figures_of_its_own_vectors_and_runs(home, tiny_mod
     for figure in ("effective_rank", "uniformity", "neighbour_overlap_to_base", "linear_cka_to_base", "alignment"):
         assert turned[figure] == pytest.approx(base[figure], abs=2e-6)  # a turn moves all vectors alike
     assert collapsed["effective_rank"] == pytest.approx(1, abs=1e-3) and collapsed["linear_cka_to_base"] is None
-    queries, answers = (np.load(index(home, "base") / path) for path in ("topics/test.npy", "docs.npy"))
+    queries, answers = (np.load(index(project, "base") / path) for path in ("topics/test.npy", "docs.npy"))
     distances = ((queries - answers[:QUERIES]) ** 2).sum(axis=1)
     assert base["alignment"] == pytest.approx(distances.mean(), abs=1e-6)
     assert base["norm_mean"] == turned["norm_mean"] == pytest.approx(raw_length(tiny_model), abs=1e-4)
@@ -91,9 +91,9 @@ def raw_length(model: Path) -> float:
     return float(np.linalg.norm(body.encode([f"passage number {at}" for at in sample]), axis=1).mean())
 
 
-def test_gaps_and_reciprocal_ranks_are_those_of_the_scores(home):
+def test_gaps_and_reciprocal_ranks_are_those_of_the_scores(project):
     diagnosed = measured()
-    queries, answers = (np.load(index(home, "base") / path) for path in ("topics/test.npy", "docs.npy"))
+    queries, answers = (np.load(index(project, "base") / path) for path in ("topics/test.npy", "docs.npy"))
     scores = (queries.astype(np.float64) @ answers.T.astype(np.float64)).astype(np.float32)
     own = scores[np.arange(QUERIES), np.arange(QUERIES)]
     np.fill_diagonal(scores, -np.inf)
@@ -118,33 +118,33 @@ def test_gaps_and_reciprocal_ranks_are_those_of_the_scores(home):
     assert collapsed["fp16_reordered"] == 0
 
 
-def test_figures_are_correlated_with_the_change_of_trained_variants_only(home):
+def test_figures_are_correlated_with_the_change_of_trained_variants_only(project):
     counts = {figure: entry.n for figure, entry in measured().correlations.items()}
     assert counts.pop("linear_cka_to_base") == 1 and set(counts.values()) == {2}  # the collapsed space has no CKA
 
 
-def test_seed_runs_are_averaged(home, tiny_model):
+def test_seed_runs_are_averaged(project, tiny_model):
     one = measured().geometry["turned"]
-    second = home / "data/indexes/turned/in_domain/seed-14"
+    second = project / "data/indexes/turned/in_domain/seed-14"
     second.mkdir()
     for path in ("docs.npy", "topics"):
-        (second / path).symlink_to(index(home, "collapsed") / path)
-    (home / "data/models/turned/seed-14").symlink_to(tiny_model)
+        (second / path).symlink_to(index(project, "collapsed") / path)
+    (project / "data/models/turned/seed-14").symlink_to(tiny_model)
     ranked = dense.top_k(np.load(second / "topics/test.npy"), np.load(second / "docs.npy"), 20, 1000)
-    write_run(home, "turned", "seed-14", *ranked)
+    write_run(project, "turned", "seed-14", *ranked)
     both = measured().geometry
     for figure in ("effective_rank", "uniformity", "alignment"):
         assert both["turned"][figure] == pytest.approx((one[figure] + both["collapsed"][figure]) / 2, abs=2e-6)
     assert both["turned"]["linear_cka_to_base"] is None  # one of its seed runs has none
 
 
-def test_what_params_yaml_does_not_name_is_neither_read_nor_deleted(home):
-    np.save(home / "data/indexes/stray/in_domain/seed-13/docs.npy", np.zeros(1))
+def test_what_params_yaml_does_not_name_is_neither_read_nor_deleted(project):
+    np.save(project / "data/indexes/stray/in_domain/seed-13/docs.npy", np.zeros(1))
     for folder in ("data/models/stray", "data/indexes/base/elsewhere", "data/corpora/elsewhere"):
-        (home / folder).mkdir(parents=True)
-    before = sorted(home.joinpath("data").rglob("*"))
+        (project / folder).mkdir(parents=True)
+    before = sorted(project.joinpath("data").rglob("*"))
     assert "stray" not in {*measured().geometry, *measured().numerical_checks}
-    assert sorted(home.joinpath("data").rglob("*")) == before
+    assert sorted(project.joinpath("data").rglob("*")) == before
 
 
 @pytest.mark.parametrize(
@@ -158,22 +158,22 @@ def test_what_params_yaml_does_not_name_is_neither_read_nor_deleted(home):
         ),
     ],
 )
-def test_what_is_missing_is_named_in_one_line(home, lost, message):
-    (home / lost).rename(home / "elsewhere")
+def test_what_is_missing_is_named_in_one_line(project, lost, message):
+    (project / lost).rename(project / "elsewhere")
     done = run()
     assert done.exit_code == 1 and done.output.splitlines()[-1].endswith(message)
-    assert not (home / "reports/d.json").exists()
+    assert not (project / "reports/d.json").exists()
 
 
-def test_vectors_that_do_not_fit_or_are_not_numbers_are_named(home):
-    path = home / "data/indexes/turned/in_domain/seed-13/docs.npy"
+def test_vectors_that_do_not_fit_or_are_not_numbers_are_named(project):
+    path = project / "data/indexes/turned/in_domain/seed-13/docs.npy"
     np.save(path, np.ones((PASSAGES - 1, plants.WIDTH), dtype=np.float32))
     assert "docs.npy: 59 vectors for 60 texts; encode the corpus again" in run().output
     np.save(path, np.full((PASSAGES, plants.WIDTH), np.nan, dtype=np.float32))
-    assert "docs.npy: some vectors are not numbers; the training of this variant diverged" in run().output
+    assert "docs.npy: contains NaN or infinity; the training of this variant diverged" in run().output
 
 
-def test_equal_inputs_give_equal_bytes(home):
+def test_equal_inputs_give_equal_bytes(project):
     measured()
     first = Path("reports/d.json").read_bytes()
     measured()

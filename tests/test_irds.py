@@ -86,7 +86,7 @@ def test_released_triples_need_a_train_split(library):
 
 def test_a_query_with_two_texts_is_named(library):
     library["tiny/test"].parts["queries"].append(Row(query_id="2", text="who sleeps"))
-    with pytest.raises(UserError, match=r"^irds:tiny/test: query id '2' stands twice, with different texts$"):
+    with pytest.raises(UserError, match=r"^irds:tiny/test: query id '2' appears twice, with different texts$"):
         readers.read(corpus(test="test"))
 
 

@@ -85,7 +85,7 @@ def test_a_trec_run_is_read_in_the_order_of_its_scores_and_equal_ones_go_down_by
     [
         ("q1 Q0 a 1\n", "x.trec:1: not a TREC run line"),
         ("", "the run is empty"),
-        ("q Q0 a 1 2 t\nq Q0 a 2 1 t\n", "a passage stands twice"),
+        ("q Q0 a 1 2 t\nq Q0 a 2 1 t\n", "a passage appears twice"),
     ],
 )
 def test_a_broken_run_file_is_one_line(text, message, tmp_path):

@@ -25,7 +25,7 @@ VARIANTS = {
 
 
 @pytest.fixture
-def home(tmp_path, monkeypatch) -> Path:
+def project(tmp_path, monkeypatch) -> Path:
     """The planted vectors with training logs and results; the published run was not measured out of domain."""
     plants.write_vectors(tmp_path)
     (tmp_path / "reports/training").mkdir(parents=True)
@@ -49,29 +49,29 @@ def run(out: str = "reports/figures") -> Result:
     return CliRunner().invoke(visualize.main, [*words, *outs])
 
 
-def test_one_sample_is_measured_for_all_variants_and_drawn_with_the_same_bytes_twice(home):
+def test_one_sample_is_measured_for_all_variants_and_drawn_with_the_same_bytes_twice(project):
     done = run()
     assert done.exit_code == 0, done.output
-    first = (home / "reports/projection.json").read_text()
+    first = (project / "reports/projection.json").read_text()
     written = json.loads(first)
     assert written["sample"] == {"corpus": "in_domain", "split": "test", "seed": 3, "pairs": PAIRS}
     assert list(written["variants"]) == ["base", "turned", "collapsed"]
     assert run("again").exit_code == 0
-    assert (home / "reports/projection.json").read_text() == first
+    assert (project / "reports/projection.json").read_text() == first
     for name in ("degradation.png", "curves.png", "umap.png"):
-        assert (home / "again" / name).read_bytes() == (home / "reports/figures" / name).read_bytes()
+        assert (project / "again" / name).read_bytes() == (project / "reports/figures" / name).read_bytes()
 
 
-def test_the_figures_are_those_of_the_sampled_vectors(home):
-    vectors = plants.write_vectors(home / "again")
+def test_the_figures_are_those_of_the_sampled_vectors(project):
+    vectors = plants.write_vectors(project / "again")
     assert run().exit_code == 0
-    corpus = home / "data/corpora/in_domain"
+    corpus = project / "data/corpora/in_domain"
     tables = [pq.read_table(corpus / f"{name}.parquet") for name in ("topics/test", "docs", "qrels/test")]
     queries, passages = projection.pairs(tables[0]["query_id"], tables[1]["doc_id"], tables[2], 1, PAIRS, 3)
     base, turned = (vectors[name][np.concatenate([queries, QUERIES + passages])] for name in ("base", "turned"))
-    measured = json.loads((home / "reports/projection.json").read_text())["variants"]
+    measured = json.loads((project / "reports/projection.json").read_text())["variants"]
     assert measured["base"]["mean_cosine_to_base"] == 1
-    # A quarter turn of a plane leaves x.Rx = what lies outside the plane, and every angle between texts as it was.
+    # A quarter turn of a plane leaves x.Rx = what is outside the plane, and every angle between texts as it was.
     outside = (base[:, 2:] ** 2).sum(axis=1).mean()
     assert measured["turned"]["mean_cosine_to_base"] == pytest.approx(outside, abs=1e-4)
     for figure in ("silhouette_queries_passages_384d", "mean_cosine_to_positive"):
@@ -94,15 +94,15 @@ def test_the_figures_are_those_of_the_sampled_vectors(home):
         ("reports/training/base.json", "base.json: there is no such training log; run dvc repro"),
     ],
 )
-def test_what_is_missing_is_named_in_one_line(home, lost, message):
-    (home / lost).rename(home / "elsewhere")
+def test_what_is_missing_is_named_in_one_line(project, lost, message):
+    (project / lost).rename(project / "elsewhere")
     done = run()
     assert done.exit_code == 1 and done.output.splitlines()[-1].endswith(message)
-    assert not (home / "reports/figures").exists() and not (home / "reports/projection.json").exists()
+    assert not (project / "reports/figures").exists() and not (project / "reports/projection.json").exists()
 
 
-def test_a_diverged_variant_is_named(home):
-    path = home / "data/indexes/turned/in_domain/seed-13/docs.npy"
+def test_a_diverged_variant_is_named(project):
+    path = project / "data/indexes/turned/in_domain/seed-13/docs.npy"
     np.save(path, np.full((plants.TEXTS["passages"], plants.WIDTH), np.nan, dtype=np.float32))
     done = run()
-    assert done.exit_code == 1 and "turned/in_domain/seed-13/docs.npy: some vectors are not numbers" in done.output
+    assert done.exit_code == 1 and "turned/in_domain/seed-13/docs.npy: contains NaN or infinity" in done.output

@@ -117,7 +117,7 @@ def correlation(values: Sequence[float], changes: Sequence[float]) -> Correlatio
     """Spearman's rho of n values and their changes, and its two-sided p.
 
     Up to n = 8 p is exact, over all orders (scipy's permutation_test of pairings), else spearmanr's; it knows nothing
-    of other figures tried beside this one. rho and p are None below n = 3 or where one side is constant.
+    of other figures tried next to this one. rho and p are None below n = 3 or where one side is constant.
     """
     from scipy.stats import permutation_test, rankdata, spearmanr
 

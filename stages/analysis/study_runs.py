@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SeedRun:
-    """The training of one seed run of a variant, and its space beside that of its base checkpoint.
+    """The training of one seed run of a variant, and its space next to that of its base checkpoint.
 
     `last_loss` is the mean of the last eight logged steps, `validation` maps a step to RR@10 of the validation sample,
     `triplets` is the sha256 of what it was trained on, `geometry` has the figures of geometry.figures.

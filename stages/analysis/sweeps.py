@@ -27,7 +27,7 @@ def at_drift(
 
 
 def between(values: np.ndarray, drifts: np.ndarray, target: float) -> np.ndarray:
-    """Per-query values (queries,) at a drift, linear between the two rates beside it.
+    """Per-query values (queries,) at a drift, linear between the two rates next to it.
 
     values is (rates, queries) and drifts (rates,) of one seed run. The drifts must reach the target.
     """

@@ -30,10 +30,10 @@ def opened(path: Path, texts: int) -> np.memmap:
 
 
 def chosen(vectors: np.memmap, rows: np.ndarray) -> np.ndarray:
-    """The vectors at some row numbers, as `unit` gives them. Raises UserError where some are not numbers."""
+    """The vectors at some row numbers, as `unit` gives them. Raises UserError where some hold NaN or infinity."""
     if not np.isfinite(vectors[rows]).all():
         raise UserError(
-            f"{vectors.filename}: some vectors are not numbers; the training of this variant diverged, lower its lr"
+            f"{vectors.filename}: contains NaN or infinity; the training of this variant diverged, lower its lr"
         )
     return unit(vectors[rows])
 

@@ -7,7 +7,7 @@
     <corpus>/docpairs.parquet         query_id, positive_id, negative_id: released triples, where they are asked for
     <corpus>/card.json                sizes, what was dropped and why, the sources and their hashes (Card)
 
-Judgments stand query by query in the order of the topics, which is the order of the source. `write.py` writes it.
+Judgments are ordered query by query in the order of the topics, which is the order of the source. `write.py` writes it.
 """
 
 import json
@@ -81,7 +81,7 @@ def splits(folder: Path) -> list[str]:
 
 
 def tokens(folder: Path) -> int | None:
-    """Where this collection's texts are cut, if it says so (corpora.<name>.tokens)."""
+    """Where this collection's texts are cut, if it is set (corpora.<name>.tokens)."""
     return json.loads((folder / "docs.json").read_text())["tokens"]
 
 

@@ -13,7 +13,7 @@ from stages.core.errors import UserError
 def select(docs: Path, doc_ids: pa.Array | pa.ChunkedArray) -> pa.Table:
     """doc_id and text (large_string) of the passages named, each once, in the corpus's order.
 
-    An id that the corpus does not have is left out. The texts of one row group are in memory beside those selected.
+    An id that the corpus does not have is left out. The texts of one row group are in memory along with those selected.
     """
     file = pq.ParquetFile(docs, memory_map=True)
     every_id = file.read(["doc_id"])["doc_id"].combine_chunks()

@@ -92,13 +92,13 @@ def set_aside(train: Grades, validation: int, queries: Queries, dropped: Counter
 
 
 def limited(grades: Grades, limit: int) -> Grades:
-    """The first `limit` queries of a split by the sha256 of their ids, in the order they stand in."""
+    """The first `limit` queries of a split by the sha256 of their ids, in their order."""
     kept = set(sorted(grades, key=sha256)[:limit])
     return {query: own for query, own in grades.items() if query in kept}
 
 
 def asked_in_several(judged: Iterable[Grades], queries: Queries) -> int:
-    """How many texts of queries stand in more than one judged split."""
+    """How many texts of queries are in more than one judged split."""
     texts = Counter(text for grades in judged for text in {_plain(queries[query]) for query in grades})
     return sum(splits > 1 for splits in texts.values())
 

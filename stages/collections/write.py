@@ -134,7 +134,7 @@ def _once(path: Path, twice: set[str], dropped: Counter[str]) -> Iterator[tuple[
         if doc_id not in twice or doc_id not in hashes:
             yield doc_id, text
         elif hashes[doc_id] != splits.sha256(text):
-            raise UserError(f"passage id '{doc_id}' stands twice in the corpus, with different texts")
+            raise UserError(f"passage id '{doc_id}' appears twice in the corpus, with different texts")
         else:
             dropped["repeated passages"] += 1
         if doc_id in twice:

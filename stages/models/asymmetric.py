@@ -10,7 +10,7 @@ from stages.models.model_folder import Description
 def build(folder: Path, description: Description) -> None:
     """Two towers of the same weights; an empty `pooling` is the model's own, or else mean.
 
-    What brings vectors to unit length stands behind both. The folder is one that SentenceTransformer loads; its
+    Normalisation to unit length comes after both. The folder is one that SentenceTransformer loads; its
     config.json, that of either tower, is read where an adapter to them is loaded.
     """
     from sentence_transformers import SentenceTransformer

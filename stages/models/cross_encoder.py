@@ -94,7 +94,7 @@ def score(
     the layers compute in it (autocast). A pair that is too long loses the end of its passage; a query is cut only
     beyond half of the room, so that some passage is always read (longest_first, as in training). A score depends on
     its own pair alone, up to what the batch's shape does to the last bits: 3e-6 in float32 and 7e-2 in bfloat16 were
-    seen where scores lie within 2 of zero.
+    seen where scores are within 2 of zero.
     Pairs of the same tokens are scored once, so that theirs are equal to the bit. `tick` is called with the number of
     pairs after each batch. Raises UserError where a score is not a number.
     """
@@ -115,12 +115,12 @@ def score(
             scores[rows] = model(dict(padded))["scores"][:, 0].float().cpu().numpy()
             tick(int(counts[rows].sum()))
     if not np.isfinite(scores).all():
-        raise UserError(f"precision {precision}: the model's scores are not numbers in it; say float32 or bfloat16")
+        raise UserError(f"precision {precision}: the model's scores contain NaN or infinity; use float32 or bfloat16")
     return scores[same]
 
 
 def _distinct(values: list[Hashable]) -> tuple[np.ndarray, np.ndarray]:
-    """Where each distinct value stands first, and for each value which of those it is."""
+    """Where each distinct value is first, and for each value which of those it is."""
     places: dict[Hashable, int] = {}
     same = np.array([places.setdefault(value, len(places)) for value in values])
     return np.unique(same, return_index=True)[1], same

@@ -71,7 +71,7 @@ def autocast(model: Any, precision: str) -> AbstractContextManager[Any]:
     import torch
 
     if precision == "float16" and model.device.type == "cpu":
-        raise UserError("precision float16 needs a GPU; say bfloat16 or float32")
+        raise UserError("precision float16 needs a GPU; use bfloat16 or float32")
     return torch.autocast(model.device.type, getattr(torch, precision), enabled=precision != "float32")
 
 
@@ -99,7 +99,7 @@ def encode_to_file(
     """Write the vectors of all shards to `target` (.npy, shape (total, dimension)), keeping what a killed run wrote.
 
     precision, tick and role are as in `encode`; dtype is that of the file. A shard is flushed to disk before
-    the count beside it includes it, so that only whole shards are ever skipped.
+    the count next to it includes it, so that only whole shards are ever skipped.
     """
     part, journal = target.with_suffix(".part"), target.with_suffix(".count")
     done = int(journal.read_text()) if journal.exists() and part.exists() else 0

@@ -144,7 +144,7 @@ def score(
         scores[at] = model.similarity_pairwise(*sides, chunk_elements=CHUNK).cpu().numpy()
         tick(int(counts[at].sum()))
     if not np.isfinite(scores).all():
-        raise UserError(f"precision {precision}: the model's scores are not numbers in it; say float32 or bfloat16")
+        raise UserError(f"precision {precision}: the model's scores contain NaN or infinity; use float32 or bfloat16")
     return scores[same.reshape(-1)]
 
 

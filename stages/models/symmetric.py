@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def build(folder: Path, description: Description) -> None:
-    """One tower that cuts texts at `tokens` for whoever loads it, and pools as `pooling` says, if it says so.
+    """One tower that cuts texts at `tokens` for whoever loads it, and pools as `pooling` says, if it is set.
 
     Weights without modules of sentence-transformers get mean pooling where it does not. Raises UserError for a pooling
     of a model that pools no token vectors.

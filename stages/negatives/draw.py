@@ -172,7 +172,7 @@ def _scores_of(chosen: pa.Table, run: pa.Table) -> np.ndarray:
 
 
 def _below(scores: np.ndarray, positive: np.float32, block: Triplets) -> np.ndarray:
-    """Which scores lie below a positive's by the block's margins; none of them where it is nan."""
+    """Which scores are below a positive's by the block's margins; none of them where it is nan."""
     below = np.ones(len(scores), dtype=bool)
     if block.absolute_margin is not None:
         below &= scores < positive - block.absolute_margin

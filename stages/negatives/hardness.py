@@ -44,7 +44,7 @@ class Figures:
 
 @dataclass(frozen=True)
 class Audit:
-    """A block of triplets: the mean figures of its draws, one a seed; ranks and gaps are of all draws together."""
+    """A block of triplets: mean figures of its draws, one for each seed; ranks and gaps are of all draws together."""
 
     seeds: int
     figures: Figures

@@ -13,7 +13,7 @@ STEP = 0.05  # width of a bin of score gaps
 class RankHistogram:
     """The ranks that negatives were drawn at; counts[i] are ranks from edges[i] to below edges[i + 1].
 
-    window is the first and last rank that were asked for; a rank beside it is in no bin but in min or max. Without a
+    window is the first and last rank that were asked for; a rank outside it is in no bin but in min or max. Without a
     window there is no ranking: distinct is 0 and the rest None or empty. commonest_share is between 0 and 1.
     """
 
@@ -37,7 +37,7 @@ class GapHistogram:
 
 
 def of_ranks(ranks: np.ndarray, window: tuple[int, int] | None) -> RankHistogram:
-    """The histogram of ranks (n,): ten bins that are equally wide up to one rank, or one a rank in a window of 20."""
+    """The histogram of ranks (n,): ten bins, equally wide up to one rank, or one for each rank in a window of 20."""
     if window is None:
         return RankHistogram(None, 0, None, None, None, None, None, [], [])
     first, last = window

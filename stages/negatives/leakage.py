@@ -18,7 +18,7 @@ class Forbidden:
     passages: pa.Array
 
     def mask(self, query_ids: pa.Array | pa.ChunkedArray, doc_ids: pa.Array | pa.ChunkedArray) -> np.ndarray:
-        """For each of n queries whether the passage beside it may not be its negative: (n,) of booleans."""
+        """For each of n queries whether the passage paired with it may not be its negative: (n,) of booleans."""
         known = pc.is_in(keys(query_ids, doc_ids), value_set=keys(self.pairs["query_id"], self.pairs["doc_id"]))
         return np.asarray(pc.or_(known, pc.is_in(doc_ids, value_set=self.passages)))
 

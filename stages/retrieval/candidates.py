@@ -18,7 +18,7 @@ PAIRS = pa.schema([("query_id", pa.string()), ("doc_id", pa.string())])
 def sample(query_ids: Iterable[str], count: int | None, seed: int) -> list[str]:
     """The queries of a split that every reranker works on, sorted by id: all of them, or `count` drawn by `seed`.
 
-    The draw takes the queries whose id has the lowest sha256 beside the seed. So each query is as likely as any
+    The draw takes the queries whose id has the lowest sha256 together with the seed. So each query is as likely as any
     other, whatever its cluster, the order they come in does not matter, and a larger sample holds the smaller ones.
     """
     drawn = sorted(set(query_ids), key=lambda query: fingerprint.of_values(seed, query))
@@ -52,7 +52,7 @@ def _ranked(parts: Iterable[pa.Table], queries: list[str]) -> Iterator[tuple[pa.
 def append(run: pa.Table, rest: pa.Table) -> pa.Table:
     """A run of whole queries with the passages of `rest` below each query's own, in their order.
 
-    Their scores fall by one a rank from the query's lowest, so that every program keeps the order.
+    Their scores fall by one at each rank from the query's lowest, so that every program keeps the order.
     """
     rest = rest.filter(pc.is_in(rest["query_id"], value_set=run["query_id"].unique()))
     if not len(rest):
@@ -91,7 +91,7 @@ def blocks(pairs: pa.Table, size: int) -> Iterator[pa.Table]:
 
 
 def best_first(pairs: pa.Table, scores: np.ndarray, rows: np.ndarray) -> pa.Table:
-    """A run of the pairs: queries as they stand, higher score first, among equals the lower row number first.
+    """A run of the pairs: queries in their order, higher score first, among equals the lower row number first.
 
     scores and rows (pairs,) are each pair's score and the row number of its passage in the corpus.
     """

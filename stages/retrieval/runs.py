@@ -42,7 +42,7 @@ def read(path: Path) -> Iterator[pa.Table]:
 
 
 def ranks_in_query(query_ids: pa.ChunkedArray) -> np.ndarray:
-    """The rank (n,) of each row among the rows of its query, from 1, in the order that they stand in."""
+    """The rank (n,) of each row among the rows of its query, from 1, in their order."""
     query = query_ids.combine_chunks().dictionary_encode().indices.to_numpy()
     order = np.argsort(query, kind="stable")
     starts = np.searchsorted(query[order], query[order])

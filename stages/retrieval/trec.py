@@ -1,4 +1,7 @@
-"""TREC files: published runs are read; for other programs, runs whose scores fall at every rank, and judgments."""
+"""TREC files: reads published runs; writes runs, whose scores fall at every rank, and judgments for other programs.
+
+Qrels are read by collections/readers/beir.py.
+"""
 
 import gzip
 from collections.abc import Iterable, Iterator
@@ -32,7 +35,7 @@ def read(path: Path) -> pa.Table:
     rows.sort(key=lambda row: row[1], reverse=True)
     rows.sort(key=lambda row: (row[0], -row[2]))
     if len({(query_id, doc_id) for query_id, doc_id, _ in rows}) < len(rows):
-        raise UserError(f"{path}: a passage stands twice for one query")
+        raise UserError(f"{path}: a passage appears twice for one query")
     return pa.table(list(zip(*rows, strict=True)), schema=runs.RUN)
 
 

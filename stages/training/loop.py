@@ -88,7 +88,7 @@ def on_cpu(model: Any, run: SeedRun) -> bool:
     if model.device.type != "cpu":
         return False
     if run.recipe.precision == "float16":
-        raise UserError(f"{run.variant}: its recipe has precision float16, which needs a GPU; say bfloat16 or float32")
+        raise UserError(f"{run.variant}: its recipe has precision float16, which needs a GPU; use bfloat16 or float32")
     return True
 
 

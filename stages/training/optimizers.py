@@ -1,4 +1,4 @@
-"""The optimizers that a tuning can name; the trainer makes them, and its schedule on them."""
+"""The optimizers that a tuning can name. The trainer makes them; loop.py says with which schedule."""
 
 from typing import Any
 

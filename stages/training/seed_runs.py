@@ -26,9 +26,9 @@ LIBRARIES = ("torch", "transformers", "sentence-transformers", "peft", "accelera
 
 @dataclass(frozen=True)
 class SeedRun:
-    """All that a trained model depends on, beside the code.
+    """All that a trained model depends on, besides the code.
 
-    checkpoint is the folder of the base checkpoint, triplets the parquet file of the seed; validation/ may lie beside
+    checkpoint is the folder of the base checkpoint, triplets the parquet file of the seed; validation/ may be next to
     it.
     """
 

@@ -1,4 +1,4 @@
-"""A measure on a small validation sample while a model trains: when it falls, and which weights rank best."""
+"""A measure on a small validation sample while a model trains: when it drops, and which weights rank best."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Sample:
 
 
 def read_sample(folder: Path) -> Sample | None:
-    """The validation sample that lies in a folder; None where there is no such folder."""
+    """The validation sample that is in a folder; None where there is no such folder."""
     if not folder.exists():
         return None
     queries = pq.read_table(folder / "queries.parquet").to_pydict()
@@ -66,7 +66,7 @@ class Points:
     """The validation points of a seed run: {"step", name} in the trainer's own history, which its checkpoints keep.
 
     `measure` is taken before the first step, at the steps of `curve` and after the last step; None takes no point.
-    With the recipe's select "best" the trained weights of the best point lie in work/best-<step>.safetensors; step 0,
+    With the recipe's select "best" the trained weights of the best point are in work/best-<step>.safetensors; step 0,
     the base checkpoint, is one of the points. Everything else is read off the history, so that a resumed run, whose
     history is its checkpoint's, goes on as if undisturbed: the file that a checkpoint's history names is kept until a
     newer checkpoint is whole. Raises UserError where the best is asked for and there is nothing to measure.

@@ -41,7 +41,7 @@ def changed(model: Any, before: dict[str, torch.Tensor]) -> list[str]:
     parameters = dict(model.named_parameters())
     moved = [name for name, parameter in parameters.items() if not torch.equal(parameter.detach().cpu(), before[name])]
     if not all(torch.isfinite(parameter).all() for parameter in parameters.values()):
-        raise UserError("training diverged: some weights are not numbers any more; lower the learning rate (lr)")
+        raise UserError("training diverged: the weights contain NaN or infinity; lower the learning rate (lr)")
     frozen = {name for name, parameter in parameters.items() if not parameter.requires_grad}
     if wrong := sorted(frozen.intersection(moved)):
         raise UserError(f"training moved weights that were frozen: {', '.join(wrong[:3])}")

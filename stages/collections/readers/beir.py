@@ -64,7 +64,7 @@ def _queries(path: Path, dropped: Counter[str]) -> dict[str, Query]:
         elif queries[query_id].text == text:
             dropped["repeated queries"] += 1
         else:
-            raise UserError(f"{path}:{number}: query id '{query_id}' stands twice, with different texts")
+            raise UserError(f"{path}:{number}: query id '{query_id}' appears twice, with different texts")
     return queries
 
 

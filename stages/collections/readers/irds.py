@@ -30,7 +30,7 @@ def read(corpus: Corpus, location: str) -> Source:
             for query in part.queries_iter():
                 text = _text(query)
                 if queries.setdefault(query.query_id, Query(text, query.query_id)).text != text:
-                    raise UserError(f"irds:{name}: query id '{query.query_id}' stands twice, with different texts")
+                    raise UserError(f"irds:{name}: query id '{query.query_id}' appears twice, with different texts")
             qrels[split] = [(row.query_id, row.doc_id, int(row.relevance)) for row in part.qrels_iter()]
     released = _name(location, corpus.docpairs) if corpus.docpairs else None
     version = f"ir_datasets {metadata.version('ir_datasets')}"

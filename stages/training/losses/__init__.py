@@ -1,7 +1,7 @@
 """The losses that a recipe can name, one module for each kind; all of them are sentence-transformers' own.
 
 A module has `build(model, loss)`, the library's loss module on a model, and `columns(triplets, loss)`, the table that
-it is fed. It may set NO_DUPLICATES where no text may stand twice in a batch. Modules are loaded by name, so that the
+it is fed. It may set NO_DUPLICATES where no text may appear twice in a batch. Modules are loaded by name, so that the
 code fingerprint of a variant covers its own loss and no other.
 """
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import torch
     from sentence_transformers import SentenceTransformer
 
-NO_DUPLICATES = True  # a text that stood twice would be its own negative
+NO_DUPLICATES = True  # a text that appears twice would be its own negative
 
 
 def build(model: SentenceTransformer, loss: InBatchLoss) -> torch.nn.Module:

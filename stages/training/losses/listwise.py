@@ -26,7 +26,7 @@ def build(model: CrossEncoder, loss: ListwiseLoss) -> torch.nn.Module:
 def columns(triplets: pa.Table, loss: ListwiseLoss) -> pa.Table:
     """(query, passages, labels), one row for each query, in the order of its first triplet.
 
-    Each passage stands once in a row; one that is a positive of the query is never its negative.
+    Each passage appears once in a row; one that is a positive of the query is never its negative.
     """
     labels: dict[str, dict[str, float]] = {}
     for triplet in triplets.select(["anchor", "positive", "negative"]).to_pylist():

@@ -60,7 +60,7 @@ def check(checkpoint: Path) -> None:
 
 
 def head(model: CrossEncoder) -> list[str]:
-    """Names of the parts beside the body that hold weights, such as BERT's "classifier"."""
+    """Names of the parts besides the body that hold weights, such as BERT's "classifier"."""
     body = model.model.base_model_prefix
     return [name for name, part in model.model.named_children() if name != body and list(part.parameters())]
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def prepare(run: SeedRun, work: Path) -> loop.Prepared:
     """The trainer of a seed run; an epoch reads pairs of a query and a passage of its own triplet.
 
-    Those that a batch makes beside them are not counted.
+    Those that a batch makes besides them are not counted.
     """
     from datasets import Dataset
     from sentence_transformers import MultiVectorEncoderTrainer, MultiVectorEncoderTrainingArguments
@@ -51,7 +51,7 @@ def prepare(run: SeedRun, work: Path) -> loop.Prepared:
 
 
 def deployed(model: MultiVectorEncoder, run: SeedRun, folder: Path) -> MultiVectorEncoder:
-    """The trained model; an adapter is merged into it, beside the projection that was trained with it."""
+    """The trained model; an adapter is merged into it, next to the projection that was trained with it."""
     plain = tuning.deployed(model, run.tuning, lambda: late_interaction.load(run.checkpoint), folder)
     for part, trained in zip(list(plain)[1:], list(model)[1:], strict=True):
         part.load_state_dict(trained.state_dict())
@@ -73,7 +73,7 @@ def make_trainable(model: MultiVectorEncoder, block: FineTuning) -> None:
 def loss(model: MultiVectorEncoder, block: InBatchLoss) -> torch.nn.Module:
     """Cross-entropy over the batch's passages of scale x MaxSim / tokens of the query, Khattab and Zaharia 2020.
 
-    The mean over the query's tokens orders passages as the sum does and lies between -1 and 1 as the cosine does, so
+    The mean over the query's tokens orders passages as the sum does and is between -1 and 1 as the cosine does, so
     that `scale` means what it means for retrievers. With `mini_batch` loss and gradient are the same, by Gao et al.
     2021.
     """

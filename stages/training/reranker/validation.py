@@ -44,7 +44,7 @@ def candidates(sample: Sample) -> tuple[list[str], list[str], np.ndarray] | None
     """Queries and passages of the pairs that are scored, and which are relevant, (queries, CANDIDATES).
 
     None where the sample has too few passages for that. Of each query the first relevant passage, and as many others as
-    make CANDIDATES: those that follow it in the sample, round and round, relevant ones left out. Where it stands among
+    make CANDIDATES: those that follow it in the sample, round and round, relevant ones left out. Where it ranks among
     them is the same for every variant.
     """
     queries: list[str] = []

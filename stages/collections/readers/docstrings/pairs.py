@@ -97,7 +97,7 @@ def judged(
 ) -> tuple[dict[tuple[int, ...], list[int]], list[int]]:
     """{pairs with equal queries: pairs whose passages are relevant to them}, and the pair each passage is merged into.
 
-    Pairs are numbered as they stand. The passage of a near duplicate is dropped and, unless others ask the same, so is
+    Pairs are numbered in their order. The passage of a near duplicate is dropped and, unless others ask the same, so is
     its query: the passage that it resembles may answer something else.
     """
     same = representatives(passages, JACCARD)
