@@ -1,4 +1,4 @@
-"""Audit: what the negatives are that training sees, whatever params.yaml means them to be."""
+"""Audit: how hard the drawn negatives are, and how many are false negatives."""
 
 import json
 from pathlib import Path

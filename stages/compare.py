@@ -39,7 +39,7 @@ def main(
     """Say by how much VARIANT differs from OTHER, how far that could be chance, and which queries moved most.
 
     With --before REV and the same name twice: what a change did to a variant, query by query. Texts are shown where the
-    corpus lies in data/corpora.
+    corpus is in data/corpora.
     """
     study = params.load()
     if variant == other and before is None:
@@ -86,7 +86,7 @@ def _values(variant: str, target: Target, revision: str | None) -> PerQuery:
 
 
 def _figures(one: PerQuery, other: PerQuery, names: tuple[str, str], target: Target, report: Report) -> str:
-    """The figures, one a line, in the measure's unit and in per cent of the other's value."""
+    """The figures, one on each line, in the measure's unit and in per cent of the other's value."""
     base = other.mean
     compared = per_query.compare(one, other, report.significance, report.resamples)
     verdict = comparison.verdict(compared, compared.p, report.significance, report.margin / 100 * base)

@@ -1,4 +1,4 @@
-"""Diagnose: the geometry of every variant's space beside its change, and numerical checks of its runs."""
+"""Diagnose: the geometry of every variant's space next to its change, and numerical checks of its runs."""
 
 from collections.abc import Sequence
 from pathlib import Path

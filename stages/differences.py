@@ -36,7 +36,7 @@ LENGTH = 160
     "--page",
     type=click.Path(path_type=Path),
     required=True,
-    help="the committed page: ids in place of the texts of a corpus that does not say publish",
+    help="the committed page: ids in place of the texts of a corpus that does not set publish",
 )
 @click.option("--texts", type=click.Path(path_type=Path), required=True, help="the same page with all texts")
 def main(queries: Path, corpora: Path, page: Path, texts: Path) -> None:
@@ -79,7 +79,7 @@ def blocks(
     if not with_texts:
         page.append(
             text(
-                "Ids stand for texts: the corpus does not say ",
+                "Ids stand for texts: the corpus does not set ",
                 code("publish: true"),
                 ". With texts: ",
                 code("data/differences.md"),

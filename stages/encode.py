@@ -26,9 +26,9 @@ folder = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.command()
 @click.argument("variant")
 @click.argument("corpus")
-@click.option("--model", type=folder, required=True, help="the variant's models, one a seed run")
+@click.option("--model", type=folder, required=True, help="the variant's models, one for each seed run")
 @click.option("--collection", type=folder, required=True, help="the corpus")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="folder of indexes, one a seed run")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="folder of indexes, one for each seed run")
 def main(variant: str, corpus: str, model: Path, collection: Path, out: Path) -> None:
     """Encode the passages and queries of CORPUS with every seed run of VARIANT.
 

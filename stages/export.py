@@ -23,7 +23,7 @@ LOCK, REFERENCES = Path("dvc.lock"), Path("studies/papers/references.bib")
 
 def _not_in_data(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
     if path and Path("data").resolve() in [path.resolve(), *path.resolve().parents]:
-        raise UserError(f"--out {path}: what lies in data/ is DVC's; name a folder outside it")
+        raise UserError(f"--out {path}: what is in data/ is DVC's; name a folder outside it")
     return path
 
 

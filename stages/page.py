@@ -40,7 +40,7 @@ SHOWN = {
 @click.command()
 @click.option("--results", type=file, required=True, help="means and comparisons with the base, JSON")
 @click.option("--pairs", type=file, required=True, help="variants compared with each other, JSON")
-@click.option("--training", type=folder, required=True, help="training logs, one a variant")
+@click.option("--training", type=folder, required=True, help="training logs, one for each variant")
 @click.option("--transfer", type=file, required=True, help="what variants cost out of domain, JSON")
 @click.option("--transfer-picture", type=file, required=True, help="its picture, PNG")
 @click.option("--projection", type=file, required=True, help="figures of the shared projection, JSON")

@@ -22,7 +22,7 @@ folder = click.Path(exists=True, file_okay=False, path_type=Path)
 
 @click.command()
 @click.argument("variant")
-@click.option("--model", type=folder, required=True, help="the variant's models, one a seed run")
+@click.option("--model", type=folder, required=True, help="the variant's models, one for each seed run")
 @click.option("--first-stage", type=folder, required=True, help="runs of the first stage, one folder a corpus")
 @click.option("--corpora", type=folder, required=True, help="the corpora")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="runs, one folder a corpus and seed run")

@@ -33,7 +33,7 @@ def main() -> None:
 @click.argument("corpus")
 @click.option("--index", type=folder, required=True, help="the variant's indexes of the corpus")
 @click.option("--collection", type=folder, required=True, help="the corpus")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="folder of runs, one a seed run")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="folder of runs, one for each seed run")
 def rank(variant: str, corpus: str, index: Path, collection: Path, out: Path) -> None:
     """Rank the passages of CORPUS for the queries of its judged splits, with every seed run of VARIANT."""
     study = params.load()

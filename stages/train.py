@@ -24,7 +24,7 @@ def main(variant: str, checkpoint: Path, triplets: Path, out: Path, log: Path) -
     """Train VARIANT from its base checkpoint on its triplets, once for each seed.
 
     Writes seed-<n>/, a folder that sentence-transformers loads (an adapter is merged into the weights and kept
-    beside them), and the log of losses and validation. A variant without fine-tuning is its base checkpoint, in
+    next to them), and the log of losses and validation. A variant without fine-tuning is its base checkpoint, in
     pretrained/. Work that was killed goes on from its last checkpoint and ends with the same bytes.
     """
     study = params.load()

@@ -24,7 +24,7 @@ def main(variant: str, checkpoint: Path, triplets: Path, out: Path, log: Path) -
     """Train reranker VARIANT from its base checkpoint on its triplets, once for each seed.
 
     Writes seed-<n>/, a folder that sentence-transformers' CrossEncoder or, for late interaction, MultiVectorEncoder
-    loads (an adapter is merged into the weights and kept beside them), and the log. A variant without fine-tuning is
+    loads (an adapter is merged into the weights and kept next to them), and the log. A variant without fine-tuning is
     its base checkpoint, in pretrained/; a cross-encoder then needs a trained head. Work that was killed goes on from
     its last checkpoint and ends with the same bytes.
     """

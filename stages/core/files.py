@@ -1,4 +1,4 @@
-"""Outputs appear whole or not at all: write beside the target, flush, rename."""
+"""Outputs appear whole or not at all: write next to the target, flush, rename."""
 
 import errno
 import os
@@ -12,7 +12,7 @@ from stages.core.errors import UserError
 
 @contextmanager
 def publish(target: Path) -> Iterator[Path]:
-    """Yield a path to write a file or folder at; it becomes `target` when the block ends well.
+    """Yield a path to write a file or folder at; it becomes `target` on success.
 
     On any exception nothing is left behind and an older `target` is untouched.
     Raises UserError when the disk is full.

@@ -1,4 +1,4 @@
-"""Content hashes: what an unfinished piece of work belongs to."""
+"""Hashes of files, folders and values, which tell whether unfinished work can be resumed. core/code.py hashes code."""
 
 import hashlib
 import json

@@ -28,7 +28,7 @@ class Instance:
 
     @property
     def code(self) -> str:
-        """Where the fingerprint of its code and settings lies, below data/code; interpolations share a folder."""
+        """Where the fingerprint of its code and settings is, below data/code; interpolations share a folder."""
         stage = self.stage.removesuffix("-interpolated")
         return f"{stage}/{self.key}.json" if self.key else f"{stage}.json"
 

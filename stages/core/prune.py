@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def remove(folder: Path, *kept: Collection[str]) -> list[str]:
-    """Delete what lies in `folder` under a name that is not kept, level by level; returns a line about each.
+    """Delete what is in `folder` under a name that is not kept, level by level; returns one line for each.
 
     kept[0] holds the names (or stems) of its entries, kept[1] those of their entries, and so on. Nothing is lost: DVC's
     cache still has it, and a variant that comes back is checked out again.

@@ -1,6 +1,6 @@
 """Unfinished work that survives kill -9: a folder outside DVC's outputs, named by what it is made from.
 
-DVC deletes a stage's outputs before it runs the stage, so shards and trainer checkpoints lie here until they are whole.
+DVC deletes a stage's outputs before it runs the stage, so shards and trainer checkpoints are here until they are whole.
 """
 
 import fcntl
@@ -16,7 +16,7 @@ ROOT = Path(".scratch")
 
 @contextmanager
 def workspace(kind: str, fingerprint: str) -> Iterator[Path]:
-    """Yield a folder that an interrupted run of the same work left behind, or a new one; removed when it ends well.
+    """Yield a folder that an interrupted run of the same work left behind, or a new one; removed on success.
 
     Raises UserError while another process, such as an orphan of a killed run, still works in it.
     """

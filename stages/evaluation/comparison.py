@@ -69,7 +69,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def verdict(comparison: Comparison, p: float, significance: float, margin: float) -> str:
     """worse, better, no difference (beyond `margin`, in the measure's unit), or cannot tell.
 
-    worse and better ask for p < significance. No difference asks that the whole interval lie within the margin
+    worse and better ask for p < significance. No difference asks that the whole interval is within the margin
     (Schuirmann 1987), and still do so when 3 / queries is added at both ends: what none of n queries showed may yet
     happen in up to 3 of n (the rule of three, Hanley and Lippman-Hand 1983), and can move a mean by as much. A single
     cluster cannot tell anything.

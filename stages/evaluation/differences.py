@@ -14,7 +14,7 @@ NOTHING = 1e-12
 class QueryChange:
     """A query, its change in the measure's unit, and the rank of its first relevant passage before and after.
 
-    Ranks are text, one a seed run: "3", "3 / 1 / none" where a run does not have the passage, "–" if not known.
+    Ranks are text, one for each seed run: "3", "3 / 1 / none" where a run does not have the passage, "–" if not known.
     """
 
     query_id: str
@@ -37,7 +37,7 @@ def most_changed(before: PerQuery, after: PerQuery, count: int) -> tuple[list[Qu
 def most(changes: np.ndarray, count: int) -> tuple[list[int], list[int]]:
     """Positions of at most `count` queries that gained most, and of as many that lost most, the largest first.
 
-    changes (queries,) are in the measure's unit. Equal ones stand in the order they came in; a query that neither
+    changes (queries,) are in the measure's unit. Equal ones keep their order; a query that neither
     gained nor lost is in neither list.
     """
     order = np.argsort(-np.abs(changes), kind="stable")

@@ -12,7 +12,7 @@ def page(ledger: CheckedLedger) -> list[Block]:
     blocks: list[Block] = [
         Heading("What the papers claim, and what can be said of it", 1),
         "A program gives each verdict: from the figures that the papers print, from other sources, from the libraries "
-        "themselves, or from a study at the paper's size. A small collection never stands in for the paper's: a claim "
+        "themselves, or from a study at the paper's size. A small collection never replaces the paper's: a claim "
         "that needs the paper's size says so until somebody has run that study.",
         counts(ledger),
     ]

@@ -1,4 +1,4 @@
-"""What the stages cost when they last ran: all figures, and those of each variant beside its change."""
+"""What the stages cost when they last ran: all figures, and those of each variant next to its change."""
 
 from collections.abc import Mapping, Sequence
 from statistics import fmean
@@ -21,7 +21,7 @@ Recorded = Sequence[Mapping[str, Any]]
 
 
 def everything(recorded: Recorded) -> Table:
-    """Every recorded figure, one line a stage and name."""
+    """Every recorded figure, one line for each stage and name."""
     lines = [
         [
             entry["stage"],
@@ -64,7 +64,7 @@ def by_variant(logs: Mapping[str, TrainingLog], recorded: Recorded, corpus: str)
 
 
 def table(figures: Mapping[str, Mapping[str, float]], changes: Mapping[str, str]) -> Table:
-    """Variants by figures, beside their change in per cent of the base; figures that no variant has are left out."""
+    """Variants by figures, next to their change in per cent of the base; figures that no variant has are left out."""
     names = [name for name in HEADS if figures[name]]
     lines = [
         [

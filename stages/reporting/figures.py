@@ -139,7 +139,7 @@ def _variant(left: "Axes", right: "Axes", name: str, runs: Sequence[SeedRun], li
 
 
 def _before(axes: "Axes", logs: Iterable[TrainingLog]) -> list["Line2D"]:
-    """A dashed line where the base models stand before training, or a word that nothing was validated."""
+    """A dashed line where the base models are before training, or a word that nothing was validated."""
     first = {round(curve[0], 4) for log in logs for run in log.seed_runs if 0 in (curve := run.by_step(VALIDATED))}
     for value in sorted(first):
         axes.axhline(value, color="0.3", linewidth=1, linestyle=DASHED, zorder=1)

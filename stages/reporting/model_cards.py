@@ -130,7 +130,7 @@ def _opening(record: ModelRecord, own: Sequence[Result], report: Report) -> str:
 
 def _loading(seed_run: str, record: ModelRecord) -> str:
     adapter = (
-        " The adapter is merged into the weights; it also lies beside them, in `adapter/`."
+        " The adapter is merged into the weights; it is also kept next to them, in `adapter/`."
         if record.tuning.kind in ADAPTERS
         else ""
     )

@@ -18,7 +18,7 @@ Stages = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class ModelRecord:
-    """`blocks` are those of params.yaml as they stood then; the other fields are some of them, parsed.
+    """`blocks` are those of params.yaml as they were then; the other fields are some of them, parsed.
 
     `first_stage` and `depth` say what a reranker reranked; None for a retriever. hashes is path -> md5 of the variant's
     models, of what they were trained from and on, and of every corpus that they were measured on.

@@ -26,7 +26,7 @@ SHARES = {
 
 
 def table(audits: Mapping[str, Audit]) -> Table:
-    """A line a block of triplets."""
+    """One line for each block of triplets."""
     heads = ["triplets block", "triplets", "distinct queries", "mean score gap", *SHARES.values(), "ranks of negatives"]
     lines = [
         [

@@ -31,7 +31,7 @@ NO_VECTORS = "No variant has vectors."
 
 
 def projection(figures: Mapping[str, Figures]) -> Block:
-    """What stands beside the shared projection: variant -> figure -> value."""
+    """The figures next to the shared projection: variant -> figure -> value."""
     return _table(figures) if figures else NO_VECTORS
 
 

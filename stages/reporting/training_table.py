@@ -8,7 +8,7 @@ from stages.reporting.training_logs import RERANKED, VALIDATED, SeedRun, Trainin
 
 
 def training(logs: Mapping[str, TrainingLog]) -> Table:
-    """A line a seed run."""
+    """One line for each seed run."""
     heads = [
         "variant",
         "seed",

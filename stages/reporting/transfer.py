@@ -21,7 +21,7 @@ def page(transfer: Transfer, drawn: str) -> list[Block]:
         picture("Change in domain against change out of domain", drawn),
         Heading("What is forgotten, and where", 2),
         *forgetting(transfer),
-        Heading("LoRA beside full fine-tuning", 2),
+        Heading("LoRA against full fine-tuning", 2),
         *pairs(transfer),
         Heading("The sets", 2),
         Items(sets),

@@ -20,7 +20,7 @@ GREY = "0.45"
 def scatter(transfer: Transfer) -> Figure:
     """Variants as points, an arrow from full fine-tuning to LoRA for each pair.
 
-    Both axes are in per cent of the base. Names stand in a column at the right, in the order of the points' heights,
+    Both axes are in per cent of the base. Names are in a column at the right, in the order of the points' heights,
     each joined to its point. Where only some variants are of a pair, a second panel has these alone, on a scale of
     their own. A variant without a change on both axes is left out.
     """

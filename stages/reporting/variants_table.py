@@ -90,7 +90,7 @@ def _reranked(study: Study, results: Sequence[Result]) -> str:
 
 
 def sureness(study: Study, results: Sequence[Result]) -> Table:
-    """What lies behind the verdicts: corrected p, minimum detectable effect, queries by the sign of their change."""
+    """What is behind the verdicts: corrected p, minimum detectable effect, queries by the sign of their change."""
     shown = readings(study, results)
     heads = ["variant"]
     for domain in DOMAINS[: len(study.report.targets)]:
@@ -203,7 +203,7 @@ def p_value(p: float | None) -> str:
 
 
 def paper(study: Study, results: Sequence[Result]) -> str:
-    """The table in LaTeX; rerankers stand below a rule of their own, after the base on the same queries."""
+    """The table in LaTeX; rerankers are below a rule of their own, after the base on the same queries."""
     shown = {**readings(study, results), **base_on_part(study, results)}
     lines = {name: [name, *(cell for one in cells for cell in _paper_cells(one))] for name, cells in shown.items()}
     groups = [(str(target), 4) for target in study.report.targets]

@@ -100,7 +100,7 @@ def loss(logs: Mapping[str, TrainingLog], lines: vega.Lines, about: str) -> vega
 
 
 def validation(logs: Mapping[str, TrainingLog], lines: vega.Lines, about: str) -> vega.Spec:
-    """Validation RR@10 by step, with a dashed line where the base model stands before training."""
+    """Validation RR@10 by step, with a dashed line where the base model is before training."""
     points: list[dict[str, Any]] = [
         {"variant": name, "seed_run": number, "step": step, "value": value}
         for name, log in logs.items()

@@ -37,7 +37,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Output:
-    """The md5 of a stage's first output in dvc.lock, None where it is not there, and whether it lies here unchanged."""
+    """The md5 of a stage's first output in dvc.lock, None where it is not there, and whether it is here unchanged."""
 
     hash: str | None
     state: str
@@ -56,7 +56,7 @@ class Number:
 
 @dataclass(frozen=True)
 class Commit:
-    """`commit` is None where git or a repository is missing, or where no commit has the files; `says` says so."""
+    """`commit` is None where git or a repository is missing, or where no commit has them; `says` is the text shown."""
 
     commit: str | None
     says: str
@@ -123,7 +123,7 @@ def maker(stages: Stages, path: str) -> str | None:
 
 
 def output(stages: Stages, name: str | None, path: Path) -> Output:
-    """What dvc.lock has of the first output of a stage, which lies at `path`.
+    """What dvc.lock has of the first output of a stage, which is at `path`.
 
     Its state is "as recorded" where the files there have the number and total size that dvc.lock says, else "changed
     since", or "not here".

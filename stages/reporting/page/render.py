@@ -13,7 +13,7 @@ from stages.reporting.page.words import minus
 def html(page: Mapping[str, Any]) -> str:
     """The whole page; `charts` of it is element id -> specification.
 
-    Raises ValueError when the charts' JavaScript could not stand in a script of the page.
+    Raises ValueError when the charts' JavaScript could not be put in a script of the page.
     """
     import vl_convert
     from jinja2 import Environment, FileSystemLoader, StrictUndefined

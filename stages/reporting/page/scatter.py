@@ -14,7 +14,7 @@ HEIGHT = 360
 def scatter(
     results: Mapping[str, Result], figures: Mapping[str, Mapping[str, float | None]], lines: vega.Lines, about: str
 ) -> vega.Spec:
-    """Each variant's change, with its interval, over one figure that the signal `figure` names; names stand beside.
+    """Each variant's change, with its interval, over one figure that the signal `figure` names; points are labelled.
 
     figures is figure -> variant -> value. A variant without a line was not trained itself (a base model,
     an interpolation) and is drawn as a diamond.
@@ -46,7 +46,7 @@ def scatter(
 def _points(
     results: Mapping[str, Result], figures: Mapping[str, Mapping[str, float | None]], trained: set[str]
 ) -> list[dict[str, Any]]:
-    """Points of a scatter, each with the height of its label (apart from the others') and the side it stands on."""
+    """Points of a scatter, each with the height of its label (apart from the others') and the side it is on."""
     bars = {name: vega.change(result) for name, result in results.items()}
     ends = [bar[key] for bar in bars.values() for key in ("low", "high", "change") if bar[key] is not None]
     height = LABEL * (max(ends, default=1) - min(ends, default=0)) / HEIGHT

@@ -171,7 +171,7 @@ def costs(
     recorded: costs_table.Recorded,
     lines: Lines,
 ) -> Section:
-    """What each variant cost beside its change."""
+    """What each variant cost next to its change."""
     here = files.at(results, study.report.in_domain)
     figures = costs_table.by_variant(logs, recorded, study.report.in_domain.corpus)
     compared = {name: one for name, one in here.items() if one.comparison}
