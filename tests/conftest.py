@@ -1,4 +1,4 @@
-"""What tests share: a tiny model made from a configuration, a tiny collection, and where real ones may lie."""
+"""What tests share: a tiny model made from a configuration, a tiny collection, and where real ones may be."""
 
 import gzip
 import json
@@ -105,7 +105,7 @@ def tiny_collection(tmp_path_factory) -> Path:
 
 
 def copy_of_project(folder: Path) -> Path:
-    """The project as it stands in the working tree, without its results, as a git repository of its own."""
+    """The project as it is in the working tree, without its results, as a git repository of its own."""
     listed = subprocess.check_output(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, text=True)
     results = ("tests/", "reports/", "benchmarks/")
     for name in listed.splitlines():
@@ -120,14 +120,14 @@ def copy_of_project(folder: Path) -> Path:
     return folder
 
 
-def run(command: str, folder: Path, check: bool = True) -> subprocess.CompletedProcess:
+def run(command: str, folder: Path, check: bool = True, **environment: str) -> subprocess.CompletedProcess:
     """A shell command in a folder, with this interpreter's programs first on the path."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     done = subprocess.run(
         command,
         shell=True,
         cwd=folder,
-        env={**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "1"},
+        env={**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "1", **environment},
         capture_output=True,
         text=True,
     )

@@ -74,7 +74,7 @@ def comparison(difference: float = 0.0, **changed: Any) -> Comparison:
 
 
 def result(variant: str, compared: Comparison | None = None, target: Target = IN_DOMAIN, **changed: Any) -> Result:
-    """A variant's result beside a base of 0.5; without a comparison it is the base itself."""
+    """A variant's result next to a base of 0.5; without a comparison it is the base itself."""
     value = 0.5 + (compared.difference if compared else 0.0)
     seed_run = "seed-13" if compared else "pretrained"
     known = {"base": 0.5, "of": compared.queries} if compared else {}
@@ -240,7 +240,7 @@ def write_vectors(folder: Path) -> dict[str, np.ndarray]:
 
 
 def succeeds(command: click.Command, *arguments: object) -> str:
-    """What a verb prints that ends well, run in this process."""
+    """What a verb prints on success, run in this process."""
     done = CliRunner().invoke(command, [str(argument) for argument in arguments])
     assert done.exit_code == 0, done.output
     return done.output

@@ -1,4 +1,4 @@
-"""Two variants on request: their figures, the queries that moved most, and their texts where the corpus lies here."""
+"""Two variants on request: their figures, the queries that moved most, and their texts where the corpus is here."""
 
 import pyarrow as pa
 import pyarrow.parquet as pq

@@ -16,7 +16,7 @@ TRIPLETS = pa.table({"anchor": ["a", "b", "a"], "positive": ["p", "q", "r"], "ne
 
 
 def value(loss, inputs, labels, logits) -> float:
-    """The library's loss of given logits, one a pair in the order of its passages."""
+    """The library's loss of given logits, one for each pair in the order of its passages."""
     import torch
     from sentence_transformers import CrossEncoder
 

@@ -30,7 +30,7 @@ def prepared(tiny_cross, block):
 @pytest.mark.parametrize(
     "block, own", [(LORA, 4 * 64 * 2 * 2), (DORA, 4 * 64 * 2 * 2 + 32 * 2 * 2), (IA3, (32 * 2 + 32 + 64) * 2)]
 )
-def test_the_head_is_trained_beside_the_adapters(tiny_cross, block, own):
+def test_the_head_is_trained_with_the_adapters(tiny_cross, block, own):
     model = prepared(tiny_cross, block)
     assert weights.count(model)[0] == own + 32 + 1
     moving = {name.rpartition("model.")[2] for name, weights in model.named_parameters() if weights.requires_grad}

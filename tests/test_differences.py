@@ -1,4 +1,4 @@
-"""The queries that gained and lost most: which they are, and that unpublished texts never stand in the page."""
+"""The queries that gained and lost most: which they are, and that unpublished texts are never in the page."""
 
 import numpy as np
 import pyarrow as pa

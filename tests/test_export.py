@@ -116,7 +116,7 @@ def test_a_wrong_name_is_one_line(study, words, sentence):
 
 def test_no_folder_is_overwritten_and_none_of_dvc_written_to(study):
     done = invoke("card", PLANTED, "--out", f"data/models/{PLANTED}")
-    assert done.exit_code == 1 and "what lies in data/ is DVC's" in done.output
+    assert done.exit_code == 1 and "what is in data/ is DVC's" in done.output
     assert invoke("run", PLANTED, *WHERE, "--seed-run", "seed-1", "--out", "reports").exit_code == 2
     assert (study / "reports/results.json").is_file()
 

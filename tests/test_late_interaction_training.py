@@ -38,7 +38,7 @@ def trainable(model) -> set[str]:
 
 
 @pytest.mark.parametrize("block, expected", [(LORA, 4 * 64 * 2 * 2 + PROJECTION), (IA3, 32 * 2 * 2 + PROJECTION)])
-def test_an_adapter_is_trained_beside_the_projection(base, block, expected):
+def test_an_adapter_is_trained_with_the_projection(base, block, expected):
     model = late_interaction.load(base)
     training.make_trainable(model, block)
     assert weights.count(model)[0] == expected

@@ -39,7 +39,7 @@ OWN = {(query, doc) for rows in JUDGMENTS.values() for query, doc, grade in rows
 
 
 def plant(folder: Path, judgments=JUDGMENTS) -> Path:
-    """A collection in canonical format below a folder's data/, with released triples, and a pool beside it."""
+    """A collection in canonical format below a folder's data/, with released triples, and a pool next to it."""
     collection = folder / "data/corpora/in_domain"
     for part in ("topics", "qrels"):
         (collection / part).mkdir(parents=True)

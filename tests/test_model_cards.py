@@ -117,14 +117,14 @@ def test_weights_that_nobody_knows_have_no_base_model_and_those_of_the_hub_have_
     assert "Apache" not in text and f"`{base or source}` trained on" in text
 
 
-def test_one_seed_run_of_several_shows_its_own_value_beside_the_mean():
+def test_one_seed_run_of_several_shows_its_own_value_next_to_the_mean():
     several = {"seed-13": 0.5, "seed-99": 0.123456}
     text = card(seed_run="seed-99", own=results("lora-hard", by_seed_run=several, spread=0.05), trained=log(13, 99))
     assert "value: 0.123456" in text and "mean ± standard deviation over seeds" in text and "± 0.0500" in text
     assert "# lora-hard, seed 99" in text and '"seed": 99' in text and "They are of all seeds." in text
 
 
-def test_a_card_is_not_written_beside_other_figures():
+def test_a_card_is_not_written_with_other_figures():
     stages = copy.deepcopy(lock())
     stages["train@lora-hard"]["outs"][0]["md5"] = "0" * 32 + ".dir"
     with pytest.raises(UserError, match="the models of 'lora-hard' are newer than their figures on in_domain"):

@@ -193,7 +193,7 @@ def test_margins_keep_away_from_what_the_pool_scores_like_the_positive(margins, 
 
 
 def test_a_margin_below_a_negative_score_lies_below_it(tmp_path):
-    """A tenth of -0.5 less is -0.55; -0.5 x 0.9 would lie above the positive."""
+    """A tenth of -0.5 less is -0.55; -0.5 x 0.9 would be above the positive."""
     pool = scored_pool(tmp_path / "pool", {"q": {"x": -0.5, "near": -0.52, "far": -0.6}})
     free = Forbidden(pa.table({"query_id": ["q"], "doc_id": ["x"]}), pa.array([], pa.string()))
     chosen = pa.table([["q"] * 8, ["x"] * 8], schema=PAIRS)
@@ -202,7 +202,7 @@ def test_a_margin_below_a_negative_score_lies_below_it(tmp_path):
 
 
 def test_margins_and_several_negatives_leave_out_by_the_pair(tmp_path):
-    """A pair whose own positive stands low has too few below it; another pair of the same query has enough."""
+    """A pair whose own positive ranks low has too few below it; another pair of the same query has enough."""
     pool = scored_pool(
         tmp_path / "pool", {"other": {"z": 1.0, "a": 0.5}, "q": dict(zip("xabyc", [0.9, 0.8, 0.7, 0.6, 0.5]))}
     )

@@ -21,7 +21,7 @@ def flags(text: str) -> np.ndarray:
         ([5, 4, 3], "..R", 10, (1 / 3, 1 / 3)),
         ([5, 5, 5], ".R.", 10, (1 / 3, 1)),
         ([5, 5, 5], "RR.", 10, (1 / 2, 1)),
-        ([5, 4, 4], "..R", 2, (0, 1 / 2)),  # the tie lies across the cut-off
+        ([5, 4, 4], "..R", 2, (0, 1 / 2)),  # the tie is across the cut-off
         ([5, 4, 4], "R.R", 2, (1, 1)),  # what comes after the first does not matter
         ([5, 4, 3], "..R", 2, (0, 0)),
         ([5, 5, 5], "...", 10, (0, 0)),

@@ -1,4 +1,4 @@
-"""Passages by id, whatever row group they lie in."""
+"""Passages by id, whatever row group they are in."""
 
 import pyarrow as pa
 import pyarrow.parquet as pq

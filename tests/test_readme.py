@@ -66,7 +66,7 @@ def test_links_lead_somewhere(page):
 
 
 def code_spans(text: str) -> list[str]:
-    """What stands in backticks within a line."""
+    """What is in backticks within a line."""
     return re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL))
 
 
@@ -182,7 +182,7 @@ def described(text: str) -> dict[str, dict[str, str]]:
 
 
 def declared(path: str, kind: Any) -> dict[str, dict[str, str]]:
-    """The same from the type at a path of params.yaml, with what lies below it."""
+    """The same from the type at a path of params.yaml, with what is below it."""
     if get_origin(kind) is Annotated:
         return declared(path, get_args(kind)[0])
     if get_origin(kind) in (Union, UnionType):

@@ -86,7 +86,7 @@ def test_biases_and_norms_do_not_decay(optimizer, tiny_cross, tmp_path):
 
 
 def test_an_early_end_is_a_prefix_of_the_whole(tiny_cross, tmp_path):
-    """Also in its learning rates; and no checkpoint stands at its last step, from which one would go on."""
+    """Also in its learning rates; and no checkpoint is kept at its last step, from which one would go on."""
     whole, _ = trained(tiny_cross, tmp_path / "whole", epochs=3)
     short, _ = trained(tiny_cross, tmp_path / "short", epochs=3, stop=2)
     log = loop.by_step(short.state.log_history)

@@ -160,7 +160,7 @@ def test_the_averages_of_p3_come_out_over_13_sets(beir):
     assert beir.transfer.sets["msmarco"] == ["msmarco dev"]
 
 
-def test_lora_beside_full_is_as_p3_counts_it(beir):
+def test_lora_against_full_is_as_p3_counts_it(beir):
     assert [(pair.full, pair.lora) for pair in beir.transfer.pairs] == [
         ("full-marco", "lora-marco"),
         ("full-nq", "lora-nq"),
@@ -199,7 +199,7 @@ def test_a_reranker_is_compared_on_its_own_queries(beir):
     assert "\\*: measured on 16 of 32 queries" in beir.page
 
 
-def test_forgetting_stands_beside_similarity(beir):
+def test_forgetting_is_next_to_similarity(beir):
     alike = beir.transfer.similarity["msmarco"]
     assert alike["msmarco"] == 1 and list(alike.values()) == sorted(alike.values(), reverse=True)
     words = {name: 1 - at / 20 for at, name in enumerate(SETS, 1)}  # the share of passages that speak of a boat
