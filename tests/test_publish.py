@@ -1,14 +1,14 @@
 """Outputs are whole or absent, and unfinished work has one owner."""
+
 import errno
 import os
-import subprocess
-import sys
 
 import pytest
 
 from stages.core import scratch
 from stages.core.errors import UserError
 from stages.core.files import publish
+from tests.conftest import ROOT, run
 
 
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -37,18 +37,21 @@ def test_what_a_killed_process_left_is_cleared(tmp_path):
     assert os.listdir(tmp_path) == ["out"] and not os.listdir(tmp_path / "out")
 
 
-def test_a_mistake_ends_a_process_with_its_line_and_a_code_that_is_not_zero():
-    code = "from stages.core.errors import UserError; raise UserError('params.yaml: lora.rank: too much')"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 1 and done.stderr == "params.yaml: lora.rank: too much\n"
+def test_an_error_ends_a_command_with_its_line_and_a_code_that_is_not_zero(tmp_path):
+    (tmp_path / "params.yaml").write_text("lora: {kind: lora, alpha: 32}\n")
+    done = run("python -m stages.costs --out costs.json", tmp_path, check=False, PYTHONPATH=str(ROOT))
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr == "Error: params.yaml: lora.alpha: was renamed to lora_alpha\n"
 
 
 def test_two_at_the_same_work_is_refused_and_a_failure_keeps_it(tmp_path, monkeypatch):
     monkeypatch.setattr(scratch, "ROOT", tmp_path)
-    with scratch.workspace("train", "abc") as work:
-        with pytest.raises(UserError, match="another process"):
-            with scratch.workspace("train", "abc"):
-                pass
+    with (
+        scratch.workspace("train", "abc"),
+        pytest.raises(UserError, match="another process"),
+        scratch.workspace("train", "abc"),
+    ):
+        pass
     with pytest.raises(ValueError), scratch.workspace("train", "abc") as work:
         (work / "kept").touch()
         raise ValueError
