@@ -30,7 +30,7 @@ ROUNDS = 3
 
 @click.group()
 def main() -> None:
-    """Speed and memory beside the libraries' own ways, as ratios of one run."""
+    """Speed and memory against the libraries' own ways, as ratios of one run."""
 
 
 @main.command()
