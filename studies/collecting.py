@@ -47,29 +47,41 @@ def losses(seed_run: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def cells(folder: Path, study: Study) -> dict[str, dict[str, Any]]:
+def write(out: Path, part: str, training: dict[str, Any], values: pa.Table) -> None:
+    """OUT/<part>.parquet (per-query values) and OUT/<part>.json, as analysis/study_runs.py reads them."""
+    import pyarrow.parquet as pq
+
+    from stages.core.files import publish
+
+    with publish(out / f"{part}.parquet") as draft:
+        pq.write_table(values, draft, compression="zstd", compression_level=19)
+    with publish(out / f"{part}.json") as draft:
+        draft.write_text(json.dumps(training, indent=1) + "\n")
+
+
+def variants(folder: Path, study: Study) -> dict[str, dict[str, Any]]:
     """Variant -> its names and settings, and for each seed run what `_seed_run` says."""
     import numpy as np
 
     bases = {block.checkpoint: name for name, block in study.retrievers.items() if block.triplets == "none"}
-    cells = {}
+    variants = {}
     for variant, block in study.retrievers.items():
         if study.checkpoints[block.checkpoint].architecture != "symmetric":
             continue
         base, recipe = bases[block.checkpoint], study.recipes[block.recipe]
-        cell: dict[str, Any] = {**block.model_dump(), "base": base, "seed_runs": {}}
+        entry: dict[str, Any] = {**block.model_dump(), "base": base, "seed_runs": {}}
         if recipe:
             before = np.load(folder / f"data/indexes/{base}/{CORPUS}/pretrained/docs.npy", mmap_mode="r")
-            cell |= {
+            entry |= {
                 "tuning": study.tunings[block.tuning].model_dump(),
                 "loss": recipe.loss.model_dump(),
                 "normalize": recipe.normalize,
                 "batch": recipe.batch,
             }
             for log in json.loads((folder / f"reports/training/{variant}.json").read_text())["seed_runs"]:
-                cell["seed_runs"][f"seed-{log['seed']}"] = _seed_run(folder, study, variant, log, before)
-        cells[variant] = cell
-    return cells
+                entry["seed_runs"][f"seed-{log['seed']}"] = _seed_run(folder, study, variant, log, before)
+        variants[variant] = entry
+    return variants
 
 
 def _seed_run(folder: Path, study: Study, variant: str, log: dict[str, Any], before: np.ndarray) -> dict[str, Any]:

