@@ -22,17 +22,19 @@ def study(part: str, phase: str, root: Path = Path()) -> params.Study:
     return params.parse(YAML(typ="safe").load(text(part, phase, root)))
 
 
+def variants(part: str, root: Path = Path()) -> dict[str, str]:
+    """Level -> the variant of levels.yaml that becomes it; its name must not be that of a variant of recipes.yaml."""
+    first = study(part, "levels", root)
+    trained = [variant for variant, block in first.retrievers.items() if first.recipes[block.recipe]]
+    return {variant.replace("trained-", "level-"): variant for variant in trained}
+
+
 def models(part: str, root: Path = Path()) -> dict[str, Path]:
     """Level -> where its model lies after the first phase."""
-    first = study(part, "levels", root)
-    (seed,) = first.seeds
-    return {
-        level: Path("data/models") / level / f"seed-{seed}"
-        for level, block in first.retrievers.items()
-        if first.recipes[block.recipe]
-    }
+    (seed,) = study(part, "levels", root).seeds
+    return {level: Path("data/models") / variant / f"seed-{seed}" for level, variant in variants(part, root).items()}
 
 
 def targets(part: str, phase: str, root: Path = Path()) -> list[str]:
     """The stages of dvc.yaml that a phase brings up to date."""
-    return [f"train@{level}" for level in models(part, root)] if phase == "levels" else ["evaluate"]
+    return [f"train@{variant}" for variant in variants(part, root).values()] if phase == "levels" else ["evaluate"]

@@ -127,10 +127,10 @@ def _levels(part: str, folder: Path) -> dict[str, dict[str, Any]]:
     levels: dict[str, dict[str, Any]] = {
         bases[checkpoint]: {"trained_from": None, "steps": 0} for checkpoint in ("minilm", "blank")
     }
-    for level in phases.models(part):
-        block = study.retrievers[level]
+    for level, variant in phases.variants(part).items():
+        block = study.retrievers[variant]
         recipe = study.recipes[block.recipe]
-        (log,) = json.loads((folder / f"reports/training/{level}.json").read_text())["seed_runs"]
+        (log,) = json.loads((folder / f"reports/training/{variant}.json").read_text())["seed_runs"]
         triplets = folder / f"data/triplets/{block.triplets}/seed-{log['seed']}.parquet"
         levels[level] = {
             "trained_from": bases[block.checkpoint],
