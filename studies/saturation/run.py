@@ -24,6 +24,7 @@ from studies.saturation.phases import LEVELS, PARTS, PHASES
 
 WORK = Path(".scratch/saturation")
 RESULTS = Path("reports/saturation")
+KEPT = "levels.json"  # how the levels were trained
 
 
 @click.group()
@@ -75,11 +76,11 @@ def commands(part: str, phase: str) -> None:
 @click.option("--commit", help="the commit that ran, where FOLDER is no clone")
 def collect(part: str, folder: Path, out: Path, commit: str | None) -> None:
     """Read what both phases of PART left in FOLDER and write OUT/<part>.parquet (per query) and OUT/<part>.json."""
-    study = phases.study(part, "recipes")
+    study, kept = phases.study(part, "recipes"), folder / LEVELS / KEPT
     training = {
         **collecting.header(part, folder, commit),
         "device": _device(),
-        "levels": _levels(part, folder),
+        "levels": json.loads(kept.read_text()) if kept.exists() else _levels(part, folder),
         "variants": collecting.variants(folder, study),
     }
     collecting.write(out, part, training, collecting.per_query(folder, study))
@@ -100,7 +101,11 @@ def _run(part: str, collections: Path | None) -> bool:
 
 
 def _phase(part: str, phase: str, folder: Path, log: IO[str]) -> bool:
-    """Bring one phase up to date in the clone; levels that are there are not trained again."""
+    """Bring one phase up to date in the clone; levels that are there are not trained again.
+
+    Models and logs of the levels are kept outside data/ and reports/, where the second phase's params.yaml, which does
+    not name them, has them removed.
+    """
     from stages.core.files import publish
 
     models = phases.models(part, folder)
@@ -108,9 +113,12 @@ def _phase(part: str, phase: str, folder: Path, log: IO[str]) -> bool:
         return True
     text, targets = phases.text(part, phase, folder), phases.targets(part, phase, folder)
     done = clones.reproduce(folder, text, targets, 1, log)
-    for level, model in models.items() if done and phase == "levels" else ():
-        with publish(folder / LEVELS / level) as draft:
-            shutil.copytree(folder / model, draft)
+    if done and phase == "levels":
+        with publish(folder / LEVELS / KEPT) as draft:
+            draft.write_text(json.dumps(_levels(part, folder), indent=1) + "\n")
+        for level, model in models.items():
+            with publish(folder / LEVELS / level) as draft:
+                shutil.copytree(folder / model, draft)
     return done
 
 
