@@ -44,7 +44,7 @@ def make(folder: Path, collections: Path | None) -> None:
 
 
 def environment(jobs: int) -> dict[str, str]:
-    """This process's environment, with this interpreter's programs first, for one of `jobs` runs that share the cores."""
+    """This environment for one of `jobs` runs that share the cores; this interpreter's programs come first."""
     threads = str(max(1, (os.cpu_count() or 1) // jobs))
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return {**os.environ, "PATH": path, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "DVC_NO_ANALYTICS": "1"}

@@ -1,101 +1,65 @@
-"""The cause study's questions: planted runs give the planted answers, and what was not run is not answered."""
-import json
+"""Two sides compared, and what the verdicts on a question amount to."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
-from stages.analysis import contrasts
-from stages.core.errors import UserError
+from stages.analysis import study_runs
+from stages.analysis.contrasts import NOT_RUN, Contrast, answer, setting
+from stages.evaluation.comparison import BETTER, CANNOT_TELL, NO_DIFFERENCE, WORSE
+from tests import plants
+from tests.conftest import STUDY
+from tests.planted_runs import cause as planted
 
-SEEDS = ["seed-1", "seed-2", "seed-3"]
-SWEEPS = {"small": ["a", "b"], "large": ["c", "d"]}
-COLLECTION = {"split": "test", "choose": "dev"}
-
-
-def write(folder, rows: dict[str, tuple[float, float]], part="in_domain") -> None:
-    """rows maps a name to (mean shift from the base, drift)."""
-    folder.mkdir(exist_ok=True)
-    rng = np.random.default_rng(0)
-    lines, cells = [], {"base": {"base": "base", "seed_runs": {}}}
-    for split, queries in (("dev", 60), ("test", 200)):
-        base = rng.random(queries) * 0.5 + 0.2
-        ids = [f"{split}{at}" for at in range(queries)]
-        for row, (shift, drift) in {"base": (0, 0), **rows}.items():
-            for copy in SEEDS if row != "base" else ["pretrained"]:
-                noise = rng.normal(0, 0.02, queries) if row != "base" else 0
-                lines.append(pd.DataFrame({"variant": row, "seed_run": copy, "split": split, "query_id": ids,
-                                           "RR@10": base + shift + noise, "cluster": ids}))
-            if row != "base":
-                cells[row] = {"base": "base", "seed_runs": {copy: {"cosine_to_base": 1 - drift} for copy in SEEDS}}
-    pd.concat(lines).to_parquet(folder / f"{part}.parquet")
-    (folder / f"{part}.json").write_text(json.dumps({"part": part, "cells": cells}))
+DECIDED = (WORSE, BETTER, NO_DIFFERENCE)
 
 
-def ask(folder, row, against) -> list[dict]:
-    runs = contrasts.read(folder, ["in_domain"])
-    return contrasts.pairs(runs, {"variant": row, "against": against, "says": "x"}, SWEEPS, COLLECTION, "RR@10", 3)
+@pytest.mark.parametrize(
+    "wanted, verdicts, words",
+    [
+        ({WORSE}, [WORSE, WORSE], "Yes"),
+        ({WORSE}, [WORSE, CANNOT_TELL], "In 1 of 2"),
+        ({WORSE}, [WORSE, "no drift in common"], "In 1 of 2"),
+        ({WORSE}, [NO_DIFFERENCE, NOT_RUN], "Not shown"),
+        ({WORSE}, [NOT_RUN, NOT_RUN], "Not run"),
+        ({WORSE}, [], "Not run"),
+        ({WORSE}, [BETTER, NO_DIFFERENCE], "No"),
+        ({WORSE}, [NO_DIFFERENCE, CANNOT_TELL], "Not shown"),
+        ({WORSE, BETTER}, [WORSE, BETTER], "Yes"),
+        ({BETTER}, [WORSE], "No"),
+    ],
+)
+def test_answers_are_what_the_verdicts_amount_to(wanted, verdicts, words):
+    assert answer(verdicts, wanted, DECIDED) == words
 
 
-def test_a_planted_difference_between_two_rows(tmp_path):
-    write(tmp_path, {"a": (0.05, 0.1), "b": (-0.1, 0.2)})
-    pair, = ask(tmp_path, "b", "a")
-    assert (pair["variant"] - pair["against"]).mean() == pytest.approx(-0.15, abs=0.01)
-    assert pair["variant"].shape == (3, 200)
+def test_a_family_is_judged_together_and_what_was_not_run_stays(tmp_path):
+    planted(tmp_path, {"a": (-0.1, 0.1), "b": (0.0, 0.1)})
+    here = setting(study_runs.read(tmp_path, ["default"]), "test", "RR@10", "base", STUDY.report)
+    assert here.base == pytest.approx(0.45, abs=0.02)
+    base = here.values["base"]
+    lacking = Contrast("z", here.base, lacking=NOT_RUN)
+    family = [here.contrast("a", here.values["a"], base), lacking, here.contrast("b", here.values["b"], base)]
+    worse, same, unsure = here.judged(family)
+    assert same is lacking and [one.verdict for one in (worse, same, unsure)] == [WORSE, NOT_RUN, CANNOT_TELL]
+    assert worse.comparison.p_family == pytest.approx(2 * worse.comparison.p)
+    (alone,) = here.judged(family[:1])
+    assert alone.comparison.p_family == pytest.approx(alone.comparison.p)
 
 
-def test_the_best_of_a_sweep_is_chosen_on_dev_and_named(tmp_path):
-    write(tmp_path, {"a": (0.05, 0.1), "b": (-0.1, 0.2)})
-    pair, = ask(tmp_path, "best small", "base")
-    assert pair["says"] == "x (a)" and pair["variant"].mean() - pair["against"].mean() == pytest.approx(0.05, abs=0.01)
+def test_a_change_is_in_per_cent_of_its_base():
+    contrast = Contrast("x", 0.4, plants.comparison(-0.02, low=-0.03, high=-0.01, detectable=None))
+    assert [contrast.change(figure) for figure in ("difference", "low", "high", "detectable")] == pytest.approx(
+        [-5, -7.5, -2.5, 0]
+    )
+    assert Contrast("x", 0.4, lacking=NOT_RUN).change() == 0
 
 
-def test_equal_drift_is_read_between_the_rates(tmp_path):
-    write(tmp_path, {"a": (0.0, 0.1), "b": (-0.2, 0.3), "c": (-0.05, 0.15), "d": (-0.05, 0.4)})
-    found = ask(tmp_path, "large at drift", "small at drift")
-    assert [pair["says"].rpartition(" ")[2] for pair in found] == ["0.812", "0.775", "0.737"]
-    for pair, drift in zip(found, (0.188, 0.225, 0.263)):
-        assert (pair["variant"] - pair["against"]).mean() == pytest.approx(-0.05 + 0.2 * (drift - 0.1) / 0.2, abs=0.01)
-    write(tmp_path, {"a": (0, 0.1), "b": (0, 0.2), "c": (0, 0.3), "d": (0, 0.4)})
-    assert ask(tmp_path, "large at drift", "small at drift") == [{"says": "x", "verdict": "no drift in common"}]
+def test_another_verdict_takes_the_place_of_the_first():
+    judged = Contrast("x", 0.4, plants.comparison(verdict=WORSE))
+    assert judged.reworded(lambda one: f"not {one.verdict}").verdict == "not worse"
+    assert Contrast("x", 0.4, lacking=NOT_RUN).reworded(lambda one: "never").verdict == NOT_RUN
 
 
-def test_what_was_not_run_is_not_answered(tmp_path):
-    write(tmp_path, {"a": (0, 0.1)})
-    assert contrasts.read(tmp_path, ["elsewhere"]) is None
-    assert ask(tmp_path, "z", "a") == [{"says": "x", "verdict": "not run"}] == \
-        ask(tmp_path, "large at drift", "small at drift")
-    assert contrasts.judge({"expect": "worse"}, []) == "Not run"
-
-
-def test_parts_that_disagree_about_a_row_are_refused(tmp_path):
-    write(tmp_path, {"a": (0, 0.1)})
-    write(tmp_path, {"a": (0.1, 0.1)}, part="more")
-    with pytest.raises(UserError, match="row 'a' differs"):
-        contrasts.read(tmp_path, ["in_domain", "more"])
-
-
-@pytest.mark.parametrize("expect, verdicts, answer", [
-    ("worse", ["worse", "worse"], "Yes"), ("worse", ["worse", "cannot tell"], "In 1 of 2"),
-    ("worse", ["worse", "no drift in common"], "In 1 of 2"), ("worse", ["no difference", "not run"], "Not shown"),
-    ("worse", ["not run", "not run"], "Not run"), ("worse", ["better", "no difference"], "No"), ("worse", ["no difference", "cannot tell"], "Not shown"),
-    ("differ", ["worse", "better"], "Yes"), ("better", ["worse"], "No")])
-def test_answers_are_what_the_verdicts_amount_to(expect, verdicts, answer):
-    assert contrasts.judge({"expect": expect}, [{"verdict": verdict} for verdict in verdicts]) == answer
-
-
-def test_the_study_we_ship_parses_and_its_questions_name_its_rows():
-    from ruamel.yaml import YAML
-
-    from studies.cause import run as cause
-    from stages import params
-    from tests.conftest import ROOT
-    yaml = YAML(typ="safe")
-    rows = {part: params.parse(yaml.load(cause._params(part, root=ROOT))).retrievers for part in cause.PARTS}
-    asked = yaml.load((ROOT / "studies/cause/questions.yaml").read_text())
-    for collection in asked["collections"].values():
-        known = {f"{row}{scored}" for part in collection["parts"] for row in rows[part] for scored in ("", "/euclidean")}
-        for question in collection["questions"]:
-            for name in (pair[side] for pair in question["pairs"] for side in ("variant", "against")):
-                swept = name.removeprefix("best ").removesuffix(" at drift")
-                assert set([name] if swept == name else asked["sweeps"][swept]) <= known, name
+def test_floats_are_rounded_to_equal_bytes():
+    contrast = Contrast("x", np.float64(1 / 3), plants.comparison(1 / 3)).rounded()
+    assert contrast.base == 0.333333 and contrast.comparison.difference == 0.333333
