@@ -102,7 +102,8 @@ COMMANDS = sorted({tuple(words) for text in PAGES.values() for words in shell_co
 
 @pytest.mark.parametrize("words", [words for words in COMMANDS if words[:2] == ("python", "-m")], ids=" ".join)
 def test_python_commands_exist_with_their_options(words):
-    command, rest = importlib.import_module(words[2]).main, list(words[3:])
+    package = (ROOT / words[2].replace(".", "/")).is_dir()
+    command, rest = importlib.import_module(f"{words[2]}.run" if package else words[2]).main, list(words[3:])
     while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
         command = command.commands[rest.pop(0)]
     values, left_over, _ = command.make_parser(click.Context(command)).parse_args(rest)

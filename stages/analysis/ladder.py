@@ -54,8 +54,8 @@ def unseen(at: np.ndarray, queries: int) -> float:
 def grows(judged: Comparison, unseen: float, margin: float) -> str:
     """grows, does not grow, or cannot tell: the verdict on a judged rise.
 
-    Degradation grows where the rise is significantly below 0. It does not where the rise is significantly above 0, or the
-    interval's lower end less `unseen` is still above -margin.
+    Degradation grows where the rise is significantly below 0. It does not where the rise is significantly above 0, or
+    the interval's lower end less `unseen` is still above -margin.
     """
     if judged.clusters < 2:
         return CANNOT_TELL
