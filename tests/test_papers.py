@@ -1,18 +1,23 @@
-"""papers/*.yaml are drop-ins: copied over params.yaml in a clone they build their graph and run, with the network cut
-where it enters (ir_datasets.load, the hub's snapshot_download) and the sizes made small."""
-import os
+"""studies/papers/*.yaml are drop-ins: copied over params.yaml in a clone they build their graph and run, with the
+network cut where it enters (ir_datasets.load, the hub's snapshot_download) and the sizes made small.
+"""
+
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 from ruamel.yaml import YAML
 
 from stages import params
-from stages.ledger import claims as ledger
+from stages.ledger import claims
 from tests.conftest import ROOT, copy_of_project, run
 
-NETWORK = '''
+PAPERS = ROOT / "studies/papers"
+
+NETWORK = """
 import shutil, types
 from importlib import metadata
 from pathlib import Path
@@ -67,47 +72,55 @@ import huggingface_hub
 import ir_datasets
 huggingface_hub.snapshot_download = snapshot_download
 ir_datasets.load = Dataset
-'''
+"""
+
+
+Repro = Callable[..., CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
-def clone(tmp_path_factory, tiny_model) -> Path:
-    folder = copy_of_project(tmp_path_factory.mktemp("paper"))
+def clone(tmp_path_factory) -> Path:
+    return copy_of_project(tmp_path_factory.mktemp("paper"))
+
+
+@pytest.fixture(scope="module")
+def dvc(clone, tmp_path_factory, tiny_model) -> Repro:
+    """A DVC command in the clone, without the network."""
     edge = tmp_path_factory.mktemp("edge")
     (edge / "sitecustomize.py").write_text(NETWORK.format(tiny=str(tiny_model), home=str(edge)))
-    os.environ["PYTHONPATH"] = str(edge)
-    yield folder
-    del os.environ["PYTHONPATH"]
+    return lambda words, check=True: run(f"dvc {words}", clone, check, PYTHONPATH=str(edge))
 
 
-@pytest.mark.parametrize("paper", sorted(ROOT.glob("papers/*.yaml")), ids=lambda path: path.stem)
-def test_a_paper_builds_its_graph(paper, clone):
-    shutil.copy(paper, clone / "params.yaml")
-    blocks = YAML(typ="safe").load(paper.read_text())
-    stages = run("dvc stage list --name-only", clone).stdout.split()
-    assert all(f"search@{row}-{corpus}" in stages for row in blocks["retrievers"] for corpus in blocks["corpora"])
-    assert all(f"rerank@{row}" in stages for row in blocks.get("rerankers", {}))
-
-
-def test_the_first_paper_is_a_drop_in(clone):
-    paper = ROOT / "studies/papers/2506.18535.yaml"
-    text = re.sub(r"size: \d{5,}", "size: 128", paper.read_text())
+def small(paper: str) -> str:
+    """A paper's params file with less of everything."""
+    text = re.sub(r"size: \d{5,}", "size: 128", (PAPERS / paper).read_text())
     text = re.sub(r"batch: \d+", "batch: 64", text).replace("validation: 500", "validation: 100")
-    text = text.replace("index: {precision: float16", "index: {precision: float32")
-    (clone / "params.yaml").write_text(text)
-    rows = ["base", "theirs-lora-hard", "full-random"]
-    run("dvc repro " + " ".join(f"search@{row}-msmarco" for row in rows), clone)
-    for row in rows:
-        assert len(list((clone / f"data/runs/{row}/msmarco").glob("*/*.parquet"))) == 3
+    return text.replace("epochs: 40", "epochs: 1").replace("index: {precision: float16", "index: {precision: float32")
+
+
+@pytest.mark.parametrize("paper", sorted(path.name for path in PAPERS.glob("*.yaml")))
+def test_a_paper_builds_its_graph(paper, clone, dvc):
+    shutil.copy(PAPERS / paper, clone / "params.yaml")
+    blocks = YAML(typ="safe").load((PAPERS / paper).read_text())
+    stages = set(dvc("stage list --name-only").stdout.split())
+    assert {f"search@{variant}-{corpus}" for variant in blocks["retrievers"] for corpus in blocks["corpora"]} <= stages
+    assert {f"rerank@{variant}" for variant in blocks["rerankers"]} <= stages
+
+
+def test_the_first_paper_is_a_drop_in(clone, dvc):
+    (clone / "params.yaml").write_text(small("2506.18535.yaml"))
+    variants = ["base", "theirs-lora-hard", "full-random"]
+    dvc("repro " + " ".join(f"search@{variant}-msmarco" for variant in variants))
+    for variant in variants:
+        assert len(list((clone / f"data/runs/{variant}/msmarco").glob("*/*.parquet"))) == 3
     assert (clone / "data/models/full-random/seed-42/modules.json").exists()
-    done = run("dvc repro -s checkpoint@cos-v5", clone)
-    assert '"sha256"' in done.stdout
+    assert '"sha256"' in dvc("repro -s checkpoint@cos-v5").stdout
 
 
-def test_weights_with_another_hash_are_refused_in_one_line(clone):
-    text = (ROOT / "studies/papers/2506.18535.yaml").read_text().replace("sha256: 53aa", "sha256: 53ab")
+def test_weights_with_another_hash_are_refused_in_one_line(clone, dvc):
+    text = (PAPERS / "2506.18535.yaml").read_text().replace("sha256: 53aa", "sha256: 53ab")
     (clone / "params.yaml").write_text(text)
-    done = run("dvc repro -s -f checkpoint@minilm", clone, check=False)
+    done = dvc("repro -s -f checkpoint@minilm", check=False)
     assert done.returncode and "Traceback" not in done.stderr
     assert "checkpoints.minilm.sha256: model.safetensors has sha256 53aa" in done.stderr
 
@@ -115,12 +128,28 @@ def test_weights_with_another_hash_are_refused_in_one_line(clone):
 def test_the_third_paper_has_beirs_sets_as_ir_datasets_has_them():
     """Every judged split is one that ir_datasets knows, as large there as the ledger says that it is in the paper."""
     import ir_datasets
-    study = params.load(ROOT / "studies/papers/2311.09765.yaml")
-    scales = ledger.read(ROOT / "stages/ledger/claims.yaml").scales["studies/papers/2311.09765.yaml"]
+
+    study = params.load(PAPERS / "2311.09765.yaml")
+    scales = claims.read(ROOT / "stages/ledger/claims.yaml").scales["studies/papers/2311.09765.yaml"]
     judged = {name: corpus for name, corpus in study.corpora.items() if corpus.judged}
     sets = {corpus.group or name for name, corpus in judged.items()}
-    assert sets == {"msmarco", "trec-covid", "nfcorpus", "nq", "hotpotqa", "fiqa", "arguana", "cqadupstack", "touche",
-                    "quora", "dbpedia", "scidocs", "fever", "climate-fever", "scifact"}
+    assert sets == {
+        "msmarco",
+        "trec-covid",
+        "nfcorpus",
+        "nq",
+        "hotpotqa",
+        "fiqa",
+        "arguana",
+        "cqadupstack",
+        "touche",
+        "quora",
+        "dbpedia",
+        "scidocs",
+        "fever",
+        "climate-fever",
+        "scifact",
+    }
     assert sum(corpus.group == "cqadupstack" for corpus in judged.values()) == 12
     assert set(scales) == {name for name, corpus in study.corpora.items() if corpus.group != "cqadupstack"}
     assert study.corpora["touche"].source == "irds:beir/webis-touche2020/v2"
@@ -140,13 +169,10 @@ def test_the_third_paper_has_beirs_sets_as_ir_datasets_has_them():
             assert ir_datasets.load(f"{place}/{corpus.train}").has_qrels()
 
 
-def test_the_third_paper_is_a_drop_in(clone):
-    """Two towers with LoRA and hard negatives, one tower, and a row whose negatives another trained row mined."""
-    text = re.sub(r"size: \d{5,}", "size: 128", (ROOT / "studies/papers/2311.09765.yaml").read_text())
-    text = re.sub(r"batch: \d+", "batch: 64", text).replace("validation: 500", "validation: 100")
-    text = text.replace("epochs: 40", "epochs: 1").replace("index: {precision: float16", "index: {precision: float32")
-    (clone / "params.yaml").write_text(text)
-    run("dvc repro search@asym-lora-hard-msmarco search@sym-full-nfcorpus train@nq-asym-lora-dpr", clone)
+def test_the_third_paper_is_a_drop_in(clone, dvc):
+    """Two towers with LoRA and hard negatives, one tower, and a variant whose negatives another trained one mined."""
+    (clone / "params.yaml").write_text(small("2311.09765.yaml"))
+    dvc("repro search@asym-lora-hard-msmarco search@sym-full-nfcorpus train@nq-asym-lora-dpr")
     for path in ("asym-lora-hard/msmarco/seed-42/dev", "sym-full/nfcorpus/seed-42/test"):
         assert (clone / f"data/runs/{path}.parquet").exists()
     assert (clone / "data/models/nq-asym-lora-dpr/seed-42/modules.json").exists()
