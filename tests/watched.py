@@ -5,6 +5,7 @@
 
 import json
 import os
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ READ = {
     "variants": {*SEARCHERS, "rerankers"},
     "trained_on": {*SEARCHERS, "rerankers", "triplets"},
 }
+DRAFT = re.compile(r"(?<=/)\.([^/]+)\.part(?=/|$)")
 LIBRARIES = (".venv", "site-packages", "__pycache__")
 
 
@@ -39,10 +41,11 @@ def main(module: str, *arguments: str) -> None:
     here, load = Path.cwd(), params.load
 
     def opened(event: str, details: tuple) -> None:
-        if event == "open" and isinstance(details[0], str | os.PathLike) and "r" in (details[1] or "r"):
+        # Folders are opened without a mode; a draft `.name.part` is the output `name` before it is whole.
+        if event == "open" and isinstance(details[0], str | os.PathLike) and "r" in str(details[1]):
             path = Path(os.path.abspath(details[0]))
             if path.is_relative_to(here) and not any(name in path.parts for name in LIBRARIES):
-                files.add(path.relative_to(here).as_posix())
+                files.add(DRAFT.sub(r"\1", path.relative_to(here).as_posix()))
 
     params.load = lambda path=Path("params.yaml"): (
         Watched(load(path), blocks) if path == Path("params.yaml") else load(path)
