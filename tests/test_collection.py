@@ -45,9 +45,16 @@ def test_order_sizes_and_files(tmp_path):
         "topics/dev.parquet",
         "topics/train.parquet",
     ]
-    assert json.loads((out / "docs.json").read_text()) == {"documents": 3, "tokens": 256}
+    assert json.loads((out / "docs.json").read_text()) == {
+        "documents": 3,
+        "language": "en",
+        "tokens": 256,
+        "query_tokens": None,
+        "passage_tokens": None,
+    }
     assert json.loads((out / "card.json").read_text()) == asdict(card) and canonical.card(out) == card
-    assert canonical.tokens(out) == 256 and canonical.doc_ids(out).to_pylist() == ["d1", "d2", "d3"]
+    assert canonical.caps(out) == canonical.Caps(tokens=256)
+    assert canonical.doc_ids(out).to_pylist() == ["d1", "d2", "d3"]
     assert canonical.splits(out) == ["dev", "train"]
     assert canonical.topics(out, "dev")["query_id"].to_pylist() == ["q2", "q3"]
     assert canonical.qrels(out, "dev").to_pydict() == {

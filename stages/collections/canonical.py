@@ -1,7 +1,7 @@
 """The canonical format of a collection: passages, queries and graded judgments as parquet, whatever the source.
 
     <corpus>/docs.parquet             doc_id, text            row number = document number
-    <corpus>/docs.json                {"documents": n, "tokens": cap or null}
+    <corpus>/docs.json                {"documents": n, "language": ISO code, and the caps, each a number or null}
     <corpus>/topics/<split>.parquet   query_id, text, cluster
     <corpus>/qrels/<split>.parquet    query_id, doc_id, grade
     <corpus>/docpairs.parquet         query_id, positive_id, negative_id: released triples, where they are asked for
@@ -13,6 +13,7 @@ Judgments are ordered query by query in the order of the topics, which is the or
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,6 +22,14 @@ DOCS = pa.schema([("doc_id", pa.string()), ("text", pa.string())])
 TOPICS = pa.schema([("query_id", pa.string()), ("text", pa.string()), ("cluster", pa.string())])
 QRELS = pa.schema([("query_id", pa.string()), ("doc_id", pa.string()), ("grade", pa.int32())])
 DOCPAIRS = pa.schema([("query_id", pa.string()), ("positive_id", pa.string()), ("negative_id", pa.string())])
+
+
+class Caps(NamedTuple):
+    """Where a collection's texts are cut, in tokens; None leaves it to the model. `tokens` is for both kinds."""
+
+    tokens: int | None = None
+    query_tokens: int | None = None
+    passage_tokens: int | None = None
 
 
 @dataclass(frozen=True)
@@ -80,9 +89,24 @@ def splits(folder: Path) -> list[str]:
     return sorted(path.stem for path in (folder / "topics").glob("*.parquet"))
 
 
+def caps(folder: Path) -> Caps:
+    """Where this collection's texts are cut, as corpora.<name> says."""
+    stored = _described(folder)
+    return Caps(*(stored.get(field) for field in Caps._fields))
+
+
 def tokens(folder: Path) -> int | None:
     """Where this collection's texts are cut, if it is set (corpora.<name>.tokens)."""
-    return json.loads((folder / "docs.json").read_text())["tokens"]
+    return caps(folder).tokens
+
+
+def language(folder: Path) -> str:
+    """The ISO 639-1 code of the language that a collection is in, as corpora.<name> says or as its texts show."""
+    return _described(folder).get("language", "en")
+
+
+def _described(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "docs.json").read_text())
 
 
 def card(folder: Path) -> Card:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from stages.collections import splits
-from stages.collections.canonical import DOCPAIRS, DOCS, QRELS, TOPICS, Card, SplitSizes
+from stages.collections.canonical import DOCPAIRS, DOCS, QRELS, TOPICS, Caps, Card, SplitSizes
 from stages.collections.source import Source
 from stages.core.errors import UserError
 from stages.core.files import publish
@@ -42,7 +42,9 @@ def write(source: Source, corpus: Corpus, out: Path) -> Card:
         sizes = {split: _write_split(split, own, queries, draft) for split, own in grades.items()}
         if source.docpairs is not None:
             _write_docpairs(source.docpairs, set(grades["train"]), doc_ids, draft / "docpairs.parquet", dropped)
-        (draft / "docs.json").write_text(json.dumps({"documents": len(doc_ids), "tokens": corpus.tokens}) + "\n")
+        caps = {field: getattr(corpus, field) for field in Caps._fields}
+        described = {"documents": len(doc_ids), "language": corpus.language or "en", **caps}
+        (draft / "docs.json").write_text(json.dumps(described) + "\n")
         card = Card(
             origin=source.origin,
             documents=len(doc_ids),

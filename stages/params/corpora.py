@@ -22,6 +22,9 @@ class Corpus(Strict):
     validation: Annotated[int, Field(ge=0)] = 0
     judged: dict[Name, JudgedSplit]
     tokens: Positive | None = None
+    query_tokens: Positive | None = None
+    passage_tokens: Positive | None = None
+    language: Annotated[str, Field(pattern=r"^[a-z]{2,3}$")] | None = None
     shares: dict[Name, Positive] | None = None
     docpairs: str | None = None
     docpairs_limit: Positive | None = None
