@@ -51,11 +51,14 @@ def _make(checkpoint: Checkpoint, folder: Path) -> Description:
     description = Description(
         architecture,
         sha256=fetch.checked_sha256(folder, checkpoint.sha256),
-        tokens=checkpoint.tokens,
+        tokens=checkpoint.tokens or 0,
         remote_code=checkpoint.remote_code,
         pooling=checkpoint.pooling or "",
         random=checkpoint.random,
         query_tokens=checkpoint.query_tokens or 0,
+        passage_tokens=checkpoint.passage_tokens or 0,
+        prompts=dict(checkpoint.prompts.model_dump(exclude_none=True)) if checkpoint.prompts else {},
+        similarity=checkpoint.similarity or "",
         dimension=checkpoint.dimension or 0,
     )
     architectures.build(folder, description)

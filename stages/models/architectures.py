@@ -7,14 +7,13 @@ each pair. Modules are loaded by name, so that the code fingerprint of a stage c
 
 from __future__ import annotations
 
-import json
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from stages.core.errors import UserError
-from stages.models import encoding, model_folder
+from stages.models import encoding, model_folder, own_code, towers
 from stages.models.model_folder import Description
 
 SEED = 0  # of weights drawn afresh
@@ -34,38 +33,34 @@ def build(folder: Path, description: Description) -> None:
     """Make a fetched folder into what its description says, in place.
 
     Raises UserError, whose line begins with the key of the checkpoint that is wrong, for texts longer than the model
-    knows positions, for code of its own that is not allowed, and for a model that cannot have this architecture.
+    can read, for code of its own that is not allowed, for a folder that the libraries do not load, and for a model that
+    cannot have this architecture.
     """
-    config = _config(folder)
-    if "auto_map" in config and description.architecture == "cross-encoder" and not description.remote_code:
-        raise UserError(
-            "remote_code: this model needs code of its own from the hub; read that code, and say remote_code: true if "
-            "it may run here"
-        )
-    longest = config.get("max_position_embeddings", description.tokens)
-    if description.tokens > longest:
-        raise UserError(f"tokens: {description.tokens} is more than the {longest} positions of these weights")
+    own_code.check(folder, description.remote_code)
     if description.random:
-        redraw(folder)
-    load_module(description.architecture).build(folder, description)
+        redraw(folder, description.remote_code)
+    try:
+        load_module(description.architecture).build(folder, description)
+    except (OSError, ValueError, RuntimeError, KeyError, AttributeError, ImportError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(f"source: the libraries do not load this model ({type(error).__name__}: {reason})")
 
 
-def redraw(folder: Path) -> None:
+def redraw(folder: Path, remote_code: bool) -> None:
     """Keep architecture, tokenizer and modules, and draw all weights afresh: the same ones on every machine."""
     import torch
-    from transformers import AutoModel
 
-    model = encoding.load_encoder(folder)
+    model = encoding.load_encoder(folder, remote_code)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(SEED)
-        model[0].model = AutoModel.from_config(model[0].model.config)
-        for part in list(model)[1:]:
-            for layer in part.modules():
-                if hasattr(layer, "reset_parameters"):
-                    layer.reset_parameters()
+        for body in towers.bodies(model).values():
+            if hasattr(body, "model"):
+                body.model = type(body.model)(body.model.config)
+        for part in model.modules():
+            if hasattr(part, "reset_parameters") and not _is_in_a_body(part, model):
+                part.reset_parameters()
     model_folder.save(model, folder)
 
 
-def _config(folder: Path) -> dict[str, Any]:
-    """The config.json of a folder's transformer; empty where there is none."""
-    return json.loads((folder / "config.json").read_text()) if (folder / "config.json").exists() else {}
+def _is_in_a_body(part: Any, model: Any) -> bool:
+    return any(part in set(body.model.modules()) for body in towers.bodies(model).values() if hasattr(body, "model"))

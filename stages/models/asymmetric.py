@@ -3,21 +3,24 @@
 import copy
 from pathlib import Path
 
-from stages.models import model_folder, symmetric, towers
+from stages.models import settings, symmetric, towers
 from stages.models.model_folder import Description
 
 
 def build(folder: Path, description: Description) -> None:
-    """Two towers of the same weights; an empty `pooling` is the model's own, or else mean.
+    """Two towers of the same weights; a model that has two already keeps them.
 
     Normalisation to unit length comes after both. The folder is one that SentenceTransformer loads; its
     config.json, that of either tower, is read where an adapter to them is loaded.
     """
-    from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Normalize
 
-    parts = symmetric.modules(folder, description)
-    tower = [part for part in parts if not isinstance(part, Normalize)]
-    ends = [part for part in parts if isinstance(part, Normalize)]
-    model_folder.save(SentenceTransformer(modules=[towers.pair(tower, copy.deepcopy(tower)), *ends]), folder)
-    tower[0].model.config.save_pretrained(str(folder))
+    model = symmetric.load(folder, description)
+    if "" in towers.parts(model):
+        tower = [part for part in model if not isinstance(part, Normalize)]
+        ends = [part for part in model if isinstance(part, Normalize)]
+        model = settings.rebuilt(model, [towers.pair(tower, copy.deepcopy(tower)), *ends])
+    symmetric.save(model, folder, description)
+    body = towers.first(model, "query")
+    if hasattr(body, "model"):
+        body.model.config.save_pretrained(str(folder))

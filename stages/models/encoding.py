@@ -1,4 +1,4 @@
-"""Texts to unit vectors, in batches of like token length, shard by shard."""
+"""Texts to vectors, by the library's own methods, in batches of like token length, shard by shard."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stages.core.errors import UserError
-from stages.models import towers
+from stages.models import lengths, model_folder, settings
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -23,16 +23,22 @@ def versions() -> list[str]:
     return [metadata.version(name) for name in ("torch", "transformers", "sentence-transformers")]
 
 
-def load_encoder(folder: Path, tokens: int | None = None) -> SentenceTransformer:
-    """A SentenceTransformer from a folder, on the GPU where there is one, its texts cut at `tokens` if given."""
+def load_encoder(folder: Path, remote_code: bool | None = None) -> SentenceTransformer:
+    """The SentenceTransformer of a folder in float32, whatever is stored, on the GPU where there is one.
+
+    The model's own code runs only where `remote_code` says so; None is what the folder's architecture.json says.
+    """
+    import torch
     from sentence_transformers import SentenceTransformer
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    model = SentenceTransformer(str(folder), local_files_only=True)
-    if tokens:
-        model.max_seq_length = tokens
-    return model.eval()
+    if remote_code is None:
+        remote_code = (folder / model_folder.NAME).exists() and model_folder.describe(folder).remote_code
+    model = SentenceTransformer(
+        str(folder), local_files_only=True, trust_remote_code=remote_code, model_kwargs={"dtype": torch.float32}
+    )
+    return model.float().eval()
 
 
 def encode(
@@ -41,27 +47,39 @@ def encode(
     batch_tokens: int,
     precision: str = "float32",
     tick: Callable[[int], None] = lambda n: None,
-    role: str | None = None,
+    role: str = "document",
 ) -> np.ndarray:
-    """Unit vectors of the texts as float32 of shape (len(texts), dimension).
+    """Vectors of the texts, float32 of shape (len(texts), dimension), by the library's encode_query or encode_document.
 
-    `role`, "query" or "document", says what the texts are to a model of two towers; another model does not ask.
-    Batches hold texts of like token length, at most `batch_tokens` tokens with padding. Below `precision` float32
-    the layers compute in it (autocast) and the vectors are normalised in float32. `tick` is called after each batch
-    with the number of its texts.
+    `role`, "query" or "document", decides which. They have unit length where the model's similarity is cosine, and are
+    as they are where it is dot. Batches hold texts of like token length, at most `batch_tokens` tokens with padding.
+    Below `precision` float32 the layers compute in it (autocast) and the vectors are normalised in float32. `tick` is
+    called after each batch with the number of its texts.
     """
+    return _encode(model, texts, lengths.in_tokens(model, texts, role).read, batch_tokens, precision, tick, role)
+
+
+def _encode(
+    model: SentenceTransformer,
+    texts: list[str],
+    tokens: np.ndarray,
+    batch_tokens: int,
+    precision: str,
+    tick: Callable[[int], None],
+    role: str,
+) -> np.ndarray:
+    """As `encode` does, with the token length of each text (len(texts),) known."""
     import torch
 
-    tower, route = towers.routed(model, role)
-    features = tower.tokenizer([text.strip() for text in texts], truncation=True, max_length=tower.max_seq_length)
-    lengths = np.fromiter((len(ids) for ids in features["input_ids"]), dtype=np.int64, count=len(texts))
+    encode_role = model.encode_query if role == "query" else model.encode_document
     vectors = np.empty((len(texts), model.get_embedding_dimension()), dtype=np.float32)
-    with torch.inference_mode(), autocast(model, precision):
-        for rows in batches(lengths, batch_tokens):
-            batch = {key: [values[row] for row in rows] for key, values in features.items()}
-            padded = tower.tokenizer.pad(batch, return_tensors="pt").to(model.device)
-            embeddings = model(dict(padded), **route)["sentence_embedding"].float()
-            vectors[rows] = torch.nn.functional.normalize(embeddings, dim=1).cpu().numpy()
+    with autocast(model, precision):
+        for rows in batches(tokens, batch_tokens):
+            made = encode_role(
+                [texts[row] for row in rows], batch_size=len(rows), show_progress_bar=False, convert_to_tensor=True
+            ).float()
+            made = torch.nn.functional.normalize(made, dim=1) if settings.is_unit(model) else made
+            vectors[rows] = made.cpu().numpy()
             tick(len(rows))
     return vectors
 
@@ -94,17 +112,19 @@ def encode_to_file(
     batch_tokens: int,
     precision: str,
     tick: Callable[[int], None],
-    role: str | None = None,
-) -> None:
+    role: str = "document",
+) -> int:
     """Write the vectors of all shards to `target` (.npy, shape (total, dimension)), keeping what a killed run wrote.
 
-    precision, tick and role are as in `encode`; dtype is that of the file. A shard is flushed to disk before
-    the count next to it includes it, so that only whole shards are ever skipped.
+    Returns how many texts were cut. precision, tick and role are as in `encode`; dtype is that of the file. A shard is
+    flushed to disk before the counts next to it include it, so that only whole shards are ever skipped.
     """
     part, journal = target.with_suffix(".part"), target.with_suffix(".count")
-    done = int(journal.read_text()) if journal.exists() and part.exists() else 0
+    whole = part.exists() or target.exists()
+    done, cut = map(int, journal.read_text().split()) if journal.exists() and whole else (0, 0)
     if target.exists():
-        return tick(total)
+        tick(total)
+        return cut
     if done:
         vectors = np.lib.format.open_memmap(part, "r+")
     else:
@@ -115,12 +135,15 @@ def encode_to_file(
         if stop <= done:
             tick(len(texts))
         else:
-            vectors[start:stop] = encode(model, texts, batch_tokens, precision, tick, role)
+            tokens = lengths.in_tokens(model, texts, role)
+            vectors[start:stop] = _encode(model, texts, tokens.read, batch_tokens, precision, tick, role)
             vectors.flush()
-            _write_durably(journal, str(stop))
+            cut += tokens.cut
+            _write_durably(journal, f"{stop} {cut}")
         start = stop
     del vectors
     part.rename(target)
+    return cut
 
 
 def _write_durably(path: Path, text: str) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +14,16 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 
+NAME = "architecture.json"
+
+
 @dataclass(frozen=True)
 class Description:
     """The content of architecture.json. What an architecture does not have is empty here and absent in the file.
 
-    architecture: one of those that params.yaml knows. Of weights: sha256 of the file as it was fetched, tokens, the
-    length at which texts are cut, and the options of params.yaml that were set. Of BM25: k1 and b. Of a published run:
-    the corpus and the split that it ranks.
+    architecture: one of those that params.yaml knows. Of weights: sha256 of them as they were fetched, and the options
+    of params.yaml that were set (0 tokens, no prompts and no similarity are the model's own). Of BM25: k1 and b. Of a
+    published run: the corpus and the split that it ranks.
     """
 
     architecture: str
@@ -29,6 +33,9 @@ class Description:
     pooling: str = ""
     random: bool = False
     query_tokens: int = 0
+    passage_tokens: int = 0
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    similarity: str = ""
     dimension: int = 0
     k1: float = 0.0
     b: float = 0.0
@@ -42,12 +49,12 @@ class Description:
 
 def describe(folder: Path) -> Description:
     """The description of a checkpoint's or a model's folder."""
-    return Description(**json.loads((folder / "architecture.json").read_text()))
+    return Description(**json.loads((folder / NAME).read_text()))
 
 
 def write(description: Description, folder: Path) -> None:
     """Put architecture.json into a folder."""
-    (folder / "architecture.json").write_text(json.dumps(description.as_dict(), indent=2) + "\n")
+    (folder / NAME).write_text(json.dumps(description.as_dict(), indent=2) + "\n")
 
 
 def save(model: SentenceTransformer, folder: Path) -> None:

@@ -2,44 +2,58 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stages.core.errors import UserError
-from stages.models import encoding, model_folder
+from stages.models import caps, encoding, model_folder, reloading, settings
 from stages.models.model_folder import Description
 
 if TYPE_CHECKING:
-    from torch import nn
+    from sentence_transformers import SentenceTransformer
 
 
 def build(folder: Path, description: Description) -> None:
-    """One tower that cuts texts at `tokens` for whoever loads it, and pools as `pooling` says, if it is set.
+    """What the library loads from the folder, with the pooling, caps, prompts and similarity of the description."""
+    save(load(folder, description), folder, description)
 
-    Weights without modules of sentence-transformers get mean pooling where it does not. Raises UserError for a pooling
-    of a model that pools no token vectors.
+
+def load(folder: Path, description: Description) -> SentenceTransformer:
+    """The model of a fetched folder in float32, with all that its description sets.
+
+    Weights without modules of sentence-transformers get the library's own choice of pooling where `pooling` names none.
+    Raises UserError for a model that the library does not load, for a pooling of a model that pools no token vectors,
+    for lengths that it cannot read, and for a similarity that search does not know.
     """
-    from sentence_transformers import SentenceTransformer
-
-    settings = folder / "sentence_bert_config.json"
-    if description.pooling:
-        model_folder.save(SentenceTransformer(modules=modules(folder, description)), folder)
-    elif (folder / "modules.json").exists() and settings.exists():
-        known = json.loads(settings.read_text())
-        settings.write_text(json.dumps(known | {"max_seq_length": description.tokens}, indent=2) + "\n")
-    else:
-        encoding.load_encoder(folder, description.tokens).save_pretrained(str(folder), create_model_card=False)
+    model = encoding.load_encoder(folder, description.remote_code)
+    model = _pooled(model, description.pooling) if description.pooling else model
+    caps.keep_within_positions(model)
+    caps.cut(model, description.tokens, description.query_tokens, description.passage_tokens)
+    settings.set_prompts(model, description.prompts)
+    settings.set_similarity(model, description.similarity)
+    return model
 
 
-def modules(folder: Path, description: Description) -> list[nn.Module]:
-    """A fetched model's modules, cut at `tokens`, with another pooling where `pooling` names one."""
+def save(model: SentenceTransformer, folder: Path, description: Description) -> None:
+    """Put a model in the place of its folder, with its own code where it has any, and prove that it loads again."""
+    code = {path.name: path.read_bytes() for path in folder.glob("*.py")} if description.remote_code else {}
+    model_folder.save(model, folder)
+    for name, content in code.items():
+        (folder / name).write_bytes(content)
+    model_folder.write(description, folder)
+    reloading.check(model, folder)
+
+
+def _pooled(model: SentenceTransformer, pooling: str) -> SentenceTransformer:
+    """The model with another pooling."""
     from sentence_transformers.sentence_transformer.modules import Pooling
 
-    parts = list(encoding.load_encoder(folder, description.tokens))
-    pooling = description.pooling
-    if pooling and not any(isinstance(part, Pooling) for part in parts):
+    if not any(isinstance(part, Pooling) for part in model):
         raise UserError(f"pooling: this model pools no token vectors; leave out pooling: {pooling}")
-    return [
-        Pooling(part.embedding_dimension, pooling) if pooling and isinstance(part, Pooling) else part for part in parts
+    parts = [
+        Pooling(part.embedding_dimension, pooling, include_prompt=part.include_prompt)
+        if isinstance(part, Pooling)
+        else part
+        for part in model
     ]
+    return settings.rebuilt(model, parts)

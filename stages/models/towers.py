@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from stages.models import settings
+
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from torch import nn
@@ -30,28 +32,16 @@ def bodies(model: SentenceTransformer) -> dict[str, Any]:
     return {tower: part[0] for tower, part in parts(model).items()}
 
 
-def routed(model: SentenceTransformer, role: str | None) -> tuple[Any, dict[str, str]]:
-    """The first module that serves texts of a role, and the keywords with which the model's forward goes there.
-
-    A model of one tower takes any role or none; ValueError for one of two towers and a role that is none of ROLES.
-    """
+def first(model: SentenceTransformer, role: str) -> Any:
+    """The first module that serves texts of a role, one of ROLES."""
     by_tower = bodies(model)
-    if "" in by_tower:
-        return by_tower[""], {}
-    if role not in by_tower:
-        raise ValueError(f"a model of two towers computes for one of {', '.join(ROLES)}, not for {role}")
-    return by_tower[role], {"task": role}
+    return by_tower[""] if "" in by_tower else by_tower[role]
 
 
 def alone(model: SentenceTransformer, role: str) -> SentenceTransformer:
     """A SentenceTransformer that computes what one tower of `model` does; it shares its weights."""
-    from sentence_transformers import SentenceTransformer
-
     by_tower = parts(model)
-    if "" in by_tower:
-        return model
-    modules = [*by_tower[role], *list(model)[1:]]
-    return SentenceTransformer(modules=modules, device=str(model.device)).train(model.training)
+    return model if "" in by_tower else settings.rebuilt(model, [*by_tower[role], *list(model)[1:]])
 
 
 def router_mapping(model: SentenceTransformer, columns: list[str]) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """The blocks of params.yaml that name base checkpoints: `checkpoints`."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -8,20 +9,68 @@ from stages.params.fields import Positive, Strict
 
 SEARCHING = ("symmetric", "asymmetric")  # architectures that search a collection by one vector a text
 RERANKING = ("cross-encoder", "late-interaction")  # architectures that rerank what another variant retrieves
+WITHOUT_WEIGHTS = ("lexical", "published-run")
+UNFIT = {  # keys that an architecture does not take from `base`
+    "cross-encoder": ("query_tokens", "passage_tokens", "similarity"),
+    "late-interaction": ("similarity",),
+}
+WEIGHTS_ONLY = (
+    "adapter_base",
+    "remote_code",
+    "sha256",
+    "tokens",
+    "query_tokens",
+    "passage_tokens",
+    "prompts",
+    "random",
+)
 
 
-class Checkpoint(Strict):
+class Prompts(Strict):
+    """What is put before a query and before a passage, in the place of what the model ships; "" for nothing."""
+
+    query: str | None = None
+    passage: str | None = None
+
+
+class Start(Strict):
+    """Where a model comes from and how it reads texts: what `base` says for all checkpoints that name no source.
+
+    `tokens`, `query_tokens` and `passage_tokens` cut texts; without them the model's own limits hold, as do its prompts
+    and its similarity. `adapter_base` is for a repository that holds an adapter and does not pin what it adapts.
+    """
+
+    source: str
+    adapter_base: str | None = None
+    remote_code: bool = False
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    tokens: Positive | None = None
+    query_tokens: Positive | None = None
+    passage_tokens: Positive | None = None
+    prompts: Prompts | None = None
+    similarity: Literal["cosine", "dot"] | None = None
+
+    @model_validator(mode="after")
+    def weights_are_pinned(self) -> "Start":
+        named = {"adapter_base": self.adapter_base} if self.adapter_base else {}
+        if getattr(self, "architecture", None) not in WITHOUT_WEIGHTS:
+            named["source"] = self.source
+        for name, source in named.items():
+            kind, _, rest = source.partition(":")
+            if kind not in ("hub", "package", "folder") or not rest:
+                raise ValueError(f"{name} must be hub:<id>@<revision>, package:<distribution> or folder:<path>")
+            if kind == "hub" and "@" not in rest:
+                raise ValueError(f"{name}: a hub source pins its revision: hub:<id>@<commit>")
+        return self
+
+
+class Checkpoint(Start):
     """`pooling` is for weights that bring none of their own; `random` keeps the architecture and draws new weights."""
 
     architecture: Literal["lexical", "symmetric", "asymmetric", "late-interaction", "cross-encoder", "published-run"]
-    source: str
-    remote_code: bool = False
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
-    tokens: Positive = 256
-    pooling: Literal["mean", "cls"] | None = None
+    pooling: Literal["mean", "cls", "max", "lasttoken", "weightedmean"] | None = None
     random: bool = False
     dimension: Positive | None = None
-    query_tokens: Positive | None = None
     k1: Annotated[float, Field(ge=0)] | None = None
     b: Annotated[float, Field(ge=0, le=1)] | None = None
     corpus: str | None = None
@@ -30,27 +79,35 @@ class Checkpoint(Strict):
     @model_validator(mode="after")
     def source_fits_architecture(self) -> "Checkpoint":
         kind, _, rest = self.source.partition(":")
-        if self.architecture == "lexical":
-            if self.source != "bm25s" or self.k1 is None or self.b is None:
-                raise ValueError("a lexical checkpoint says source: bm25s, k1 and b")
-        elif self.architecture == "published-run":
-            if kind != "trec" or not rest or not self.corpus or not self.split:
-                raise ValueError("a published run says source: trec:<file>, corpus and split")
-        else:
-            if kind not in ("hub", "package", "folder") or not rest:
-                raise ValueError("source must be hub:<id>@<revision>, package:<distribution> or folder:<path>")
-            if kind == "hub" and "@" not in rest:
-                raise ValueError("a hub source pins its revision: hub:<id>@<commit>")
+        if self.architecture == "lexical" and (self.source != "bm25s" or self.k1 is None or self.b is None):
+            raise ValueError("a lexical checkpoint says source: bm25s, k1 and b")
+        if self.architecture == "published-run" and (kind != "trec" or not rest or not self.corpus or not self.split):
+            raise ValueError("a published run says source: trec:<file>, corpus and split")
         return self
 
     @model_validator(mode="after")
     def options_fit_architecture(self) -> "Checkpoint":
-        if self.remote_code and self.architecture != "cross-encoder":
-            raise ValueError("remote_code is for architecture cross-encoder; retrievers never run code from the hub")
         if self.pooling and self.architecture not in SEARCHING:
             raise ValueError(f"pooling is for architectures {' and '.join(SEARCHING)}")
-        if (self.dimension or self.query_tokens) and self.architecture != "late-interaction":
-            raise ValueError("dimension and query_tokens are for architecture late-interaction")
-        if self.random and self.architecture in ("lexical", "published-run"):
-            raise ValueError(f"architecture {self.architecture} has no weights to draw")
+        if self.similarity and self.architecture not in SEARCHING:
+            raise ValueError(f"similarity is for architectures {' and '.join(SEARCHING)}")
+        if self.dimension and self.architecture != "late-interaction":
+            raise ValueError("dimension is for architecture late-interaction")
+        if self.architecture == "cross-encoder" and (self.query_tokens or self.passage_tokens):
+            raise ValueError("query_tokens, passage_tokens: a cross-encoder reads both at once; tokens cuts the pair")
+        if self.architecture in WITHOUT_WEIGHTS:
+            for name in WEIGHTS_ONLY:
+                if getattr(self, name):
+                    raise ValueError(f"{name}: architecture {self.architecture} has no weights")
         return self
+
+
+def with_base(checkpoint: Any, base: Mapping[str, Any] | None) -> Any:
+    """The block of a checkpoint in params.yaml; one that names no source takes what it does not say from `base`.
+
+    It takes nothing that its architecture does not have.
+    """
+    if not isinstance(checkpoint, dict) or "source" in checkpoint or not isinstance(base, dict):
+        return checkpoint
+    unfit = UNFIT.get(checkpoint.get("architecture", ""), ())
+    return {**{key: value for key, value in base.items() if key not in unfit}, **checkpoint}

@@ -12,7 +12,7 @@ from stages.core.errors import UserError
 from stages.params import checks, messages, renamed
 from stages.params.corpora import Corpus
 from stages.params.fields import Name, Strict
-from stages.params.models import Checkpoint
+from stages.params.models import Checkpoint, Start, with_base
 from stages.params.report import Diagnose, Gate, Index, Report, Rerank, Search, Umap, ValidationCurve
 from stages.params.triplets import Pool, Triplets
 from stages.params.tuning import Tuning
@@ -22,6 +22,7 @@ from stages.params.variants import Interpolation, Recipe, Reranker, Retriever, V
 class Study(Strict):
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
     corpora: Annotated[dict[Name, Corpus], Field(min_length=1)]
+    base: Start | None = None
     checkpoints: dict[Name, Checkpoint]
     pools: dict[Name, Pool]
     triplets: dict[Name, Triplets]
@@ -109,7 +110,9 @@ def parse(blocks: dict) -> Study:
     tunings = {name: block for name, block in blocks.items() if name not in known}
     recipes = {name: recipe or None for name, recipe in (blocks.get("recipes") or {}).items()}
     fixed = {name: block for name, block in blocks.items() if name in known}
-    return Study.model_validate({**fixed, "tunings": tunings, "recipes": recipes})
+    named = blocks.get("checkpoints")
+    checkpoints = {name: with_base(block, fixed.get("base")) for name, block in (named or {}).items()}
+    return Study.model_validate({**fixed, "tunings": tunings, "recipes": recipes, "checkpoints": checkpoints})
 
 
 def _fixed_blocks() -> set[str]:

@@ -1,0 +1,62 @@
+"""What a retriever has besides its modules: prompts, similarity, and the dimensions that are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from stages.core.errors import UserError
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+    from torch import nn
+
+SIMILARITIES = ("cosine", "dot")
+PROMPTS = {"query": ("query",), "document": ("document", "passage", "corpus")}  # names that the library looks for
+
+
+def rebuilt(model: SentenceTransformer, modules: Sequence[nn.Module]) -> SentenceTransformer:
+    """A SentenceTransformer of other modules with the settings of `model`, on its device and in its mode."""
+    from sentence_transformers import SentenceTransformer
+
+    other = SentenceTransformer(
+        modules=list(modules),
+        device=str(model.device),
+        prompts=dict(model.prompts),
+        default_prompt_name=model.default_prompt_name,
+        similarity_fn_name=model.similarity_fn_name,
+        truncate_dim=model.truncate_dim,
+    )
+    return other.train(model.training)
+
+
+def prompt(model: SentenceTransformer, role: str) -> str:
+    """What encode_query and encode_document put before a text of a role, "query" or "document"; "" for nothing."""
+    for name in PROMPTS[role]:
+        if name in model.prompts:
+            return model.prompts[name] or ""
+    return model.prompts.get(model.default_prompt_name or "", "") or ""
+
+
+def set_prompts(model: SentenceTransformer, prompts: Mapping[str, str]) -> None:
+    """Put the prompts of "query" and "passage" in the place of a model's own, under all names that it has for them."""
+    for role, texts in (("query", "query"), ("document", "passage")):
+        if texts in prompts:
+            names = {PROMPTS[role][0], *(name for name in PROMPTS[role] if name in model.prompts)}
+            model.prompts.update(dict.fromkeys(sorted(names), prompts[texts]))
+
+
+def set_similarity(model: SentenceTransformer, similarity: str) -> None:
+    """Set the similarity, "" for the model's own. Raises UserError where that is one that no search here knows."""
+    if similarity:
+        model.similarity_fn_name = similarity
+    if model.similarity_fn_name not in SIMILARITIES:
+        raise UserError(
+            f"similarity: this model ranks by {model.similarity_fn_name}, and search knows "
+            f"{' and '.join(SIMILARITIES)}; name one of them"
+        )
+
+
+def is_unit(model: SentenceTransformer) -> bool:
+    """Whether a model's vectors are compared at unit length: its similarity is cosine."""
+    return model.similarity_fn_name == "cosine"
