@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from stages.core import scratch
 from stages.evaluation import significance
-from stages.models import cross_encoder, encoding
+from stages.models import caps, cross_encoder, encoding
 from stages.retrieval import candidates, dense, runs
 
 ROUNDS = 3
@@ -39,7 +39,8 @@ def main() -> None:
 def encode(passages: int, tokens: int) -> None:
     """Token-sorted batches against SentenceTransformer.encode at its defaults, full precision."""
     texts = pq.read_table("data/corpora/in_domain/docs.parquet")["text"].to_pylist()[:passages]
-    model = encoding.load_encoder(Path("data/checkpoints/minilm"), tokens)
+    model = encoding.load_encoder(Path("data/checkpoints/minilm"))
+    caps.cut(model, tokens, None, None)
     ours, theirs = _in_turn(
         lambda: encoding.encode(model, texts, 2048),
         lambda: model.encode(texts, normalize_embeddings=True, show_progress_bar=False),

@@ -15,7 +15,7 @@ from stages.core.errors import UserError
 from stages.core.files import publish
 from stages.core.rounding import rounded
 from stages.evaluation import results as files
-from stages.models import encoding
+from stages.models import caps, encoding
 from stages.params import Study
 
 DEPTH = 10
@@ -103,7 +103,9 @@ def _of_seed_run(
     queries = vectors.opened(index / "topics" / f"{run.stem}.npy", len(sample.queries))
     asked, relevant = (vectors.chosen(side, rows) for side, rows in zip((queries, passages), sample.pairs, strict=True))
     space = geometry.figures(vectors.chosen(passages, sample.sample), base, asked, relevant, k)
-    raw = probe.raw_vectors(encoding.load_encoder(model, sample.tokens), sample.texts)
+    encoder = encoding.load_encoder(model)
+    caps.cut(encoder, *sample.caps)
+    raw = probe.raw_vectors(encoder, sample.texts)
     lengths = {f"norm_{name}": value for name, value in geometry.norms(raw).items()}
     gaps = geometry.gaps(*_best_scores(rankings, queries, passages, sample))
     rescored = _in_half_precision(rankings, queries, passages, sample)

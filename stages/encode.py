@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,14 +13,16 @@ import pyarrow.parquet as pq
 from stages import params
 from stages.collections import canonical
 from stages.core import code, costs, fingerprint, scratch
+from stages.core.errors import UserError
 from stages.core.files import link, publish
-from stages.models import encoding, model_folder
+from stages.models import caps, encoding, model_folder
 from stages.params.report import Index
 from stages.retrieval import bm25, runs, trec
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
+CAPS = Path("caps.json")
 folder = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
@@ -32,9 +35,10 @@ folder = click.Path(exists=True, file_okay=False, path_type=Path)
 def main(variant: str, corpus: str, model: Path, collection: Path, out: Path) -> None:
     """Encode the passages and queries of CORPUS with every seed run of VARIANT.
 
-    Writes, for each seed run, docs.npy (one unit vector a passage, row number = document number) and
-    topics/<split>.npy; for BM25 its inverted index; for a published run its rankings. After a kill the next run goes on
-    from the last whole shard.
+    Writes, for each seed run, docs.npy (one vector a passage, row number = document number, of unit length where the
+    model's similarity is cosine), topics/<split>.npy, and caps.json, how many texts the model did not read whole; for
+    BM25 its inverted index; for a published run its rankings. After a kill the next run goes on from the last whole
+    shard.
     """
     index = params.load().index
     with ExitStack() as stack, publish(out) as draft:
@@ -62,18 +66,25 @@ def main(variant: str, corpus: str, model: Path, collection: Path, out: Path) ->
 def _encode(name: str, model: Path, collection: Path, work: Path, index: Index) -> list[Path]:
     """Encode a collection in a workspace that survives a kill; returns the paths of the vectors in it."""
     clock = costs.Clock()
-    encoder = encoding.load_encoder(model, canonical.tokens(collection))
+    encoder = encoding.load_encoder(model)
+    try:
+        caps.cut(encoder, *canonical.caps(collection))
+    except UserError as error:
+        raise UserError(f"corpora.{collection.name}.{error}")
     figures = {"load_seconds": clock.lap()}
-    made = []
+    made, read = [], {}
     for source in _sources(collection):
         path = source.relative_to(collection).with_suffix(".npy")
         (work / path).parent.mkdir(exist_ok=True)
         role = "query" if source.parent.name == "topics" else "document"
-        rows = _encode_file(encoder, source, work / path, index, f"{name} {path.stem}", role)
+        rows, cut = _encode_file(encoder, source, work / path, index, f"{name} {path.stem}", role)
         figures[f"{path.stem}_per_second"] = rows / clock.lap()
         made.append(path)
+        read[path.stem] = {"texts": rows, "cut": cut, "tokens": caps.of(encoder, role)}
     costs.record("encode", name, **figures)
-    return made
+    with publish(work / CAPS) as draft:
+        draft.write_text(json.dumps(read, indent=1) + "\n")
+    return [*made, CAPS]
 
 
 def _sources(collection: Path) -> list[Path]:
@@ -84,22 +95,24 @@ def _key(model: Path, collection: Path, index: Index) -> str:
     """What half-written vectors belong to: model, texts, settings, and the code and libraries that made them."""
     texts = [fingerprint.of_file(path) for path in _sources(collection)]
     made_by = [code.fingerprint("stages.encode"), encoding.versions()]
-    tokens = canonical.tokens(collection)
-    return fingerprint.of_values(fingerprint.of_folder(model), texts, tokens, index.model_dump(), made_by)
+    cut = canonical.caps(collection)
+    return fingerprint.of_values(fingerprint.of_folder(model), texts, list(cut), index.model_dump(), made_by)
 
 
-def _encode_file(encoder: SentenceTransformer, source: Path, target: Path, index: Index, label: str, role: str) -> int:
-    """Encode the texts of one parquet file, queries or passages as `role` says; returns how many there are."""
+def _encode_file(
+    encoder: SentenceTransformer, source: Path, target: Path, index: Index, label: str, role: str
+) -> tuple[int, int]:
+    """Encode the texts of one parquet file, queries or passages as `role` says; returns how many, and how many cut."""
     from tqdm import tqdm
 
     file = pq.ParquetFile(source, memory_map=True)
     rows = file.metadata.num_rows
     shards = (batch["text"].to_pylist() for batch in file.iter_batches(index.block, columns=["text"]))
     with tqdm(total=rows, desc=label, unit="text", mininterval=2) as bar:
-        encoding.encode_to_file(
+        cut = encoding.encode_to_file(
             encoder, shards, rows, target, index.dtype, index.batch_tokens, index.precision, bar.update, role
         )
-    return rows
+    return rows, cut
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from stages.collections import readers, write
 from stages.evaluation import measures
-from stages.models import encoding
+from stages.models import caps, encoding
 from stages.params.corpora import Corpus, JudgedSplit
 from stages.retrieval import dense, runs
 
@@ -33,8 +33,12 @@ def main(folder: Path) -> None:
         write.write(readers.read(source), source, corpus)
         docs, topics = (pq.read_table(corpus / name) for name in ("docs.parquet", "topics/test.parquet"))
         qrels = pq.read_table(corpus / "qrels/test.parquet")
-    model = encoding.load_encoder(package, 256)
-    passages, queries = (encoding.encode(model, table["text"].to_pylist(), 4096) for table in (docs, topics))
+    model = encoding.load_encoder(package)
+    caps.cut(model, 256, None, None)
+    passages, queries = (
+        encoding.encode(model, table["text"].to_pylist(), 4096, role=role)
+        for table, role in ((docs, "document"), (topics, "query"))
+    )
     scores, rows = dense.top_k(queries, passages, 100, 65536)
     run = runs.table(topics["query_id"].to_pylist(), docs["doc_id"].combine_chunks(), scores, rows)
     values = measures.per_query([run], qrels, list(PUBLISHED), rel=1)

@@ -11,6 +11,7 @@ import pyarrow.dataset as ds
 
 from stages.analysis.numerical_checks import Ranking
 from stages.collections import canonical
+from stages.models import settings
 from stages.params.report import Diagnose
 from stages.retrieval import runs
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 class Probe:
     """queries: query -> its row number; relevant: judged query -> document numbers; sample: document numbers (n,).
 
-    texts are those of the first passages of the sample, tokens is where the corpus cuts its texts, or None.
+    texts are those of the first passages of the sample, caps is where the corpus cuts its texts.
     """
 
     queries: dict[str, int]
@@ -30,7 +31,7 @@ class Probe:
     relevant: dict[str, list[int]]
     sample: np.ndarray
     texts: list[str]
-    tokens: int | None
+    caps: canonical.Caps
 
     @property
     def pairs(self) -> tuple[np.ndarray, np.ndarray]:
@@ -64,7 +65,7 @@ def read(folder: Path, split: str, rel: int, settings: Diagnose) -> Probe:
     sample = np.random.default_rng(settings.seed).choice(len(doc_ids), size, replace=False)
     texts = ds.dataset(folder / "docs.parquet").take(pa.array(sample[: settings.norms]), columns=["text"])["text"]
     queries = {query: row for row, query in enumerate(query_ids)}
-    return Probe(queries, doc_ids, relevant, sample, texts.to_pylist(), canonical.tokens(folder))
+    return Probe(queries, doc_ids, relevant, sample, texts.to_pylist(), canonical.caps(folder))
 
 
 def rankings(run: Path, probe: Probe) -> list[JudgedRanking]:
@@ -83,9 +84,7 @@ def rankings(run: Path, probe: Probe) -> list[JudgedRanking]:
 
 def raw_vectors(model: "SentenceTransformer", texts: list[str]) -> np.ndarray:
     """A SentenceTransformer's vectors of passages before any Normalize makes them unit, float32 (texts, dimension)."""
-    from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Normalize
 
-    body = [part for part in model if not isinstance(part, Normalize)]
-    raw = SentenceTransformer(modules=body, device=str(model.device)).eval()
-    return raw.encode_document([text.strip() for text in texts], prompt="", show_progress_bar=False)
+    raw = settings.rebuilt(model, [part for part in model if not isinstance(part, Normalize)])
+    return raw.encode_document(texts, show_progress_bar=False)
