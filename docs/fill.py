@@ -22,7 +22,7 @@ from stages.evaluation import comparison, results
 from stages.evaluation.results import Result
 from stages.ledger import claims as ledger
 from stages.params.report import Report
-from stages.reporting import answer, markdown, variants_table
+from stages.reporting import answer, changes, markdown, variants_table
 from stages.reporting.table import Cell, Table
 from stages.reporting.text import code, text
 
@@ -85,17 +85,18 @@ def _in_words(result: Result, report: Report) -> str:
     judged = result.comparison
     if judged is None:
         raise ValueError(f"{result.variant} is not compared with the base on {result.target}")
-    low, change, high = (result.change(figure) for figure in ("low", "difference", "high"))
     why = {
         comparison.BETTER: f"the corrected p-value is below {report.significance:g}",
         comparison.WORSE: f"the corrected p-value is below {report.significance:g}",
         comparison.NO_DIFFERENCE: f"the whole interval is within {report.margin:g} % of the base",
         comparison.CANNOT_TELL: "these queries show neither a gain nor a loss",
     }[judged.verdict or comparison.CANNOT_TELL]
+    ends = changes.ends(result).replace(" to ", " and ")
     return (
         f"on {judged.queries:,} queries of `{result.corpus}` {result.split}, {result.measure} goes from "
-        f"{result.base:.4f} to {result.value:.4f}, a change of {change:+.1f} %. For other queries of the same kind it "
-        f"is plausibly between {low:+.1f} and {high:+.1f} %. The verdict is **{judged.verdict}**, because {why}."
+        f"{result.base:.4f} to {result.value:.4f}, a change of {changes.size(result)}. For other queries of the same "
+        f"kind it is plausibly between {ends}{' %' if result.base else ''}. The verdict is **{judged.verdict}**, "
+        f"because {why}."
     )
 
 
@@ -173,12 +174,9 @@ def detectable() -> str:
     ranges = []
     for target in study.report.targets:
         effects = [
-            entry.change("detectable")
+            effect
             for entry in results.at(entries, target).values()
-            if entry.comparison
-            and entry.comparison.detectable
-            and not entry.on_part
-            and "pretrained" not in entry.by_seed_run
+            if (effect := entry.change("detectable")) and not entry.on_part and "pretrained" not in entry.by_seed_run
         ]
         if effects:
             ranges.append(f"{min(effects):.1f} to {max(effects):.1f} % on `{target.corpus}` {target.split}")

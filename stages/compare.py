@@ -14,6 +14,7 @@ from stages.evaluation.differences import most_changed
 from stages.evaluation.per_query import BASE_CHECKPOINT, PerQuery
 from stages.params.corpora import Corpus
 from stages.params.report import Report, Target
+from stages.reporting import changes
 
 LENGTH = 200
 CORPORA = Path("data/corpora")
@@ -116,9 +117,9 @@ def _counted(compared: Comparison) -> str:
 
 
 def _with_share(values: Sequence[float], base: float) -> str:
-    """Values in the measure's unit and, in brackets, in per cent of the base."""
-    shares = " to ".join(f"{comparison.per_cent(value, base) + 0.0:+.1f}" for value in values) if base else "–"
-    return f"{' to '.join(f'{value + 0.0:+.4f}' for value in values)}  ({shares} %)"
+    """Values in the measure's unit and, in brackets, in per cent of the base where that is not 0."""
+    shares = " to ".join(changes.signed(comparison.per_cent(value, base)) for value in values)
+    return " to ".join(changes.signed(value, 4) for value in values) + (f"  ({shares} %)" if base else "")
 
 
 def _seeds(seed_runs: list[str], other: list[str]) -> str:

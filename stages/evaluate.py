@@ -174,7 +174,7 @@ def _judged(entries: Sequence[Compared], target: Target, report: Report) -> list
 
 
 def _metrics(report: Report, variants: Iterable[str], results: list[Result]) -> dict[str, dict[str, float]]:
-    """{variant: {measure, change in per cent of the base}} on the targets in and out of domain."""
+    """{variant: {measure, change against the base}} on the targets in and out of domain."""
     metrics: dict[str, dict[str, float]] = {}
     for variant in variants:
         for target in report.targets:
@@ -184,8 +184,16 @@ def _metrics(report: Report, variants: Iterable[str], results: list[Result]) -> 
                 part = f" of {result.comparison.queries}" if result.comparison and result.on_part else ""
                 figures = metrics.setdefault(variant, {})
                 figures[f"{prefix}{target.measure}{part}"] = round(result.value, 4)
-                figures[f"{prefix}vs base %"] = round(result.change(), 2)
+                figures |= {f"{prefix}{key}": value for key, value in _against(result, report.base).items()}
     return metrics
+
+
+def _against(result: Result, base: str) -> dict[str, float]:
+    """The change against the base in per cent, in the measure's unit where the base has 0; nothing without a base."""
+    if result.comparison is None:
+        return {"vs base %": 0.0} if result.variant == base else {}
+    change = result.change()
+    return {"vs base": round(result.comparison.difference, 4)} if change is None else {"vs base %": round(change, 2)}
 
 
 if __name__ == "__main__":

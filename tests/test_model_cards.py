@@ -99,7 +99,7 @@ def test_hashes_verdicts_and_base_model_are_those_of_the_files():
     for path in ("models/lora-hard", *inputs):
         assert re.search(rf"\| `data/{path}` \| `[0-9a-f]{{32}}\.dir` \|", text)
     assert "data/code" not in text
-    change = "**better**, a change of +10.0 (+8.0 to +12.0) % (95 % interval)"
+    change = "**better**, a change of +10.0 % (95 % interval +8.0 to +12.0)."
     assert f"- RR@10 of in_domain test against `base`: {change}" in text
     assert text.count(" against `base`: ") == 2  # none for dev, which has no verdict
     assert "base_model: sentence-transformers/all-MiniLM-L6-v2\n" in text and "is under Apache-2.0" in text

@@ -102,7 +102,7 @@ def test_bars_and_points_are_the_results(tmp_path, monkeypatch):
     assert changes == {"bm25": -20, "full-hard": 0.8, "lora-hard": 10}
     assert (round(bars["lora-hard"]["low"], 6), round(bars["lora-hard"]["high"], 6)) == (6, 14)
     everything = json.dumps(drawn["chart-changes-0"])
-    assert '"seed_run": "seed-1"' in everything and '"variant": "coded-hard"}' in everything and "no run" in everything
+    assert '"seed_run": "seed-1"' in everything and '"variant": "coded-hard", "words": "no run"}' in everything
     layers = [layer["encoding"] for number in (0, 1) for layer in drawn[f"chart-changes-{number}"]["layer"]]
     scales = [encoding["x"]["scale"] for encoding in layers if "scale" in encoding.get("x", {})]
     assert len(scales) == 2 and scales[0] == scales[1]

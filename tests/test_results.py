@@ -26,8 +26,8 @@ def test_results_at_a_target():
 
 def test_changes_are_in_per_cent_of_the_base_and_parts_are_known():
     full = plants.result("full", plants.comparison(-0.1))
-    assert full.change() == -20 and full.change("detectable") == 4 and plants.result("base").change() == 0
-    assert plants.result("bm25", plants.comparison(detectable=None)).change("detectable") == 0
+    assert full.change() == -20 and full.change("detectable") == 4 and plants.result("base").change() is None
+    assert plants.result("bm25", plants.comparison(detectable=None)).change("detectable") is None
     assert not full.on_part and replace(full, of=5000).on_part
     assert plants.pair("full", "lora", plants.comparison(0.1)).change() == 20
 

@@ -128,4 +128,4 @@ def test_a_comparison_reversed_and_rounded():
 
 
 def test_per_cent_of_nothing_is_nothing():
-    assert comparison.per_cent(-0.1, 0.4) == -25 and comparison.per_cent(1, 0) == comparison.per_cent(1, None) == 0
+    assert comparison.per_cent(-0.1, 0.4) == -25 and comparison.per_cent(1, 0) is comparison.per_cent(1, None) is None

@@ -36,9 +36,10 @@ class Contrast:
         compared = self.comparison and replace(self.comparison, verdict=verdict(self.comparison))
         return replace(self, comparison=compared)
 
-    def change(self, figure: str = "difference") -> float:
-        """A figure of the comparison (difference, low, high, detectable) in per cent of the base; 0 if it has none."""
-        return per_cent((getattr(self.comparison, figure) if self.comparison else None) or 0.0, self.base)
+    def change(self, figure: str = "difference") -> float | None:
+        """A figure of the comparison (difference, low, high, detectable) in per cent of the base; None for none."""
+        value = getattr(self.comparison, figure) if self.comparison else None
+        return None if value is None else per_cent(value, self.base)
 
 
 @dataclass(frozen=True, eq=False)

@@ -83,6 +83,6 @@ def verdict(comparison: Comparison, p: float, significance: float, margin: float
     return NO_DIFFERENCE if within else CANNOT_TELL
 
 
-def per_cent(value: float, base: float | None) -> float:
-    """A figure in per cent of the base's value; 0 where that is 0 or not known."""
-    return 100 * value / base if base else 0.0
+def per_cent(value: float, base: float | None) -> float | None:
+    """A figure in per cent of the base's value; None where that is 0, of which nothing is a per cent, or not known."""
+    return 100 * value / base if base else None

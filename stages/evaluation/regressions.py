@@ -36,9 +36,10 @@ class Revised:
     def changed(self) -> bool:
         return bool(self.comparison.better or self.comparison.worse)
 
-    def change(self, figure: str = "difference") -> float:
-        """A figure of the comparison in per cent of the value before; 0 where that is 0."""
-        return per_cent(getattr(self.comparison, figure), self.before.mean)
+    def change(self, figure: str = "difference") -> float | None:
+        """A figure of the comparison in per cent of the value before; None where that is 0."""
+        value = getattr(self.comparison, figure)
+        return None if value is None else per_cent(value, self.before.mean)
 
 
 def judged(revised: Sequence[Revised], significance: float, tolerance: float) -> list[Revised]:

@@ -39,10 +39,13 @@ class Result:
         """Whether the variant was measured on a part of the queries, as a reranker is."""
         return self.comparison is not None and (self.of or 0) > self.comparison.queries
 
-    def change(self, figure: str = "difference") -> float:
-        """A figure of the comparison (difference, low, high, detectable) in per cent of the base; 0 for the base."""
+    def change(self, figure: str = "difference") -> float | None:
+        """A figure of the comparison (difference, low, high, detectable) in per cent of the base.
+
+        None where there is no such figure, or the base has 0.
+        """
         value = getattr(self.comparison, figure) if self.comparison else None
-        return per_cent(value or 0.0, self.base)
+        return None if value is None else per_cent(value, self.base)
 
 
 @dataclass(frozen=True)
@@ -62,8 +65,10 @@ class Pair:
     def target(self) -> Target:
         return Target(corpus=self.corpus, split=self.split, measure=self.measure)
 
-    def change(self, figure: str = "difference") -> float:
-        return per_cent(getattr(self.comparison, figure) or 0.0, self.base)
+    def change(self, figure: str = "difference") -> float | None:
+        """As a Result's, in per cent of the value of `against`."""
+        value = getattr(self.comparison, figure)
+        return None if value is None else per_cent(value, self.base)
 
 
 def at(results: Iterable[Result], target: Target | None) -> dict[str, Result]:

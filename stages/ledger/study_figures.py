@@ -44,7 +44,8 @@ def figure(
     if needs.figure == "difference":
         return ends
     base = float(np.mean([other.mean for other in others]))
-    return per_cent(ends[0], base), per_cent(ends[1], base)
+    low, high = (per_cent(end, base) for end in ends)
+    return None if low is None or high is None else (low, high)
 
 
 def _cost(needs: Needs, costs: list[dict[str, Any]]) -> Interval | None:

@@ -9,6 +9,7 @@ from stages.evaluation.comparison import BETTER, NO_DIFFERENCE, VERDICTS, WORSE,
 from stages.evaluation.results import Result
 from stages.params import Study
 from stages.params.report import Report, Target
+from stages.reporting import changes
 from stages.reporting.text import Text, code, strong, text
 from stages.reporting.training_logs import TrainingLog
 
@@ -168,12 +169,11 @@ def _reranked(study: Study, results: Sequence[Result]) -> list[Text]:
 
 def _change(result: Result, report: Report) -> str:
     compared = _comparison(result)
-    low, change, high = (result.change(figure) for figure in ("low", "difference", "high"))
     base = result.base or 0
-    level = f"{100 * (1 - report.significance):g} % interval {low:+.1f} to {high:+.1f}"
+    level = f"{100 * (1 - report.significance):g} % interval {changes.ends(result)}"
     return (
         f"{result.measure} on {result.corpus} {result.split} goes from {base:.4f} to {base + compared.difference:.4f}: "
-        f"{change:+.1f} % ({level}), {compared.verdict}."
+        f"{changes.size(result)} ({level}), {compared.verdict}."
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from stages.analysis.cause import Answers, VariantChange
 from stages.evaluation.comparison import BETTER, NO_DIFFERENCE, WORSE
 from stages.params.report import Report
-from stages.reporting import contrasts, style
+from stages.reporting import changes, contrasts, style
 from stages.reporting.markdown import Block
 from stages.reporting.table import NOTHING, Cell, Table
 from stages.reporting.text import Heading, Items, Text, code, link, picture, strong, text
@@ -98,8 +98,6 @@ def _variants(collection: Answers) -> list[Block]:
     heads: list[Cell] = ["variant", "change %", "interval", "detectable %", "verdict", "drift", "last loss"]
     lines: list[list[Cell]] = []
     for variant in collection.variants:
-        compared = variant.contrast.comparison
-        detectable = f"{variant.contrast.change('detectable'):.1f}" if compared and compared.detectable else NOTHING
         change, interval, verdict = contrasts.cells(variant.contrast)
         values = (variant.validation.get(step) for step in steps)
         lines.append(
@@ -107,7 +105,7 @@ def _variants(collection: Answers) -> list[Block]:
                 code(variant.variant),
                 change,
                 interval,
-                detectable,
+                changes.detectable(variant.contrast),
                 verdict,
                 f"{fmean(variant.drift):.3f}",
                 f"{fmean(variant.loss):.3f}",
@@ -173,7 +171,7 @@ def draw(collection: Answers, sweeps: Mapping[str, Sequence[str]]) -> "Figure":
 def _losses(axes: "Axes", losses: Sequence[VariantChange]) -> None:
     for at, variant in enumerate(losses):
         color = style.of_verdict(variant.contrast.verdict)
-        axes.errorbar(variant.contrast.change(), at, xerr=_reach([variant]), fmt="o", color=color, capsize=2)
+        axes.errorbar(_drawn(variant), at, xerr=_reach([variant]), fmt="o", color=color, capsize=2)
     axes.set_yticks(range(len(losses)), [variant.variant for variant in losses])
     axes.invert_yaxis()
     axes.axvline(0, color="0.2", linewidth=0.8)
@@ -198,8 +196,8 @@ def _sweeps(axes: "Axes", variants: Mapping[str, VariantChange], sweeps: Mapping
     lines: dict[str, dict[str, Any]] = style.lines(sweeps)
     for name, members in sweeps.items():
         known = [variants[variant] for variant in members if variant in variants]
-        drifts, changes = [fmean(one.drift) for one in known], [one.contrast.change() for one in known]
-        axes.errorbar(drifts, changes, yerr=_reach(known), marker="o", capsize=2, label=name, **lines[name])
+        drifts, moved = [fmean(one.drift) for one in known], [_drawn(one) for one in known]
+        axes.errorbar(drifts, moved, yerr=_reach(known), marker="o", capsize=2, label=name, **lines[name])
     axes.axhline(0, color="0.2", linewidth=0.8)
     axes.set_xlabel("drift: 1 - mean cosine of a passage's vector to its vector under the base")
     axes.set_ylabel("change against the base, %")
@@ -211,6 +209,12 @@ def _sweeps(axes: "Axes", variants: Mapping[str, VariantChange], sweeps: Mapping
 def _reach(variants: Sequence[VariantChange]) -> list[list[float]]:
     """How far the intervals reach below and above the changes, in per cent: 2 x variants."""
     return [
-        [one.contrast.change() - one.contrast.change("low") for one in variants],
-        [one.contrast.change("high") - one.contrast.change() for one in variants],
+        [_drawn(one) - _drawn(one, "low") for one in variants],
+        [_drawn(one, "high") - _drawn(one) for one in variants],
     ]
+
+
+def _drawn(variant: VariantChange, figure: str = "difference") -> float:
+    """A figure in per cent; NaN, which is not drawn, where there is none."""
+    share = variant.contrast.change(figure)
+    return float("nan") if share is None else share

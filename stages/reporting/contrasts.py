@@ -1,6 +1,8 @@
 """Contrasts of the controlled studies in words: change, interval, p, verdict, and what could have been detected."""
 
 from stages.analysis.contrasts import Contrast
+from stages.reporting import changes
+from stages.reporting.table import NOTHING
 from stages.reporting.variants_table import p_value
 
 
@@ -14,20 +16,19 @@ def change(contrast: Contrast) -> str:
 def span(contrast: Contrast) -> str:
     """The change in per cent of the base, with its interval and its p within its family."""
     p = p_value(contrast.comparison.p_family if contrast.comparison else None)
-    return f"{contrast.change():+.1f} % ({interval(contrast)}; p {p})"
+    return f"{changes.size(contrast)} ({interval(contrast)}; p {p})"
 
 
 def interval(contrast: Contrast) -> str:
-    return f"{contrast.change('low'):+.1f} to {contrast.change('high'):+.1f}"
+    return changes.ends(contrast)
 
 
 def detectable(contrast: Contrast) -> str:
     """The minimum detectable effect (80 % power, before correction) in words; "" where there is none."""
-    if contrast.comparison is None or not contrast.comparison.detectable:
-        return ""
-    return f"minimum detectable effect {contrast.change('detectable'):.1f} %"
+    effect = changes.detectable(contrast)
+    return "" if effect == NOTHING else f"minimum detectable effect {effect} %"
 
 
 def cells(contrast: Contrast) -> list[str]:
     """Change, interval and verdict as cells of a table."""
-    return [f"{contrast.change():+.1f}", interval(contrast), contrast.verdict]
+    return [changes.signed(contrast.change()), changes.interval(contrast), contrast.verdict]

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stages.evaluation.comparison import per_cent
 from stages.evaluation.results import Result
+from stages.reporting import changes as changed
 from stages.reporting import style
 from stages.reporting.training_logs import VALIDATED, SeedRun, TrainingLog
 
@@ -76,8 +76,8 @@ def _heading(title: str, results: Sequence[Result]) -> str:
 
 def _band(axes: "Axes", results: Iterable[Result]) -> None:
     """The median minimum detectable effect to either side of nought."""
-    sizes = [result.change("detectable") for result in results if result.comparison and result.comparison.detectable]
-    if sizes:
+    effects = [result.change("detectable") for result in results if result.comparison and result.comparison.detectable]
+    if sizes := [effect for effect in effects if effect is not None]:
         half = float(np.median(sizes))
         axes.axvspan(-half, half, color="0.92", linewidth=0, zorder=0)
         place: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "ha": "center", "va": "bottom"}
@@ -86,19 +86,31 @@ def _band(axes: "Axes", results: Iterable[Result]) -> None:
 
 def _bar(axes: "Axes", at: int, result: Result) -> None:
     assert result.comparison
-    change, low, high = (result.change(figure) for figure in ("difference", "low", "high"))
     colour = style.of_verdict(result.comparison.verdict)
-    axes.barh(at, change, height=0.62, color=colour, zorder=2)
-    words = f"{change:+.1f}"
-    if result.comparison.detectable is not None:
-        axes.plot([low, high], [at, at], color="0.15", linewidth=1.2, zorder=3)
-        words += f"  [{low:+.1f}, {high:+.1f}]"
-    if len(result.by_seed_run) > 1:
-        seeds = [per_cent(value - (result.base or 0), result.base) for value in result.by_seed_run.values()]
-        dots: dict[str, Any] = {"markersize": 3, "markerfacecolor": "white", "markeredgewidth": 0.7}
-        axes.plot(seeds, [at] * len(seeds), "o", color="0.15", zorder=4, **dots)
+    words = _words(result)
+    if result.base:
+        _bar_of(axes, at, result, result.base, colour)
     place: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": 8.5}
     axes.text(1.02, at, words.replace("-", "−"), color="0.35" if colour == style.UNCLEAR else colour, **place)
+
+
+def _words(result: Result) -> str:
+    """The change and its interval; where the base has 0, the change in the measure's unit."""
+    if not result.base or result.comparison is None:
+        return f"{changed.size(result)} on a base of 0"
+    ends = changed.interval(result).replace(" to ", ", ")
+    return changed.signed(result.change()) + (f"  [{ends}]" if result.comparison.detectable is not None else "")
+
+
+def _bar_of(axes: "Axes", at: int, result: Result, base: float, colour: str) -> None:
+    change, *ends = np.array([result.change(figure) for figure in ("difference", "low", "high")], np.float64)
+    axes.barh(at, change, height=0.62, color=colour, zorder=2)
+    if result.comparison and result.comparison.detectable is not None:
+        axes.plot(ends, [at, at], color="0.15", linewidth=1.2, zorder=3)
+    if len(result.by_seed_run) > 1:
+        seeds = [100 * (value - base) / base for value in result.by_seed_run.values()]
+        dots: dict[str, Any] = {"markersize": 3, "markerfacecolor": "white", "markeredgewidth": 0.7}
+        axes.plot(seeds, [at] * len(seeds), "o", color="0.15", zorder=4, **dots)
 
 
 @style.styled

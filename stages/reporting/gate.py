@@ -9,7 +9,7 @@ from stages.evaluation.per_query import PerQuery
 from stages.evaluation.regressions import FELL, UNCHANGED, Revised
 from stages.params import Study
 from stages.params.report import Target
-from stages.reporting import markdown
+from stages.reporting import changes, markdown
 from stages.reporting.table import NOTHING, Cell, Table
 from stages.reporting.text import Items, Text, code, strong, text
 
@@ -114,7 +114,7 @@ def _of_base(revised: Sequence[Revised], base: str) -> list[Text]:
 def _outcome(revised: Sequence[Revised], worse: Sequence[Revised], target: Target, short: str) -> Text:
     where = text(f" on {target.measure} {target.corpus} {target.split} since ", code(short))
     if worse:
-        sizes = ", ".join(f"{entry.variant} by {abs(entry.change()):.1f} %" for entry in worse)
+        sizes = ", ".join(f"{entry.variant} by {changes.size(entry).lstrip('+-')}" for entry in worse)
         return text(strong(f"{len(worse)} of {len(revised)} variants got worse"), where, f": {sizes}.")
     unsure = [entry.variant for entry in revised if entry.verdict == CANNOT_TELL]
     rest = f" The queries cannot tell about {', '.join(unsure)}." if unsure else ""
@@ -127,14 +127,13 @@ def _table(revised: Sequence[Revised], study: Study) -> Table:
     lines: list[list[Cell]] = []
     for entry in revised:
         compared, verdict = entry.comparison, entry.verdict or ""
-        known = entry.before.mean != 0
         lines.append(
             [
                 entry.variant,
                 f"{entry.before.mean:.4f}",
                 f"{entry.now.mean:.4f}",
-                _signed(entry, "difference") if known else NOTHING,
-                f"{_signed(entry, 'low')} to {_signed(entry, 'high')}" if known else NOTHING,
+                changes.signed(entry.change()),
+                changes.interval(entry) or NOTHING,
                 f"{compared.p_family:.4f}",
                 f"{compared.better} / {compared.worse} / {compared.equal}",
                 strong(verdict) if verdict == FELL else verdict,
@@ -164,10 +163,6 @@ def _lost(entry: Revised, shown: int) -> str:
         f"<details><summary>{entry.variant}: the queries that lost most, and the rank of their first relevant passage"
         f"</summary>\n\n{markdown.document([Items(items)])}\n</details>\n"
     )
-
-
-def _signed(entry: Revised, figure: str) -> str:
-    return f"{entry.change(figure) + 0.0:+.1f}"
 
 
 def _setting(value: Any) -> str:

@@ -10,7 +10,7 @@ from stages.params import Study
 from stages.params.models import RERANKING
 from stages.params.report import Report
 from stages.params.tuning import ADAPTERS
-from stages.reporting import markdown, model_usage
+from stages.reporting import changes, markdown, model_usage
 from stages.reporting.model_record import ModelRecord
 from stages.reporting.table import NOTHING, Cell, Table
 from stages.reporting.text import code
@@ -115,8 +115,8 @@ def _opening(record: ModelRecord, own: Sequence[Result], report: Report) -> str:
     )
     verdicts = [
         f"- {result.measure} of {result.corpus} {result.split} against `{report.base}`: "
-        f"**{result.comparison.verdict}**, a change of {_change(result)} % "
-        f"({100 * (1 - report.significance):g} % interval)."
+        f"**{result.comparison.verdict}**, a change of {changes.size(result)} "
+        f"({100 * (1 - report.significance):g} % interval {changes.ends(result)})."
         for result in own
         if result.comparison and result.comparison.verdict
     ]
@@ -158,7 +158,7 @@ def _results(seed_run: str, own: Sequence[Result], report: Report) -> str:
         values = [f"{result.by_seed_run[seed_run]:.4f}", *([f"{result.value:.4f}{spread}"] if several else [])]
         verdict = (result.comparison.verdict if result.comparison else None) or ""
         where = f"{result.corpus} {result.split}"
-        lines.append([where, result.measure, *values, base, _change(result) if result.comparison else NOTHING, verdict])
+        lines.append([where, result.measure, *values, base, changes.with_interval(result), verdict])
     judged = "They are of all seeds." if several else "With one seed they judge this model, not the recipe."
     sizes = {f"{result.corpus} {result.split}": result.comparison.queries for result in own if result.comparison}
     queries = ", ".join(f"{where} {count:,}" for where, count in sizes.items())
@@ -170,11 +170,6 @@ def _results(seed_run: str, own: Sequence[Result], report: Report) -> str:
         "exclude 0 by chance."
     )
     return f"## Results\n\n{markdown.table(Table(heads, lines))}\n{note}\n"
-
-
-def _change(result: Result) -> str:
-    low, change, high = (result.change(figure) for figure in ("low", "difference", "high"))
-    return f"{change:+.1f} ({low:+.1f} to {high:+.1f})"
 
 
 def _untested(record: ModelRecord, own: Sequence[Result]) -> str:

@@ -6,6 +6,7 @@ from stages.evaluation import results as files
 from stages.evaluation.results import Pair, Result
 from stages.params import Study
 from stages.params.report import Target
+from stages.reporting import changes
 from stages.reporting.markdown import Block
 from stages.reporting.table import NOTHING, Cell, Table
 from stages.reporting.text import Heading, strong, text
@@ -37,13 +38,12 @@ def pairs(study: Study, compared: Sequence[Pair], logs: Mapping[str, TrainingLog
 
 
 def _pair(pair: Pair, logs: Mapping[str, TrainingLog]) -> list[Cell]:
-    low, change, high = (pair.change(figure) for figure in ("low", "difference", "high"))
     compared = pair.comparison
     return [
         text(strong(pair.variant), " against ", strong(pair.against)),
         str(pair.target),
         f"{pair.value:.4f} against {pair.base:.4f}",
-        f"{change:+.1f} ({low:+.1f} to {high:+.1f})",
+        changes.with_interval(pair),
         compared.verdict or NOTHING,
         f"{compared.better} / {compared.worse} / {compared.equal}",
         steps_to_quality(*(logs.get(name, TrainingLog(name)) for name in (pair.variant, pair.against))),

@@ -3,19 +3,20 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from stages.analysis import ladder
 from stages.analysis.saturation import Answers, VariantAtLevel
 from stages.analysis.saturation_findings import Finding, Growth
 from stages.analysis.saturation_questions import Questions
 from stages.evaluation.comparison import BETTER, CANNOT_TELL, WORSE, per_cent
 from stages.params.report import Report
-from stages.reporting import contrasts, style
+from stages.reporting import changes, contrasts, style
 from stages.reporting.markdown import Block
 from stages.reporting.table import NOTHING, Cell, Table
 from stages.reporting.text import Heading, Items, Text, code, link, picture, strong, text
 
 if TYPE_CHECKING:
-    import numpy as np
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -101,19 +102,19 @@ def _finding(finding: Finding, collection: Answers, questions: Questions) -> str
 def _growth(finding: Finding, growth: Growth, collection: Answers, questions: Questions) -> str:
     contrast, levels = finding.contrast, questions.ladder
     at_levels = [one for one in _on_ladder(collection, growth.recipe, levels) if one.against_level.verdict == WORSE]
-    changes = ", ".join(f"{per_cent(change, contrast.base):+.1f}" for change in growth.changes)
+    at_each = ", ".join(changes.signed(per_cent(change, contrast.base)) for change in growth.changes)
     sentences = [
         SAYS[contrast.verdict],
         f"From {levels[0]} to {levels[-1]} the change moves by {contrasts.span(contrast)}, that is "
-        f"{per_cent(growth.a_doubling, contrast.base):+.2f} % for a doubling of steps",
-        f"At the levels it is {changes} %; {len(at_levels)} of {len(levels)} are worse",
+        f"{changes.signed(per_cent(growth.a_doubling, contrast.base), 2)} % for a doubling of steps",
+        f"At the levels it is {at_each} %; {len(at_levels)} of {len(levels)} are worse",
     ]
     if contrast.verdict == CANNOT_TELL and (detectable := contrasts.detectable(contrast)):
         sentences.append(f"Before correction: {detectable}")
     if over := growth.over_values:
         sentences.append(
             f"Over the levels' own values on {over.split} ({over.lowest:.3f} to {over.highest:.3f}) it moves by "
-            f"{over.rise.change():+.1f} % ({contrasts.interval(over.rise)})"
+            f"{changes.size(over.rise)} ({contrasts.interval(over.rise)})"
         )
     return ". ".join(sentences) + "."
 
@@ -204,15 +205,14 @@ def draw(answers: Mapping[str, Answers], questions: Questions) -> "Figure":
 def _draw_changes(axes: "Axes", collection: Answers, questions: Questions, lines: Mapping[str, dict[str, Any]]) -> None:
     for number, recipe in enumerate(questions.recipes):
         variants = _on_ladder(collection, recipe, questions.ladder)
-        changes = [variant.against_level.change() for variant in variants]
-        reach = [
-            [abs(variant.against_level.change(end) - change) for variant, change in zip(variants, changes, strict=True)]
-            for end in ("low", "high")
-        ]
+        middle, low, high = (
+            np.array([one.against_level.change(figure) for one in variants], np.float64)
+            for figure in ("difference", "low", "high")
+        )
         places = ladder.scale([variant.steps for variant in variants])
         places = places + 0.1 * (number - (len(questions.recipes) - 1) / 2)
         dots: dict[str, Any] = {"marker": "o", "markersize": 3.5, "linewidth": 1.2, "capsize": 2}
-        axes.errorbar(places, changes, yerr=reach, **dots, **lines[recipe])
+        axes.errorbar(places, middle, yerr=[middle - low, high - middle], **dots, **lines[recipe])
     axes.axhline(0, color="0.2", linewidth=0.8)
     axes.set_title(f"{collection.title}:\nchange against the level, % of the base", loc="left")
     _ticks(axes, collection, questions)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from stages.analysis.transfer import OverSets, Transfer, TuningPair, VariantTransfer
+from stages.reporting.changes import signed
 from stages.reporting.markdown import Block
 from stages.reporting.table import NOTHING, Cell, Table
 from stages.reporting.text import Heading, Items, Text, code, em, picture, strong, text
@@ -119,7 +120,7 @@ def _by_set(variants: Sequence[VariantTransfer], similarity: dict[str, float]) -
     correlated = any(variant.correlation for variant in variants)
     heads = ["variant", *(f"{name} (trained)" if name == own else name for name in names)]
     lines: list[list[Cell]] = [[em("similarity"), *(f"{similarity[name]:.2f}" for name in names)]]
-    lines += [[strong(entry.variant), *(_signed(entry.changes.get(name)) for name in names)] for entry in variants]
+    lines += [[strong(entry.variant), *(signed(entry.changes.get(name)) for name in names)] for entry in variants]
     if correlated:
         heads.append("ρ (p)")
         lines = [
@@ -136,7 +137,7 @@ def _difference(pair: TuningPair) -> list[Cell]:
             continue
         interval = f" ({side.low:+.4f} to {side.high:+.4f})" if ends and side.over else ""
         cells += [f"{side.value:.4f} against {side.against:.4f}", f"{side.difference:+.4f}{interval}"]
-        cells += [_signed(side.change()), _signed(side.of_base)]
+        cells += [signed(side.change()), signed(side.of_base)]
         cells += [f"{side.won} of {len(side.sets)}"] if ends else []
     return cells
 
@@ -145,11 +146,7 @@ def _change(side: OverSets) -> str:
     change, low, high = side.change(), side.change("low"), side.change("high")
     if change is None:
         return NOTHING
-    return f"{change:+.1f}" + ("" if low is None or high is None else f" ({low:+.1f} to {high:+.1f})")
-
-
-def _signed(value: float | None) -> str:
-    return NOTHING if value is None else f"{value:+.1f}"
+    return signed(change) + ("" if low is None or high is None else f" ({signed(low)} to {signed(high)})")
 
 
 def _correlation(entry: VariantTransfer) -> str:

@@ -26,7 +26,7 @@ def scatter(transfer: Transfer) -> Figure:
     """
     points = _points(transfer)
     if not points:
-        return style.notice("No variant was measured both in domain and out of domain.")
+        return style.notice("No variant has a change in per cent both in domain and out of domain.")
     arrows = [(pair.full, pair.lora) for pair in transfer.pairs if {pair.full, pair.lora} <= points.keys()]
     shown = [entry for entry in transfer.variants if entry.variant in points]
     shown.sort(key=lambda entry: points[entry.variant][1])

@@ -3,7 +3,7 @@
 One source for the report and the README (`variants`, `rerankers`), for the page and for a paper (`readings`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from stages.core.errors import UserError
@@ -11,7 +11,7 @@ from stages.evaluation import results as files
 from stages.evaluation.results import Result
 from stages.params import Study
 from stages.params.variants import Interpolation, Reranker
-from stages.reporting import latex
+from stages.reporting import changes, latex
 from stages.reporting.table import NOTHING, Cell, Table
 from stages.reporting.text import Text, code, strong, text
 
@@ -54,7 +54,7 @@ def variants(study: Study, results: Sequence[Result]) -> Table:
     for target, domain in zip(study.report.targets, DOMAINS, strict=False):
         heads += [f"{target.measure} {domain}", f"change {domain}, % (interval)", f"verdict {domain}"]
     lines = [[name, *(cell for one in shown[name] for cell in _cells(one))] for name in study.searchers]
-    return Table(heads, lines, [_targets(study, results), _meaning(study)])
+    return Table(heads, lines, [_targets(study, results), _meaning(study), *_of_nothing(study, results)])
 
 
 def rerankers(study: Study, results: Sequence[Result]) -> Table | None:
@@ -133,7 +133,20 @@ def caption(study: Study, results: Sequence[Result]) -> list[str | Text]:
     for target in study.report.targets:
         if not any(one.comparison and one.comparison.verdict for one in files.at(results, target).values()):
             raise UserError(f"reports/results.json: no variant has a verdict on {target}; run dvc repro evaluate")
-    return [_targets(study, results), _meaning(study), "The best value on all queries is bold."]
+    best = "The best value on all queries is bold."
+    return [_targets(study, results), _meaning(study), *_of_nothing(study, results), best]
+
+
+def _of_nothing(study: Study, results: Sequence[Result]) -> list[Text]:
+    """That the base has 0 on a target, of which nothing is a per cent."""
+    named = [str(target) for target in study.report.targets if _has_nothing(files.at(results, target).values())]
+    where = " and ".join(named)
+    base = code(study.report.base)
+    return [text(base, f" has 0 on {where}: {NOTHING} stands where a change would be in per cent of it.")] * bool(named)
+
+
+def _has_nothing(results: Iterable[Result]) -> bool:
+    return any(one.comparison and not one.base for one in results)
 
 
 def _targets(study: Study, results: Sequence[Result]) -> str:
@@ -182,14 +195,13 @@ def _reading(result: Result | None, best: float | None, base: str) -> Reading:
     compared = result.comparison
     if compared is None:
         return Reading(value, "", "", "", "", "", "", top)
-    low, change, high = (result.change(figure) for figure in ("low", "difference", "high"))
     return Reading(
         value,
-        f"{change:+.1f}",
-        f"{low:+.1f} to {high:+.1f}",
+        changes.signed(result.change()),
+        changes.interval(result),
         compared.verdict or "",
         p_value(compared.p_family),
-        NOTHING if compared.detectable is None else f"{result.change('detectable'):.1f}",
+        changes.detectable(result),
         f"{compared.better} / {compared.worse} / {compared.equal}",
         top,
     )

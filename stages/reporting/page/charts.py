@@ -6,6 +6,7 @@ from typing import Any
 
 from stages.evaluation.comparison import BETTER, CANNOT_TELL, NO_DIFFERENCE, WORSE, per_cent
 from stages.evaluation.results import Result
+from stages.reporting.changes import signed
 from stages.reporting.figures import running_means
 from stages.reporting.page import vega
 from stages.reporting.training_logs import VALIDATED, TrainingLog
@@ -16,11 +17,12 @@ def changes(
 ) -> vega.Spec:
     """Bars of each variant's change against the base in per cent, with intervals and the median detectable effect.
 
-    A variant without a comparison is said to have no run. reach is the lowest and highest per cent of the axis.
+    In place of a bar there are words where there is no run, and where the base has 0. reach is the
+    lowest and highest per cent of the axis.
     """
     import altair as alt
 
-    bars = [vega.change(results[name]) for name in variants if name in results and results[name].comparison]
+    bars = [vega.change(results[name]) for name in variants if name in results and results[name].change() is not None]
     y = alt.Y(
         "variant:N",
         sort=None,
@@ -74,14 +76,19 @@ def _dots_and_gaps(variants: Sequence[str], results: Mapping[str, Result], drawn
         if name in drawn and len(results[name].by_seed_run) > 1
         for seed, value in results[name].by_seed_run.items()
     ]
-    missing = [{"variant": name} for name in variants if name not in drawn]
+    missing = [{"variant": name, "words": _lacking(results.get(name))} for name in variants if name not in drawn]
     change = alt.Tooltip("change:Q", format="+.1f")
     dots = alt.Chart(vega.data(seeds)).mark_point(color="currentColor", size=22)
     words = alt.Chart(vega.data(missing)).mark_text(align="left", dx=8, color="currentColor", opacity=0.7)
     return [
         dots.encode(x="change:Q", y=y, tooltip=["variant:N", "seed_run:N", change]),
-        words.encode(x=alt.value("width"), y=y, text=alt.value("no run")),
+        words.encode(x=alt.value("width"), y=y, text="words:N"),
     ]
+
+
+def _lacking(result: Result | None) -> str:
+    compared = result and result.comparison
+    return f"{signed(compared.difference, 4)} on a base of 0" if compared else "no run"
 
 
 def loss(logs: Mapping[str, TrainingLog], lines: vega.Lines, about: str) -> vega.Spec:

@@ -47,7 +47,7 @@ def _points(
     results: Mapping[str, Result], figures: Mapping[str, Mapping[str, float | None]], trained: set[str]
 ) -> list[dict[str, Any]]:
     """Points of a scatter, each with the height of its label (apart from the others') and the side it is on."""
-    bars = {name: vega.change(result) for name, result in results.items()}
+    bars = {name: bar for name, result in results.items() if (bar := vega.change(result))["change"] is not None}
     ends = [bar[key] for bar in bars.values() for key in ("low", "high", "change") if bar[key] is not None]
     height = LABEL * (max(ends, default=1) - min(ends, default=0)) / HEIGHT
     labels = dict(zip(bars, apart([bar["change"] for bar in bars.values()], height), strict=True))

@@ -13,6 +13,7 @@ from stages.evaluation.results import Pair, Result
 from stages.params import Study
 from stages.params.report import Report
 from stages.reporting import answer as answers
+from stages.reporting import changes as changed
 from stages.reporting import costs_table, results_tables, space_table, training_table, variants_table
 from stages.reporting import transfer as transfer_page
 from stages.reporting.figures import running_means
@@ -38,11 +39,10 @@ def answer(study: Study, results: Sequence[Result], logs: Mapping[str, TrainingL
 
 
 def _reading(result: Result, report: Report) -> Section:
-    low, change, high = (minus(f"{result.change(figure):+.1f}") for figure in ("low", "difference", "high"))
     return {
         "target": str(result.target),
-        "change": f"{change} %",
-        "interval": f"{100 * (1 - report.significance):g} % interval {low} to {high}",
+        "change": minus(changed.size(result)),
+        "interval": minus(f"{100 * (1 - report.significance):g} % interval {changed.ends(result)}"),
         "verdict": chip(result.comparison.verdict if result.comparison else None),
     }
 
@@ -87,9 +87,10 @@ def changes(study: Study, results: Sequence[Result]) -> Section:
     shown = [name for name in study.variants if name != study.report.base]
     panels = [(target, files.at(results, target)) for target in study.report.targets]
     figures = ("low", "high", "difference")
-    ends = [one.change(figure) for _, there in panels for one in there.values() for figure in figures] or [0.0]
-    spare = 0.05 * (max(*ends, 1) - min(*ends, -1))
-    reach = min(*ends, -1) - spare, max(*ends, 1) + spare
+    every = (one.change(figure) for _, there in panels for one in there.values() for figure in figures)
+    ends = [-1.0, 1.0, *(end for end in every if end is not None)]
+    spare = 0.05 * (max(ends) - min(ends))
+    reach = min(ends) - spare, max(ends) + spare
     drawn = []
     for number, (target, there) in enumerate(panels):
         compared = [one for one in there.values() if one.comparison and not one.on_part]
@@ -175,7 +176,7 @@ def costs(
     here = files.at(results, study.report.in_domain)
     figures = costs_table.by_variant(logs, recorded, study.report.in_domain.corpus)
     compared = {name: one for name, one in here.items() if one.comparison}
-    words = {name: f"{compared[name].change():+.1f}" if name in compared else NOTHING for name in logs}
+    words = {name: changed.signed(compared[name].change()) if name in compared else NOTHING for name in logs}
     shown = {name: one for name, one in here.items() if name in lines}
     drawn = {
         name: figures[name]
@@ -222,13 +223,11 @@ def _contrast(contrast: Contrast) -> Section:
     if compared is None:
         empty = dict.fromkeys(("change", "interval", "p", "detectable"), NOTHING)
         return {"says": contrast.says, "verdict": chip(contrast.verdict), **empty}
-    low, change, high = (minus(f"{contrast.change(figure):+.1f}") for figure in ("low", "difference", "high"))
-    detectable = NOTHING if compared.detectable is None else f"{contrast.change('detectable'):.1f}"
     return {
         "says": contrast.says,
         "verdict": chip(contrast.verdict),
-        "change": change,
-        "interval": f"{low} to {high}",
+        "change": minus(changed.signed(contrast.change())),
+        "interval": minus(changed.interval(contrast)),
         "p": p_value(compared.p_family),
-        "detectable": detectable,
+        "detectable": changed.detectable(contrast),
     }

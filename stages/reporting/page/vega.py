@@ -47,12 +47,15 @@ def lines(variants: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 
 def change(result: Result) -> dict[str, Any]:
-    """A result as a record: low, high and detectable are None where there is no interval."""
+    """A result as a record: low, high and detectable are None where there is no interval.
+
+    The change is None where the base has 0, and 0 for the base itself.
+    """
     compared = result.comparison
     sure = compared is not None and compared.detectable is not None
     return {
         "variant": result.variant,
-        "change": result.change(),
+        "change": result.change() if compared else 0.0,
         "low": result.change("low") if sure else None,
         "high": result.change("high") if sure else None,
         "detectable": result.change("detectable") if sure else None,
