@@ -19,9 +19,9 @@ def places(doc_ids: pa.Array | pa.ChunkedArray) -> np.ndarray:
 
 
 def order(scores: np.ndarray, places: np.ndarray, queries: np.ndarray | None = None) -> np.ndarray:
-    """Positions (n,) that put n scored passages in order: best first or, with queries (n,), each query's best first.
+    """Positions that put scored passages (n,) in order: best first or, with queries (n,), each query's best first.
 
-    places are those of the passages' ids, from `places` of the whole corpus or of these ids alone. queries are numbers,
+    Scores and places may also be (q, n), a row a query. places are those of the passages' ids, from `places` of the whole corpus or of these ids alone. queries are numbers,
     the lowest comes first. No score may be nan.
     """
     with np.errstate(over="ignore"):  # beyond the range of float32 it is infinite, as for trec_eval
