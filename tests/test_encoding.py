@@ -39,11 +39,11 @@ def test_a_killed_run_keeps_its_whole_shards_and_ends_with_the_same_bytes(tiny_m
     write("whole.npy", iter(shards))
     with pytest.raises(KeyboardInterrupt):
         write("cut.npy", killed())
-    assert not (tmp_path / "cut.npy").exists() and (tmp_path / "cut.count").read_text() == "8"
+    assert not (tmp_path / "cut.npy").exists() and (tmp_path / "cut.count").read_text() == "8 1"
     ticks.clear()
-    encoded, encode = [], encoding.encode
+    encoded, encode = [], encoding._encode
     monkeypatch.setattr(
-        encoding, "encode", lambda model, texts, *rest: encoded.append(texts) or encode(model, texts, *rest)
+        encoding, "_encode", lambda model, texts, *rest: encoded.append(texts) or encode(model, texts, *rest)
     )
     write("cut.npy", iter(shards))
     assert encoded == shards[2:] and sum(ticks) == len(TEXTS)

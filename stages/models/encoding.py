@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stages.core.errors import UserError
-from stages.models import lengths, model_folder, settings
+from stages.models import lengths, model_folder, settings, towers
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -38,6 +38,7 @@ def load_encoder(folder: Path, remote_code: bool | None = None) -> SentenceTrans
     model = SentenceTransformer(
         str(folder), local_files_only=True, trust_remote_code=remote_code, model_kwargs={"dtype": torch.float32}
     )
+    settings.keep_lower_case(towers.bodies(model).values())
     return model.float().eval()
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from stages.core.errors import UserError
 
@@ -55,6 +55,13 @@ def set_similarity(model: SentenceTransformer, similarity: str) -> None:
             f"similarity: this model ranks by {model.similarity_fn_name}, and search knows "
             f"{' and '.join(SIMILARITIES)}; name one of them"
         )
+
+
+def keep_lower_case(bodies: Iterable[Any]) -> None:
+    """Let the first modules of towers write do_lower_case when they are saved, which the library reads but drops."""
+    for body in bodies:
+        if getattr(body, "do_lower_case", False):
+            body.config_keys = [*body.config_keys, "do_lower_case"]
 
 
 def is_unit(model: SentenceTransformer) -> bool:
