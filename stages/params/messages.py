@@ -55,6 +55,9 @@ def _message(problem: ErrorDetails, is_block: bool) -> str:
         return "no such parameter"
     if problem["type"] == "missing" and is_block:
         return "this block is missing; where it has nothing to name, write {}"
-    if problem["type"] in ("value_error", "missing"):
+    if problem["type"] == "missing":
+        where = " and there is no block `base` to take it from" if problem["loc"][-1] == "source" else ""
+        return f"is missing{where}; name it"
+    if problem["type"] == "value_error":
         return message
     return f"{message[0].lower()}{message[1:]}, got {problem['input']!r}"

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 
 from stages.core.errors import UserError
 from stages.params import Study
-from stages.params.models import Checkpoint
+from stages.params.models import Checkpoint, with_base
 from stages.params.triplets import Triplets
 from stages.params.tuning import FineTuning
 from stages.params.variants import Recipe
@@ -44,7 +44,8 @@ def read(stages: Stages, variant: str, study: Study) -> ModelRecord:
     trainer = _trainer(stages, variant)
     said = _params(stages, trainer)
     names = said.get(f"retrievers.{variant}") or said[f"rerankers.{variant}"]
-    checkpoint = _params(stages, f"checkpoint@{names['checkpoint']}")[f"checkpoints.{names['checkpoint']}"]
+    named = _params(stages, f"checkpoint@{names['checkpoint']}")[f"checkpoints.{names['checkpoint']}"]
+    checkpoint = with_base(named, stages["code"]["params"]["params.yaml"].get("base") if "code" in stages else None)
     triplets = _params(stages, f"triplets@{names['triplets']}")[f"triplets.{names['triplets']}"]
     tuning, recipe = said[names["tuning"]], said[f"recipes.{names['recipe']}"]
     first = names.get("first_stage")
