@@ -85,6 +85,9 @@ def _retrievers(study: Study) -> Iterator[str]:
             )
         if recipe and recipe.loss.kind in CROSS_ENCODER_LOSSES:
             yield f"{where}: the loss of recipes.{variant.recipe} is for rerankers"
+        similarity = study.checkpoints[variant.checkpoint].similarity
+        if recipe and similarity and (why := recipe.contradiction(similarity)):
+            yield f"{where}: recipes.{variant.recipe}: {why}"
 
 
 def _interpolations(study: Study) -> Iterator[str]:
@@ -133,7 +136,7 @@ def _architecture_of_reranker(study: Study, where: str, variant: Reranker) -> It
     if (recipe.loss.kind in CROSS_ENCODER_LOSSES) != (architecture == "cross-encoder"):
         wanted = " or ".join(CROSS_ENCODER_LOSSES) if architecture == "cross-encoder" else "in-batch"
         yield f"{where}: recipes.{variant.recipe}.loss is {recipe.loss.kind}; for {architecture} it is {wanted}"
-    plain = recipe.normalize and not recipe.regularizer and recipe.select == "last"
+    plain = recipe.normalize is not False and not recipe.regularizer and recipe.select == "last"
     if architecture == "late-interaction" and not plain:
         yield (
             f"{where}: late interaction trains on unit vectors (normalize: true), without regularizer or select: best, "

@@ -9,24 +9,34 @@ from stages.params.fields import Positive, Strict
 CROSS_ENCODER_LOSSES = ("pointwise", "listwise", "margin-mse")
 
 
+Distance = Literal["cosine", "euclidean", "dot"]
+
+
 class TripletLoss(Strict):
+    """`distance` left out is that of the model's own similarity, cosine or dot."""
+
     kind: Literal["triplet"]
-    distance: Literal["cosine", "euclidean"]
+    distance: Distance | None = None
     margin: Annotated[float, Field(gt=0)]
 
 
 class InBatchLoss(Strict):
-    """`hard_negatives` adds the triplets' negatives to the batch's; `mini_batch` texts are held in memory at once."""
+    """`hard_negatives` adds the triplets' negatives to the batch's; `mini_batch` texts are held in memory at once.
+
+    `scale` left out is 20 where the model's similarity is cosine and 1 where it is dot.
+    """
 
     kind: Literal["in-batch"]
-    scale: Annotated[float, Field(gt=0)]
+    scale: Annotated[float, Field(gt=0)] | None = None
     hard_negatives: bool
     mini_batch: Positive | None = None
 
 
 class ContrastiveLoss(Strict):
+    """`distance` left out is the cosine distance; a model whose similarity is dot has to name one."""
+
     kind: Literal["contrastive"]
-    distance: Literal["cosine", "euclidean"]
+    distance: Distance | None = None
     margin: Annotated[float, Field(gt=0)]
 
 

@@ -71,7 +71,7 @@ class Study(Strict):
         """Legal but telling settings, one sentence each; the report repeats them."""
         return [
             f"recipes.{name}.loss.margin {recipe.loss.margin:g} is not below {recipe.diameter:g}, the largest "
-            f"{recipe.loss.distance} distance between its vectors: no triplet is ever satisfied"
+            f"{recipe.loss.distance or 'cosine'} distance between its vectors: no triplet is ever satisfied"
             for name, recipe in self.recipes.items()
             if recipe and recipe.loss.kind == "triplet" and recipe.diameter and recipe.loss.margin >= recipe.diameter
         ]

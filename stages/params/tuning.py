@@ -24,6 +24,8 @@ class FullTuning(Moving):
 
 
 class LoraTuning(Moving):
+    """`dense` trains the layers with weights that come after the transformer as well, all of them."""
+
     kind: Literal["lora"]
     rank: Positive
     lora_alpha: Positive
@@ -31,14 +33,19 @@ class LoraTuning(Moving):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     rslora: bool = False
     dora: bool = False
+    dense: bool = False
 
 
 class Ia3Tuning(Moving):
-    """Vectors that scale the outputs of `modules` and, of those also named in `feedforward`, the inputs."""
+    """Vectors that scale the outputs of `modules` and, of those also named in `feedforward`, the inputs.
+
+    `dense` trains the layers with weights that come after the transformer as well, all of them.
+    """
 
     kind: Literal["ia3"]
     modules: Annotated[list[str], Field(min_length=1)]
     feedforward: tuple[str, ...] = ()
+    dense: bool = False
 
 
 class FrozenTuning(Moving):

@@ -11,12 +11,13 @@ from stages.params.losses import CROSS_ENCODER_LOSSES, Loss, Regularizer
 class Recipe(Strict):
     """How a variant is trained: its loss, what the loss sees, and the schedule.
 
-    `select: best` keeps the weights that ranked validation best; training ends after `patience` validations without a
-    better one.
+    `normalize` says whether the loss sees unit vectors; left out, it sees what is searched: unit vectors where the
+    model's similarity is cosine, the model's own where it is dot. `select: best` keeps the weights that ranked
+    validation best; training ends after `patience` validations without a better one.
     """
 
     loss: Loss
-    normalize: bool = True
+    normalize: bool | None = None
     batch: Positive
     epochs: Positive
     stop: Positive | None = None
@@ -41,8 +42,30 @@ class Recipe(Strict):
 
     @property
     def diameter(self) -> float | None:
-        """The largest distance that two vectors can have under this recipe; None where there is no bound."""
-        return 2.0 if getattr(self.loss, "distance", None) == "cosine" or self.normalize else None
+        """The largest distance that two vectors can have under this recipe; None where nothing known bounds it.
+
+        What the recipe leaves to the model is taken as of a model whose similarity is cosine.
+        """
+        distance = getattr(self.loss, "distance", None) or "cosine"
+        is_unit = self.normalize is not False and (distance != "dot" or self.normalize)
+        return 2.0 if distance == "cosine" or is_unit else None
+
+    def contradiction(self, similarity: str) -> str | None:
+        """Why a retriever of this similarity, cosine or dot, is not trained by the recipe; None where it is."""
+        if similarity != "dot":
+            return None
+        distance = getattr(self.loss, "distance", None)
+        cure = "leave it out, or say checkpoints.<name>.similarity: cosine"
+        if self.normalize:
+            return f"normalize: true trains unit vectors, and this model is searched by inner product (dot); {cure}"
+        if distance == "cosine":
+            return f"distance: cosine trains what is not searched: this model's similarity is dot; {cure}"
+        if self.loss.kind == "contrastive" and distance is None:
+            return (
+                "contrastive pulls pairs to an absolute distance, which the inner product of this model (similarity: "
+                "dot) is not; use in-batch or triplet, or name a distance"
+            )
+        return None
 
 
 class Retriever(Strict):

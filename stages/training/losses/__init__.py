@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     import torch
     from sentence_transformers import CrossEncoder, SentenceTransformer
 
+COSINE_SCALE = 20.0  # of the in-batch loss where the recipe names none: of cosines, and of inner products
+DOT_SCALE = 1.0
+
 
 def module(kind: str) -> str:
     """The name of the module of a kind of loss."""

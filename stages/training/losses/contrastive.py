@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -15,14 +15,20 @@ if TYPE_CHECKING:
 
 
 def build(model: SentenceTransformer, loss: ContrastiveLoss) -> torch.nn.Module:
-    """The library's loss module on a retriever, with d the cosine or the Euclidean distance."""
-    from sentence_transformers.sentence_transformer import losses as library
+    """The library's loss module on a retriever, with d the cosine or the Euclidean distance, or 1 - dot product.
 
-    metric = {
+    A loss that names none has that of the model's similarity.
+    """
+    from sentence_transformers.sentence_transformer import losses as library
+    from sentence_transformers.util import pairwise_dot_score
+
+    metrics: dict[str, Any] = {
         "cosine": library.SiameseDistanceMetric.COSINE_DISTANCE,
         "euclidean": library.SiameseDistanceMetric.EUCLIDEAN,
-    }[loss.distance]
-    return library.ContrastiveLoss(model, distance_metric=metric, margin=loss.margin)
+        "dot": lambda one, other: 1 - pairwise_dot_score(one, other),
+    }
+    distance = loss.distance or str(model.similarity_fn_name)
+    return library.ContrastiveLoss(model, distance_metric=metrics[distance], margin=loss.margin)
 
 
 def columns(triplets: pa.Table, loss: ContrastiveLoss) -> pa.Table:

@@ -80,7 +80,7 @@ def loss(model: MultiVectorEncoder, block: InBatchLoss) -> torch.nn.Module:
     from sentence_transformers.multi_vector_encoder import losses as library
     from sentence_transformers.multi_vector_encoder.scoring import mean_colbert_scores
 
-    keywords: dict[str, Any] = {"scale": block.scale, "similarity_fct": mean_colbert_scores}
+    keywords: dict[str, Any] = {"scale": block.scale or losses.COSINE_SCALE, "similarity_fct": mean_colbert_scores}
     if block.mini_batch:
         cached = library.CachedMultiVectorMultipleNegativesRankingLoss
         return cached(model, mini_batch_size=block.mini_batch, **keywords)
