@@ -81,7 +81,7 @@ def _sections(study: Study, results: Sequence[Result], inputs: Mapping[str, Path
     """Each section of the page by the name that the template knows it by."""
     logs = training_logs.read(inputs["training"], study.variants)
     lines = vega.lines(name for name, log in logs.items() if log.seed_runs)
-    projection = json.loads(inputs["projection"].read_text())["variants"]
+    projection = json.loads(inputs["projection"].read_text())
     return {
         "answer": sections.answer(study, results, logs),
         "variants": sections.variants(study, results, files.read_pairs(inputs["pairs"]), logs),

@@ -119,7 +119,7 @@ def _comparisons(
 def _behind(study: Study, logs: Mapping[str, training_logs.TrainingLog], inputs: Mapping[str, Path]) -> list[Block]:
     """Training, negatives, vector spaces, numerical checks and collections."""
     interpolated = training_table.interpolations(logs)
-    diagnosis = spaces.read(inputs["diagnosis"])
+    diagnosis, projected = spaces.read(inputs["diagnosis"]), json.loads(inputs["projection"].read_text())
     return [
         Heading("Training", 2),
         training_table.training(logs),
@@ -130,8 +130,8 @@ def _behind(study: Study, logs: Mapping[str, training_logs.TrainingLog], inputs:
         picture("Ranks and score gaps of the negatives", "negatives.png"),
         Heading("Vector spaces", 2),
         space_table.geometry(diagnosis),
-        space_table.projection(json.loads(inputs["projection"].read_text())["variants"]),
-        picture("One projection of all variants", "figures/umap.png"),
+        space_table.projection(projected),
+        *([picture("One projection of all variants", "figures/umap.png")] if projected["variants"] else []),
         Heading("Numerical checks", 2),
         space_table.numerical_checks(diagnosis),
         Heading("Collections", 2),

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from stages import params
 from stages.analysis import projection, vectors
 from stages.analysis.geometry import Figures
+from stages.collections import canonical
 from stages.core.errors import UserError
 from stages.core.files import publish
 from stages.evaluation import results as files
@@ -36,7 +37,7 @@ def main(indexes: Path, corpora: Path, training: Path, results: Path, out: Path,
 
     One sample of query-passage pairs is projected once for all variants together, so that their panels can be compared;
     of a variant with several seed runs the first is drawn. Variants without vectors (BM25, published runs) have bars
-    only.
+    only. With fewer than five pairs nothing is projected, and the report says so.
     """
     study = params.load()
     everything = _results(results, study)
@@ -46,20 +47,25 @@ def main(indexes: Path, corpora: Path, training: Path, results: Path, out: Path,
     panels = {str(target): files.at(everything, target) for target in study.report.targets}
     shown = [name for name in study.variants if name != study.report.base]
     seed_runs = vectors.seed_runs(indexes, study.searchers, study.umap.corpus)
-    sampled = _sample(study, seed_runs, corpora / study.umap.corpus)
+    rows = _pairs(study, corpora / study.umap.corpus)
+    enough = len(rows[0]) >= FEWEST
+    sampled = _sample(study, seed_runs, corpora / study.umap.corpus, rows) if enough else {}
+    left_out = None if sampled else _left_out(study, len(rows[0]))
     settings = study.umap.model_dump(include={"n_neighbors", "min_dist", "metric", "seed"})
     points = projection.project(sampled, **settings) if sampled else {}
     measures = _measured(study, sampled, points)
     titles = {name: _title(name, seed_runs[name], here.get(name), measures[name]) for name in sampled}
-    pairs = len(next(iter(sampled.values()))) // 2 if sampled else 0
+    pairs = len(rows[0]) if sampled else 0
     sample = {**study.umap.model_dump(include={"corpus", "split", "seed"}), "pairs": pairs}
+    caption = left_out or _caption(study, len(sampled), pairs)
     with publish(out) as draft:
         draft.mkdir()
         style.save(figures.changes(shown, panels), draft / "degradation.png")
         style.save(figures.curves(logs, lines), draft / "curves.png")
-        style.save(figures.projection(points, titles, lines, _caption(study, len(sampled), pairs)), draft / "umap.png")
+        style.save(figures.projection(points, titles, lines, caption), draft / "umap.png")
+    written = {"sample": sample, "umap": settings, "left_out": left_out, "variants": measures}
     with publish(measured) as draft:
-        draft.write_text(json.dumps({"sample": sample, "umap": settings, "variants": measures}, indent=1) + "\n")
+        draft.write_text(json.dumps(written, indent=1) + "\n")
 
 
 def _results(path: Path, study: Study) -> list[Result]:
@@ -69,32 +75,49 @@ def _results(path: Path, study: Study) -> list[Result]:
     return results
 
 
-def _sample(study: Study, seed_runs: Mapping[str, Sequence[Path]], collection: Path) -> dict[str, np.ndarray]:
-    """Variant -> unit vectors (2n, d) of one sample of n pairs by its first seed run.
+def _pairs(study: Study, collection: Path) -> tuple[np.ndarray, np.ndarray]:
+    """The row numbers (n,) of the sample's queries, and (n,) of a relevant passage of each."""
+    settings = study.umap
+    query_ids = canonical.topics(collection, settings.split)["query_id"]
+    qrels = canonical.qrels(collection, settings.split)
+    rel = study.corpora[settings.corpus].judged[settings.split].rel
+    return projection.pairs(query_ids, canonical.doc_ids(collection), qrels, rel, settings.pairs, settings.seed)
+
+
+def _left_out(study: Study, pairs: int) -> str:
+    """Why there is no projection."""
+    if pairs >= FEWEST:
+        return "No variant of this study has vectors."
+    umap = study.umap
+    return (
+        f"Nothing was projected: {umap.corpus} {umap.split} has {pairs} queries with a relevant passage of their own, "
+        f"and a projection needs {FEWEST}. Another split can be named in umap."
+    )
+
+
+def _sample(
+    study: Study, seed_runs: Mapping[str, Sequence[Path]], collection: Path, rows: tuple[np.ndarray, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Variant -> unit vectors (2n, d) of one sample of n pairs (see _pairs) by its first seed run.
 
     Variants without vectors are left out, and those whose vectors are not as wide as the base's.
     """
-    settings, base = study.umap, study.report.base
-    query_ids = pq.read_table(collection / "topics" / f"{settings.split}.parquet", columns=["query_id"])["query_id"]
-    doc_ids = pq.read_table(collection / "docs.parquet", columns=["doc_id"])["doc_id"]
-    qrels = pq.read_table(collection / "qrels" / f"{settings.split}.parquet")
-    rel = study.corpora[settings.corpus].judged[settings.split].rel
-    queries, passages = projection.pairs(query_ids, doc_ids, qrels, rel, settings.pairs, settings.seed)
-    if len(queries) < FEWEST:
-        raise UserError(
-            f"umap: {settings.corpus} {settings.split} has {len(queries)} queries with a relevant passage of their "
-            f"own, and {FEWEST} are needed; name another split"
-        )
+    base, split = study.report.base, study.umap.split
+    asking, answering = (pq.ParquetFile(path).metadata.num_rows for path in _texts(collection, split))
     sampled = {}
     for name, (index, *_) in seed_runs.items():
         if (index / "docs.npy").exists():
-            asked = vectors.opened(index / "topics" / f"{settings.split}.npy", len(query_ids))
-            searched = vectors.opened(index / "docs.npy", len(doc_ids))
-            sampled[name] = np.vstack([vectors.chosen(asked, queries), vectors.chosen(searched, passages)])
+            queries = vectors.opened(index / "topics" / f"{split}.npy", asking)
+            passages = vectors.opened(index / "docs.npy", answering)
+            sampled[name] = np.vstack([vectors.chosen(queries, rows[0]), vectors.chosen(passages, rows[1])])
     width = sampled.get(base, next(iter(sampled.values()), np.empty((0, 0)))).shape[1]
     for name in [name for name, own in sampled.items() if own.shape[1] != width]:
         click.echo(f"{name}: its vectors have {sampled.pop(name).shape[1]} dimensions and not {width}; not projected")
     return sampled
+
+
+def _texts(collection: Path, split: str) -> tuple[Path, Path]:
+    return collection / "topics" / f"{split}.parquet", collection / "docs.parquet"
 
 
 def _measured(study: Study, sampled: Mapping[str, np.ndarray], points: Mapping[str, np.ndarray]) -> dict[str, Figures]:

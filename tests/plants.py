@@ -242,7 +242,7 @@ def write_vectors(folder: Path) -> dict[str, np.ndarray]:
 def succeeds(command: click.Command, *arguments: object) -> str:
     """What a verb prints on success, run in this process."""
     done = CliRunner().invoke(command, [str(argument) for argument in arguments])
-    assert done.exit_code == 0, done.output
+    assert done.exit_code == 0, done.output or done.exc_info
     return done.output
 
 

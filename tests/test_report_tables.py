@@ -115,7 +115,7 @@ def test_spaces_have_their_figures_and_correlations():
     assert "over 6 fine-tuned variants" in lines[-1]
     assert written(space_table.numerical_checks(found))[2] == "| base | 2 |"
     empty = Diagnosis(sample, {}, {}, {})
-    assert space_table.geometry(empty) == space_table.projection({}) == "No variant has vectors."
+    assert space_table.geometry(empty) == space_table.projection({"variants": {}}) == "No variant has vectors."
 
 
 def test_collections_have_sizes_sources_and_what_was_dropped():

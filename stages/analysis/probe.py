@@ -1,6 +1,7 @@
 """What every variant is measured through on one split of one corpus: judged pairs, a sample of passages, its run."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,13 +70,13 @@ def read(folder: Path, split: str, rel: int, settings: Diagnose) -> Probe:
 
 
 def rankings(run: Path, probe: Probe) -> list[JudgedRanking]:
-    """Each judged query of a run, in the run's order."""
+    """Each judged query of a run, in the run's order; none of a run without lines."""
     judged = []
     for part in runs.read(run):
         ids, scores = part["query_id"].to_numpy(), part["score"].to_numpy()
         rows = pc.fill_null(pc.index_in(part["doc_id"], value_set=probe.doc_ids), -1).to_numpy()
-        ends = [*np.flatnonzero(ids[1:] != ids[:-1]) + 1, len(ids)]
-        for start, end in zip([0, *ends[:-1]], ends, strict=True):
+        edges = [0, *(np.flatnonzero(ids[1:] != ids[:-1]) + 1), len(ids)]
+        for start, end in pairwise(edges if len(ids) else []):
             if ids[start] in probe.relevant:
                 relevant = np.isin(rows[start:end], probe.relevant[ids[start]])
                 judged.append(JudgedRanking(ids[start], rows[start:end], Ranking(scores[start:end], relevant)))

@@ -73,14 +73,27 @@ def paragraphs(
     """
     answer = decide(study, results)
     if answer is None:
-        target = study.report.in_domain
-        none = f" no fine-tuned retriever has been measured on {target.corpus} {target.split}."
-        return [text(strong("No answer yet:"), none), *_reranked(study, results)]
+        return [text(strong("No answer yet:"), " ", _unanswered(study)), *_reranked(study, results)]
     change = f" {_change(answer.in_domain, study.report)}" if answer.in_domain and changes else ""
     lines = [text(advice(study, answer), change), *_out_of_domain(answer, study.report, changes)]
     if answer.variant:
         lines.append(text(cost(answer.variant, study, logs)))
     return [*lines, counted(study, results), *_reranked(study, results)]
+
+
+def _unanswered(study: Study) -> Text:
+    """Why nothing can be said of fine-tuning in domain, and what would change that."""
+    target = study.report.in_domain
+    elsewhere = dict.fromkeys(corpus for name in study.searchers if (corpus := study.trained_on(name)))
+    if candidates(study) or not elsewhere:
+        return text(f"no fine-tuned retriever has been measured on {target.corpus} {target.split}.")
+    named = ", ".join(elsewhere)
+    return text(
+        f"the fine-tuned retrievers were trained on {named}, and {target.corpus} is another corpus: in domain there is "
+        "nothing to judge. Where they are parts of one collection, give them the same ",
+        code("group"),
+        ".",
+    )
 
 
 def advice(study: Study, answer: Answer) -> Text:

@@ -200,10 +200,10 @@ def projection(
 ) -> "Figure":
     """One panel a variant, all with the same limits: n queries, their n passages, and a line from each to its own.
 
-    points are (2n, 2), queries first; a panel has the variant's line at its top.
+    points are (2n, 2), queries first; a panel has the variant's line at its top. Without points the caption says why.
     """
     if not points:
-        return style.notice("No variant of this study has vectors.")
+        return style.notice(caption)
     across = min(4, len(points))
     down = -(-len(points) // across)
     figure = style.blank(0.62 + down * (9 / across + 0.3) if across > 2 else 5.6)

@@ -1,6 +1,7 @@
 """Figures of each variant's vector space and of its runs: geometry, projection, numerical checks."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from stages.analysis.diagnosis import Diagnosis
 from stages.analysis.geometry import Figures
@@ -30,9 +31,9 @@ WORDS = {
 NO_VECTORS = "No variant has vectors."
 
 
-def projection(figures: Mapping[str, Figures]) -> Block:
-    """The figures next to the shared projection: variant -> figure -> value."""
-    return _table(figures) if figures else NO_VECTORS
+def projection(projected: Mapping[str, Any]) -> Block:
+    """The figures next to the shared projection (reports/projection.json), or why there is none."""
+    return _table(projected["variants"]) if projected["variants"] else projected.get("left_out") or NO_VECTORS
 
 
 def geometry(diagnosis: Diagnosis) -> Block:

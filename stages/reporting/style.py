@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from functools import wraps
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from stages.evaluation.comparison import BETTER as IS_BETTER
@@ -66,7 +67,7 @@ def blank(height: float) -> "Figure":
 def notice(sentence: str) -> "Figure":
     """A sentence in place of a picture that has nothing to show."""
     figure = blank(1.2)
-    figure.text(0.5, 0.5, sentence, ha="center", va="center", color="0.3")
+    figure.text(0.5, 0.5, fill(sentence, 110), ha="center", va="center", color="0.3")
     return figure
 
 

@@ -161,6 +161,7 @@ def space(
         "notes": notes,
         "table": [space_table.geometry(diagnosis)],
         "projected": [space_table.projection(projection)],
+        "drawn": bool(projection["variants"]),
         "charts": {"chart-space": chart} if chart else {},
     }
 
