@@ -41,7 +41,7 @@ def _json(path: Path, **values) -> None:
     path.write_text(json.dumps(known | values, indent=1) + "\n")
 
 
-def _bert(folder: Path, dtype: str = "float32", name: str = "Bert", **more) -> None:
+def bert(folder: Path, dtype: str = "float32", name: str = "Bert", **more) -> None:
     import torch
     import transformers
 
@@ -74,13 +74,13 @@ def _modules(folder: Path, *names: str, pooling: str = "mean_tokens", include_pr
 
 
 def _prompts(folder: Path) -> None:
-    _bert(folder)
+    bert(folder)
     prompts = {"query": "query: ", "passage": "passage: "}
     _modules(folder, "Normalize", prompts=prompts, default_prompt_name="query", similarity_fn_name="cosine")
 
 
 def _instructor(folder: Path) -> None:
-    _bert(folder)
+    bert(folder)
     prompts = {"query": "Represent the question for retrieval: ", "document": "Represent the document: "}
     _modules(folder, "Normalize", include_prompt=False, prompts=prompts)
 
@@ -89,7 +89,7 @@ def _dense(folder: Path) -> None:
     import torch
     from sentence_transformers.base.modules import Dense
 
-    _bert(folder)
+    bert(folder)
     _modules(folder, "Dense", "Normalize", pooling="cls_token")
     torch.manual_seed(1)
     layer = Dense(WIDTH, 24, bias=False, activation_function=torch.nn.Tanh())
@@ -99,7 +99,7 @@ def _dense(folder: Path) -> None:
 
 
 def _truncated(folder: Path) -> None:
-    _bert(folder)
+    bert(folder)
     _modules(folder, "Normalize", truncate_dim=12)
 
 
@@ -107,7 +107,7 @@ def _dot(folder: Path) -> None:
     import torch
     from transformers import BertModel
 
-    _bert(folder)
+    bert(folder)
     _modules(folder, pooling="cls_token", similarity_fn_name="dot")
     model = BertModel.from_pretrained(folder)
     with torch.no_grad():  # so that norms vary, and with them the order
@@ -117,13 +117,13 @@ def _dot(folder: Path) -> None:
 
 
 def _half(folder: Path) -> None:
-    _bert(folder, "bfloat16")
+    bert(folder, "bfloat16")
     _modules(folder, "Normalize")
 
 
 def _lower(folder: Path) -> None:
     """A cased tokenizer that the settings of sentence-transformers lower."""
-    _bert(folder)
+    bert(folder)
     _modules(folder, "Normalize", lower=True)
     normalizer = json.loads((folder / "tokenizer.json").read_text())["normalizer"]
     _json(folder / "tokenizer.json", normalizer={**normalizer, "lowercase": False})
@@ -132,7 +132,7 @@ def _lower(folder: Path) -> None:
 
 def _offset(folder: Path) -> None:
     """RoBERTa's position numbers begin after the padding token's: 62 of 64 can be used."""
-    _bert(folder, name="Roberta", max_position_embeddings=64, pad_token_id=1, vocab_size=30522, type_vocab_size=1)
+    bert(folder, name="Roberta", max_position_embeddings=64, pad_token_id=1, vocab_size=30522, type_vocab_size=1)
     _json(folder / "tokenizer_config.json", model_max_length=512, model_input_names=["input_ids", "attention_mask"])
 
 
@@ -184,7 +184,7 @@ def _static(folder: Path) -> None:
     from sentence_transformers.sentence_transformer.modules import StaticEmbedding
     from tokenizers import Tokenizer
 
-    _bert(folder / "bert")
+    bert(folder / "bert")
     tokenizer = Tokenizer.from_file(str(folder / "bert" / "tokenizer.json"))
     tokenizer.no_truncation()
     tokenizer.no_padding()
@@ -203,7 +203,7 @@ def _static(folder: Path) -> None:
 
 def _own_code(folder: Path, kind: str = "their_bert") -> None:
     """A network of its own, which turns what BERT gives; `kind` may be a type that transformers knows."""
-    _bert(folder)
+    bert(folder)
     _modules(folder, "Normalize")
     (folder / "modeling_their.py").write_text(OWN_NETWORK.replace("{kind}", kind))
     auto = {"AutoConfig": "modeling_their.TheirConfig", "AutoModel": "modeling_their.TheirModel"}

@@ -74,11 +74,14 @@ def cut(model: SentenceTransformer, tokens: int | None, query_tokens: int | None
 
 
 def keep_within_positions(model: SentenceTransformer) -> None:
-    """Lower a limit that a model ships to what its weights can use: beyond it they fail, or read nonsense."""
+    """Lower the limits that a model ships to what its weights can use: beyond it they fail, or read nonsense."""
     for body in towers.bodies(model).values():
         usable = usable_positions(body.model.config.to_dict()) if hasattr(body, "query_length") else None
         if usable and (body.max_seq_length or usable + 1) > usable:
             body.max_seq_length = usable
+        for length in ("query_length", "document_length"):
+            if usable and (getattr(body, length, None) or 0) > usable:
+                setattr(body, length, usable)
 
 
 def of(model: SentenceTransformer, role: str) -> int | None:

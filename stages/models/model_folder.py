@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,6 +63,15 @@ def save(model: SentenceTransformer, folder: Path) -> None:
     """Put a model in the place of the folder that it was made from."""
     with publish(folder) as draft:
         model.save_pretrained(str(draft), create_model_card=False)
+
+
+@contextmanager
+def replacing(folder: Path, remote_code: bool) -> Iterator[Path]:
+    """A draft of a folder that takes its place; the model's own code, where it may run, goes into it as well."""
+    with publish(folder) as draft:
+        yield draft
+        for path in folder.glob("*.py") if remote_code else []:
+            shutil.copy(path, draft)
 
 
 def seed_runs(variant: Path) -> list[Path]:

@@ -11,7 +11,7 @@ SEARCHING = ("symmetric", "asymmetric")  # architectures that search a collectio
 RERANKING = ("cross-encoder", "late-interaction")  # architectures that rerank what another variant retrieves
 WITHOUT_WEIGHTS = ("lexical", "published-run")
 UNFIT = {  # keys that an architecture does not take from `base`
-    "cross-encoder": ("query_tokens", "passage_tokens", "similarity"),
+    "cross-encoder": ("query_tokens", "passage_tokens", "prompts", "similarity"),
     "late-interaction": ("similarity",),
 }
 WEIGHTS_ONLY = (
@@ -95,6 +95,8 @@ class Checkpoint(Start):
             raise ValueError("dimension is for architecture late-interaction")
         if self.architecture == "cross-encoder" and (self.query_tokens or self.passage_tokens):
             raise ValueError("query_tokens, passage_tokens: a cross-encoder reads both at once; tokens cuts the pair")
+        if self.architecture == "cross-encoder" and self.prompts and self.prompts.passage is not None:
+            raise ValueError("prompts: a cross-encoder has one, which comes before the query; leave out passage")
         if self.architecture in WITHOUT_WEIGHTS:
             for name in WEIGHTS_ONLY:
                 if getattr(self, name):
