@@ -34,7 +34,7 @@ class Caps(NamedTuple):
 
 @dataclass(frozen=True)
 class SplitSizes:
-    """How large a split is; passages are relevant from grade 1."""
+    """How large a split is; passages are relevant from the grade that its block says."""
 
     queries: int
     judgments: int

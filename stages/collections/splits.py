@@ -4,6 +4,7 @@ Everywhere `queries` are those with a text, in the order of the source, `dropped
 """
 
 import hashlib
+import unicodedata
 from collections import Counter
 from collections.abc import Container, Iterable
 
@@ -99,7 +100,7 @@ def limited(grades: Grades, limit: int) -> Grades:
 
 def asked_in_several(judged: Iterable[Grades], queries: Queries) -> int:
     """How many texts of queries are in more than one judged split."""
-    texts = Counter(text for grades in judged for text in {_plain(queries[query]) for query in grades})
+    texts = Counter(text for grades in judged for text in {plain(queries[query].text) for query in grades})
     return sum(splits > 1 for splits in texts.values())
 
 
@@ -116,10 +117,10 @@ def sha256(text: str) -> str:
 
 def _asked_nowhere_in(others: Iterable[Grades], grades: Grades, queries: Queries) -> Grades:
     """The queries of `grades` whose text, and so whose id, no other split has."""
-    texts = {_plain(queries[query]) for other in others for query in other}
-    return {query: own for query, own in grades.items() if _plain(queries[query]) not in texts}
+    texts = {plain(queries[query].text) for other in others for query in other}
+    return {query: own for query, own in grades.items() if plain(queries[query].text) not in texts}
 
 
-def _plain(query: Query) -> str:
-    """What makes two queries the same: their text, case and white space aside."""
-    return " ".join(query.text.casefold().split())
+def plain(text: str) -> str:
+    """What makes two texts the same: their characters, composed, case and white space aside."""
+    return " ".join(unicodedata.normalize("NFC", text).casefold().split())

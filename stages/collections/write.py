@@ -9,16 +9,17 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from stages.collections import splits
+from stages.collections import checks, language, splits
 from stages.collections.canonical import DOCPAIRS, DOCS, QRELS, TOPICS, Caps, Card, SplitSizes
-from stages.collections.source import Source
+from stages.collections.source import Query, Source
 from stages.core.errors import UserError
 from stages.core.files import publish
-from stages.params.corpora import Corpus
+from stages.params.corpora import Corpus, JudgedSplit
 
 LONG = 2000  # words; longer passages are noted
 
@@ -35,27 +36,48 @@ def write(source: Source, corpus: Corpus, out: Path) -> Card:
     with publish(out) as draft:
         for folder in (draft, draft / "topics", draft / "qrels"):
             folder.mkdir()
-        doc_ids, words = _write_docs(source.docs, draft / "docs.parquet", dropped, noted)
-        queries = {query_id: query for query_id, query in source.queries.items() if query.text.strip()}
-        splits.count(dropped, "queries without text", len(source.queries) - len(queries))
-        grades = _grades(source, corpus, queries, doc_ids, dropped, noted)
-        sizes = {split: _write_split(split, own, queries, draft) for split, own in grades.items()}
+        passages = _write_docs(source.docs, draft / "docs.parquet", dropped, noted)
+        queries = _with_words(source.queries, dropped, noted)
+        grades = _grades(source, corpus, queries, passages.ids, dropped, noted)
+        twins = checks.repeated(passages, noted)
+        sizes = {}
+        for split, own in grades.items():
+            rules = corpus.judged.get(split, JudgedSplit())
+            checks.check_split(split, own, rules, queries, passages, noted)
+            checks.note_repeated(split, own, rules.rel, twins, noted)
+            sizes[split] = _write_split(split, own, rules.rel, queries, draft)
         if source.docpairs is not None:
-            _write_docpairs(source.docpairs, set(grades["train"]), doc_ids, draft / "docpairs.parquet", dropped)
-        caps = {field: getattr(corpus, field) for field in Caps._fields}
-        described = {"documents": len(doc_ids), "language": corpus.language or "en", **caps}
-        (draft / "docs.json").write_text(json.dumps(described) + "\n")
+            _write_docpairs(source.docpairs, set(grades["train"]), passages.ids, draft / "docpairs.parquet", dropped)
+        _describe(corpus, len(passages.ids), draft)
         card = Card(
             origin=source.origin,
-            documents=len(doc_ids),
+            documents=len(passages.ids),
             splits=sizes,
-            words_per_passage=round(words / len(doc_ids), 2),
+            words_per_passage=round(passages.words / len(passages.ids), 2),
             dropped=dict(sorted(dropped.items())),
             noted=dict(sorted(noted.items())),
             fingerprint=_fingerprint(draft),
         )
         (draft / "card.json").write_text(json.dumps(asdict(card), indent=2, ensure_ascii=False) + "\n")
     return card
+
+
+def _with_words(asked: splits.Queries, dropped: Counter[str], noted: Counter[str]) -> splits.Queries:
+    """The queries that have a text, stripped."""
+    stripped = {query_id: Query(query.text.strip(), query.cluster) for query_id, query in asked.items()}
+    queries = {query_id: query for query_id, query in stripped.items() if query.text}
+    splits.count(dropped, "queries without text", len(asked) - len(queries))
+    checks.check_ids("query", pa.array(queries, pa.string()), noted)
+    return queries
+
+
+def _describe(corpus: Corpus, documents: int, draft: Path) -> None:
+    """Write docs.json: the number of passages, their language and where they and the queries are cut."""
+    with pq.ParquetFile(draft / "docs.parquet") as file:
+        texts = file.read_row_group(0, ["text"])["text"]
+    found = corpus.language or language.detect(text.as_py() for text in texts) or language.DEFAULT
+    caps = {field: getattr(corpus, field) for field in Caps._fields}
+    (draft / "docs.json").write_text(json.dumps({"documents": documents, "language": found, **caps}) + "\n")
 
 
 def _grades(
@@ -67,8 +89,11 @@ def _grades(
     noted: Counter[str],
 ) -> dict[str, splits.Grades]:
     """The judgments of train and validation, where there is a train split, and of the judged splits."""
-    wanted = pa.array({doc for rows in source.qrels.values() for _, doc, _ in rows}, pa.string())
-    present = set(doc_ids.filter(pc.is_in(doc_ids, value_set=wanted)).to_pylist())
+    wanted = {doc for rows in source.qrels.values() for _, doc, _ in rows}
+    present = set(doc_ids.filter(pc.is_in(doc_ids, value_set=pa.array(wanted, pa.string()))).to_pylist())
+    asked = {query for rows in source.qrels.values() for query, _, _ in rows}
+    checks.check_form("passage id", wanted - present, (name.as_py() for name in doc_ids))
+    checks.check_form("query id", asked - source.queries.keys(), source.queries)
     train = None if corpus.train is None else splits.judgments("train", source, queries, dropped)
     if train is not None:
         splits.check_passages("train", train, present)
@@ -92,39 +117,42 @@ def _grades(
 
 def _write_docs(
     rows: Iterable[tuple[str, str]], path: Path, dropped: Counter[str], noted: Counter[str]
-) -> tuple[pa.ChunkedArray, int]:
-    """Write the passages that have a text, each id once; returns the ids and the number of words in all of them."""
-    doc_ids, words, long = _stream_docs(_with_text(rows, dropped), path)
-    counts = pc.value_counts(doc_ids)
+) -> checks.Passages:
+    """Write the passages that have a text, stripped, each id once."""
+    passages = _stream_docs(_with_text(rows, dropped), path)
+    counts = pc.value_counts(passages.ids)
     twice = counts.filter(pc.greater(counts.field("counts"), 1)).field("values")
     if len(twice):
         whole = path.with_suffix(".whole")
         path.rename(whole)
-        doc_ids, words, long = _stream_docs(_once(whole, set(twice.to_pylist()), dropped), path)
+        passages = _stream_docs(_once(whole, set(twice.to_pylist()), dropped), path)
         whole.unlink()
-    if not len(doc_ids):
+    if not len(passages.ids):
         raise UserError("there is no passage with text in the corpus")
-    splits.count(noted, f"passages over {LONG:,} words", long)
-    return doc_ids, words
+    checks.check_ids("passage", passages.ids, noted)
+    splits.count(noted, f"passages over {LONG:,} words", passages.long)
+    return passages
 
 
-def _stream_docs(rows: Iterable[tuple[str, str]], path: Path) -> tuple[pa.ChunkedArray, int, int]:
-    """Write passages; returns their ids, the number of words in all of them, and how many are longer than LONG."""
-    doc_ids, words, long = [], 0, 0
+def _stream_docs(rows: Iterable[tuple[str, str]], path: Path) -> checks.Passages:
+    """Write passages; returns all that is known of them but their texts."""
+    doc_ids, digests, words, long = [], [np.zeros(0, np.uint64)], 0, 0
     with pq.ParquetWriter(path, DOCS, compression="zstd", use_dictionary=False) as writer:
         for batch in _batches(rows, DOCS, 10_000):
             writer.write_batch(batch)
             doc_ids.append(batch["doc_id"])
-            lengths = [len(text.split()) for text in batch["text"].to_pylist()]
+            texts = batch["text"].to_pylist()
+            digests.append(checks.digests(texts))
+            lengths = [len(text.split()) for text in texts]
             words += sum(lengths)
             long += sum(length > LONG for length in lengths)
-    return pa.chunked_array(doc_ids, pa.string()), words, long
+    return checks.Passages(pa.chunked_array(doc_ids, pa.string()), np.concatenate(digests), words, long)
 
 
 def _with_text(rows: Iterable[tuple[str, str]], dropped: Counter[str]) -> Iterator[tuple[str, str]]:
     for doc_id, text in rows:
-        if text and not text.isspace():
-            yield doc_id, text
+        if stripped := text.strip():
+            yield doc_id, stripped
         else:
             dropped["empty passages"] += 1
 
@@ -157,11 +185,9 @@ def _batches(rows: Iterable[tuple[Any, ...]], schema: pa.Schema, size: int) -> I
         yield pa.record_batch([pa.array(column, kind) for column, kind in columns], schema=schema)
 
 
-def _write_split(split: str, grades: splits.Grades, queries: splits.Queries, draft: Path) -> SplitSizes:
+def _write_split(split: str, grades: splits.Grades, rel: int, queries: splits.Queries, draft: Path) -> SplitSizes:
     """Write a split's topics and qrels; returns its sizes."""
-    relevant = sum(grade >= 1 for own in grades.values() for grade in own.values())
-    if not relevant:
-        raise UserError(f"the split {split} has no judgment of grade 1 or more; is it the file you mean?")
+    relevant = sum(grade >= rel for own in grades.values() for grade in own.values())
     topics = [(query_id, *queries[query_id]) for query_id in grades]
     qrels = [(query_id, doc, grade) for query_id, own in grades.items() for doc, grade in own.items()]
     for rows, schema, folder in ((topics, TOPICS, "topics"), (qrels, QRELS, "qrels")):

@@ -1,135 +1,68 @@
-"""A folder in BEIR layout: corpus.jsonl, queries.jsonl and qrels/<split>.tsv, each plain or .gz."""
+"""A folder in BEIR layout: corpus, queries and qrels/<split>, in the forms that records.py and judgments.py read."""
 
-import gzip
-import json
-import re
-import zlib
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
-from stages.collections.source import Query, Source, subsets
-from stages.core import fingerprint
+from stages.collections import judgments, records
+from stages.collections.source import Source, subsets
+from stages.core import fingerprint, paths
 from stages.core.errors import UserError
 from stages.params.corpora import Corpus
 
-FORMS = (".tsv", ".trec", ".txt")
+
+class Files(NamedTuple):
+    """The files of a collection; those of qrels by their split's name in the canonical format."""
+
+    passages: Path
+    queries: Path
+    qrels: dict[str, Path]
+
+    @property
+    def every(self) -> list[Path]:
+        return [self.passages, self.queries, *self.qrels.values()]
 
 
 def read(corpus: Corpus, location: str) -> Source:
     """The collection in the folder `location`; a split's name in the source is the stem of its file in qrels/.
 
     corpus.jsonl holds {_id, title?, text}, queries.jsonl {_id, text}. qrels/<stem>.tsv has the header
-    query-id corpus-id score; qrels/<stem>.trec or .txt is TREC's (query 0 passage grade); .tsv is looked for first,
-    and a stem may name its form itself. Passages stream, title and text joined by a space. Every query is its own
-    cluster. UserError names a file that is not there, or the file and line that cannot be read.
+    query-id corpus-id score; qrels/<stem>.trec, .txt or .qrels is TREC's (query 0 passage grade); a stem may name its
+    form itself. All but TREC's may be jsonl, csv, tsv or parquet. Passages stream, title and text joined by a space.
+    Every query is its own cluster. UserError names a file that is not there or is there twice, or the file and line
+    that cannot be read.
     """
-    folder = Path(location)
-    if not folder.is_dir():
-        raise UserError(f"{folder}: {'not a folder' if folder.exists() else 'there is no such folder'}")
-    docs, topics = (_find(folder, [f"{name}.jsonl"]) for name in ("corpus", "queries"))
-    qrels = {split: _find(folder / "qrels", _names(stem)) for split, stem in subsets(corpus).items()}
+    folder, found = _found(corpus, location)
     dropped: Counter[str] = Counter()
-    queries = _queries(topics, dropped)
+    queries = records.queries(records.rows(found.queries), dropped)
     return Source(
-        docs=((doc_id, f"{title} {text}".strip()) for _, doc_id, title, text in _records(docs)),
+        docs=records.passages(records.rows(found.passages)),
         queries=queries,
-        qrels={split: _judgments(path) for split, path in qrels.items()},
+        qrels={split: judgments.read(path) for split, path in found.qrels.items()},
         dropped=dict(dropped),
-        origin={
-            path.relative_to(folder).as_posix(): fingerprint.of_file(path) for path in (docs, topics, *qrels.values())
-        },
+        origin={path.relative_to(folder).as_posix(): fingerprint.of_file(path) for path in found.every},
     )
 
 
-def _names(stem: str) -> list[str]:
-    """The names that the qrels of a split may have, the likelier first."""
-    return [stem] if stem.removesuffix(".gz").endswith(FORMS) else [stem + form for form in FORMS]
+def files(corpus: Corpus, location: str) -> dict[str, Path]:
+    """The files that `read` reads, by their names in the folder; raises UserError as it does."""
+    folder, found = _found(corpus, location)
+    return {path.relative_to(folder).as_posix(): path for path in found.every}
 
 
-def _find(folder: Path, names: list[str]) -> Path:
-    """The first of the names that is there, plain or as .gz."""
-    for path in (folder / (name + packed) for name in names for packed in ("", ".gz")):
-        if path.is_file():
-            return path
-    there = ", ".join(sorted(path.name for path in folder.iterdir())) if folder.is_dir() else "no such folder"
-    raise UserError(f"{folder / names[0]}: there is no such file; there are: {there or 'none'}")
+def splits(location: str) -> list[str]:
+    """The names of the splits in the folder, sorted; none where there is no such folder."""
+    return judgments.stems(paths.of_user(location) / "qrels")
 
 
-def _queries(path: Path, dropped: Counter[str]) -> dict[str, Query]:
-    queries: dict[str, Query] = {}
-    for number, query_id, _, text in _records(path):
-        if query_id not in queries:
-            queries[query_id] = Query(text, query_id)
-        elif queries[query_id].text == text:
-            dropped["repeated queries"] += 1
-        else:
-            raise UserError(f"{path}:{number}: query id '{query_id}' appears twice, with different texts")
-    return queries
-
-
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """(line number, line) of a UTF-8 file without its blank lines."""
-    number = 0
-    try:
-        with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as handle:
-            for number, line in enumerate(handle, 1):
-                if not line.isspace():
-                    yield number, line.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}:{number}: not valid UTF-8 ({error.reason} at byte {error.start + 1} of the line)")
-    except (EOFError, OSError, zlib.error) as error:
-        raise UserError(f"{path}:{number + 1}: cannot be read any further ({error}); fetch the file again")
-
-
-def _records(path: Path) -> Iterator[tuple[int, str, str, str]]:
-    """(line number, _id, title or "", text) of a jsonl file."""
-    for number, line in _lines(path):
-        yield number, *_record(f"{path}:{number}", line)
-
-
-def _record(where: str, line: str) -> tuple[str, str, str]:
-    """_id, title or "", and text of one line; UserError beginning with `where`, its file and number."""
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError):
-        raise UserError(f"{where}: not valid JSON; a line is one object with _id and text")
-    if not isinstance(record, dict):
-        raise UserError(f"{where}: not a JSON object with _id and text")
-    values = {"_id": record.get("_id"), "title": record.get("title") or "", "text": record.get("text")}
-    for name, value in values.items():
-        if not isinstance(value, str) or (name == "_id" and not value):
-            raise UserError(f'{where}: "{name}" is not there, empty, or not a string')
-    doc_id, title, text = map(str, values.values())
-    try:
-        f"{doc_id}{title}{text}".encode()
-    except UnicodeEncodeError:
-        raise UserError(f"{where}: half of a surrogate pair (\\ud800 to \\udfff), which is no character")
-    return doc_id, title, text
-
-
-def _judgments(path: Path) -> list[tuple[str, str, int]]:
-    """(query_id, doc_id, grade) of a qrels file in BEIR's or TREC's form."""
-    trec = path.name.removesuffix(".gz").endswith((".trec", ".txt"))
-    lines = _lines(path)
-    if not trec:
-        _check_header(path, next(lines, None))
-    return [_judgment(f"{path}:{number}", line, trec) for number, line in lines]
-
-
-def _check_header(path: Path, first: tuple[int, str] | None) -> None:
-    if first and first[1].rstrip("\r\n").split("\t")[:2] != ["query-id", "corpus-id"]:
-        raise UserError(
-            f"{path}:{first[0]}: the header query-id corpus-id score, tabs between, is missing; TREC files end in .trec"
+def _found(corpus: Corpus, location: str) -> tuple[Path, Files]:
+    folder = paths.of_user(location)
+    if not folder.is_dir():
+        wrong = (
+            "not a folder; unpack it, or name the folder that it is in"
+            if folder.exists()
+            else "there is no such folder"
         )
-
-
-def _judgment(where: str, line: str, trec: bool) -> tuple[str, str, int]:
-    fields = line.split() if trec else line.rstrip("\r\n").split("\t")
-    if len(fields) != 3 + trec:
-        form = "query 0 passage grade" if trec else "query-id, corpus-id and score with tabs between"
-        raise UserError(f"{where}: not a judgment; a line is {form}")
-    query_id, doc_id, grade = fields[0], fields[-2], fields[-1]
-    if not re.fullmatch(r"\s*[+-]?\d{1,10}\s*", grade) or abs(int(grade)) >= 2**31:
-        raise UserError(f"{where}: the grade '{grade}' is not a whole number")
-    return query_id, doc_id, int(grade)
+        raise UserError(f"{folder}: {wrong}")
+    passages, queries = (records.find(folder, name) for name in ("corpus", "queries"))
+    return folder, Files(passages, queries, judgments.find(folder / "qrels", subsets(corpus)))
