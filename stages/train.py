@@ -7,6 +7,7 @@ import click
 
 from stages import params
 from stages.core import code
+from stages.models import reloading
 from stages.training import loop, losses, retriever, seed_runs, tuning
 
 folder = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -33,7 +34,7 @@ def main(variant: str, checkpoint: Path, triplets: Path, out: Path, log: Path) -
         seed_runs.copy_checkpoint(variant, checkpoint, out, log)
         return
     kinds = losses.module(runs[0].recipe.loss.kind), tuning.module(runs[0].tuning.kind)
-    one = partial(loop.train, prepare=retriever.prepare, deployed=retriever.deployed)
+    one = partial(loop.train, prepare=retriever.prepare, deployed=retriever.deployed, check=reloading.check)
     seed_runs.train(runs, "train", code.fingerprint("stages.train", *kinds), out, log, one)
 
 

@@ -44,8 +44,6 @@ def alone(model: SentenceTransformer, role: str) -> SentenceTransformer:
     return model if "" in by_tower else settings.rebuilt(model, [*by_tower[role], *list(model)[1:]])
 
 
-def router_mapping(model: SentenceTransformer, columns: list[str]) -> dict[str, str]:
-    """Which tower the columns of training data go to: the first to the queries', other texts to the passages'."""
-    if "" in parts(model):
-        return {}
+def roles(columns: list[str]) -> dict[str, str]:
+    """The role of each column of training texts: of the first query, of the others document."""
     return {column: ROLES[at > 0] for at, column in enumerate(columns) if column != "label"}

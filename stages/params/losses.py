@@ -73,11 +73,14 @@ class WeightsRegularizer(Strict):
 
 
 class ScoresRegularizer(Strict):
-    """Adds weight x the divergence of the batch's similarities from those of the frozen base checkpoint."""
+    """Adds weight x the divergence of the batch's similarities from those of the frozen base checkpoint.
+
+    `scale` left out is that of the in-batch loss: 20 where the model's similarity is cosine, 1 where it is dot.
+    """
 
     kind: Literal["scores"]
     weight: Annotated[float, Field(gt=0)]
-    scale: Annotated[float, Field(gt=0)] = 20.0
+    scale: Annotated[float, Field(gt=0)] | None = None
 
 
 Regularizer = Annotated[WeightsRegularizer | ScoresRegularizer, Field(discriminator="kind")]

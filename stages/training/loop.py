@@ -14,24 +14,33 @@ import click
 from stages.core import costs
 from stages.core.errors import UserError
 from stages.core.files import publish
-from stages.training import gpu, optimizers, seed_runs, tuning, validation, weights
+from stages.training import batches, gpu, optimizers, seed_runs, tuning, validation, weights
 from stages.training.seed_runs import SeedRun
 from stages.training.validation import Points
 
 if TYPE_CHECKING:
-    from transformers import Trainer, TrainerCallback
+    import torch
+    from sentence_transformers.base.trainer import BaseTrainer
+    from transformers import TrainerCallback, TrainingArguments
 
 SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
 LOGGED = {"loss": "loss", "learning_rate": "lr", "RR@10": "RR@10", "RR of 5": "RR of 5"}
 
 
+ENOUGH = 0.5  # in float32 nearly all trained elements move; below a half most updates are lost, or there are few
+
+
 @dataclass(frozen=True)
 class Prepared:
-    """A trainer that is ready, the validation points that it takes, and how many triplets or pairs an epoch reads."""
+    """A trainer that is ready, the validation points that it takes, and how many triplets or pairs its rows hold.
 
-    trainer: Trainer
+    `model` is what is deployed, where that is another object of the same weights than the one that is trained.
+    """
+
+    trainer: BaseTrainer
     points: Points
     examples: int
+    model: Any = None
 
 
 def train(
@@ -39,11 +48,13 @@ def train(
     work: Path,
     prepare: Callable[[SeedRun, Path], Prepared],
     deployed: Callable[[Any, SeedRun, Path], Any],
+    check: Callable[[Any, Path], None] = lambda model, folder: None,
 ) -> None:
     """Train one seed run in a workspace; work/model and then work/finished.json appear when it is whole.
 
     `prepare(run, work)` makes the trainer, on a model of which exactly the weights that the tuning names are trainable.
     `deployed(model, run, folder)` gives the trained model as it is used, and may write an adapter into the folder.
+    `check(model, folder)` raises UserError where the folder does not give that model back.
     Training goes on from the newest checkpoint in the workspace, and then ends with the same bytes.
     """
     clock = costs.Clock()
@@ -51,23 +62,28 @@ def train(
     trainer, model = prepared.trainer, prepared.trainer.model
     before = weights.snapshot(model)
     trainable, total = _count(run, model)
+    untouched = _untouched(run, model)
+    sizes = batches.planned(run, trainer)
     resumed = last_checkpoint(work)
     loading = clock.lap()
     with gpu.watched(gpu.reader(model.device)) as gpu_figures:
         trainer.train(resume_from_checkpoint=resumed)
     seconds = clock.lap()
-    moved = weights.changed(model, before)
-    click.echo(f"{run.variant}: {len(moved)} of {len(before)} tensors changed")
+    moved = _moved(run, model, before)
     best = prepared.points.finish(trainer.state, model)
     steps = trainer.state.global_step
-    examples = prepared.examples * trainer.state.epoch * (1 - (step_of(resumed) if resumed else 0) / steps)
+    rows = sum(sizes[step_of(resumed) if resumed else 0 : steps])
+    rate = rows * prepared.examples / len(trainer.train_dataset) / seconds
     figures = {"load_seconds": loading, "train_seconds": seconds, "steps": steps, "resumed": bool(resumed)}
-    figures |= {"trainable": trainable, "total": total, "examples_per_second": examples / seconds, **gpu_figures}
+    figures |= {"trainable": trainable, "total": total, "examples_per_second": rate, **gpu_figures}
     costs.record("train", f"{run.variant}.seed-{run.seed}", **figures)
     shutil.rmtree(work / "model", ignore_errors=True)
-    seed_runs.write_model(deployed(model.eval(), run, work / "model"), run, work / "model")
-    finished: dict[str, Any] = {"seed": run.seed, "trainable": trainable, "total": total, "tensors": len(before)}
-    finished |= {"changed": len(moved), "steps": steps, "log": by_step(trainer.state.log_history)}
+    made = deployed((prepared.model or model).eval(), run, work / "model")
+    seed_runs.write_model(made, run, work / "model")
+    check(made, work / "model")
+    finished: dict[str, Any] = {"seed": run.seed, "trainable": trainable, "total": total, **moved}
+    finished |= {"untouched": untouched, "steps": steps, **batches.read(sizes[:steps], trainer)}
+    finished |= {"log": by_step(trainer.state.log_history)}
     with publish(work / "finished.json") as draft:
         draft.write_text(json.dumps(finished if best is None else {**finished, "best_step": best}))
     shutil.rmtree(work / "trainer", ignore_errors=True)
@@ -81,6 +97,32 @@ def _count(run: SeedRun, model: Any) -> tuple[int, int]:
             f"{run.variant}, seed {run.seed}: {trainable:,} of {of} are trained ({100 * trainable / total:.3f} %)"
         )
     return weights.count(model)
+
+
+def _untouched(run: SeedRun, model: Any) -> list[str]:
+    """The kinds of modules after the transformer whose weights are not trained, which are printed."""
+    kinds = weights.untouched(model)
+    if kinds:
+        click.echo(f"{run.variant}, seed {run.seed}: the {' and '.join(kinds)} layers stay as they are")
+    return kinds
+
+
+def _moved(run: SeedRun, model: Any, before: dict[str, torch.Tensor]) -> dict[str, Any]:
+    """How many tensors changed of how many, and which share of the trainable elements: {"tensors", "changed", "moved"}.
+
+    A share below ENOUGH is a warning, which the report repeats.
+    """
+    changed, share = weights.changed(model, before), weights.moved_share(model, before)
+    click.echo(
+        f"{run.variant}: {len(changed)} of {len(before)} tensors changed, {100 * share:.1f} % of what is trained"
+    )
+    if share < ENOUGH:
+        click.echo(
+            f"warning: {run.variant}, seed {run.seed}: only {100 * share:.1f} % of the trained weights moved at all; "
+            f"the learning rate (lr) may be too small for them, or training too short",
+            err=True,
+        )
+    return {"tensors": len(before), "changed": len(changed), "moved": round(share, 6)}
 
 
 def on_cpu(model: Any, run: SeedRun) -> bool:
@@ -120,6 +162,12 @@ def arguments(run: SeedRun, work: Path, use_cpu: bool) -> dict[str, Any]:
         "report_to": "none",
         "dataloader_pin_memory": False,
     }
+
+
+def on_one_device(arguments: TrainingArguments) -> TrainingArguments:
+    """The trainer's arguments for one device, however many there are: more would make other batches and fewer steps."""
+    arguments._n_gpu = min(1, arguments.n_gpu)
+    return arguments
 
 
 def parts(run: SeedRun, work: Path, points: Points) -> dict[str, Any]:

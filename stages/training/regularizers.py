@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stages.models import encoding
+from stages.models import encoding, settings
 from stages.params.losses import Regularizer, ScoresRegularizer
+from stages.training import losses
 
 if TYPE_CHECKING:
     import torch
@@ -63,21 +64,23 @@ def scores_moved(
 ) -> Callable[[Features], torch.Tensor]:
     """A function of a batch: KL(base || model), the mean over its anchors, of a softmax over its passages.
 
-    The softmax is of scale x cosine between an anchor and every passage of the batch (Hinton et al. 2015; Li and Hoiem
-    2016). The base checkpoint is loaded a second time and frozen. Both models compute without dropout, so that the
-    divergence is 0 before the first step and the random numbers of the loss stay what they are without it. It costs a
-    forward through each, and all activations of a batch are held, also with mini_batch.
+    The softmax is of scale x similarity, the model's own, between an anchor and every passage of the batch (Hinton et
+    al. 2015; Li and Hoiem 2016); without a scale it is that of the in-batch loss. The base checkpoint is loaded a
+    second time and frozen. Both models compute without dropout, so that the divergence is 0 before the first step and
+    the random numbers of the loss stay what they are without it. It costs a forward through each, and all activations
+    of a batch are held, also with mini_batch.
     """
     import torch
 
     base = encoding.load_encoder(checkpoint).to(model.device).requires_grad_(False)
+    scale = regularizer.scale or (losses.COSINE_SCALE if settings.is_unit(model) else losses.DOT_SCALE)
 
     def divergence(features: Features) -> torch.Tensor:
         with torch.no_grad():
-            expected = _log_shares(base, features, regularizer.scale)
+            expected = _log_shares(base, features, scale)
         training = model.training
         model.eval()
-        shares = _log_shares(model, features, regularizer.scale)
+        shares = _log_shares(model, features, scale)
         model.train(training)
         return torch.nn.functional.kl_div(shares, expected, log_target=True, reduction="batchmean")
 
@@ -89,6 +92,8 @@ def _log_shares(model: SentenceTransformer, features: Features, scale: float) ->
     import torch
 
     anchors, *passages = (
-        torch.nn.functional.normalize(model(dict(column))["sentence_embedding"].float(), dim=1) for column in features
+        model(dict(column))["sentence_embedding"].float()[:, : model.truncate_dim] for column in features
     )
+    if settings.is_unit(model):
+        anchors, *passages = (torch.nn.functional.normalize(vectors, dim=1) for vectors in (anchors, *passages))
     return torch.log_softmax(scale * anchors @ torch.cat(passages).T, dim=1)

@@ -102,8 +102,11 @@ def train(
 
 
 def write_model(model: Any, run: SeedRun, folder: Path) -> None:
-    """Write a model as the library loads it, with its architecture.json and recipe.json."""
+    """Write a model as the library loads it, with code of its own, its architecture.json and recipe.json."""
     model.save_pretrained(str(folder), create_model_card=False)
+    if model_folder.describe(run.checkpoint).remote_code:
+        for path in run.checkpoint.glob("*.py"):
+            shutil.copy(path, folder)
     shutil.copy(run.checkpoint / "architecture.json", folder / "architecture.json")
     (folder / "recipe.json").write_text(json.dumps(run.record(), indent=2) + "\n")
 

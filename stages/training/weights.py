@@ -26,9 +26,45 @@ def count_by_tower(model: Any) -> dict[str, tuple[int, int]]:
     return {tower: count(part) for tower, part in towers.parts(model).items()}
 
 
+def after_body(model: Any) -> dict[str, Any]:
+    """The parameters by name that come after the transformer of each tower, such as those of a Dense layer."""
+    inside = {id(parameter) for body in towers.bodies(model).values() for parameter in body.parameters()}
+    return {name: parameter for name, parameter in model.named_parameters() if id(parameter) not in inside}
+
+
+def untouched(model: Any) -> list[str]:
+    """The kinds of modules after the transformers that have weights, none of which are trainable, sorted."""
+    kinds = (type(step).__name__ for step in _steps(model) if count(step)[0] == 0 < size(step))
+    return sorted(set(kinds))
+
+
+def _steps(model: Any) -> list[Any]:
+    """The modules of a model, and of its towers, after the first."""
+    return [*list(model)[1:], *(step for part in towers.parts(model).values() for step in list(part)[1:])]
+
+
 def snapshot(model: Any) -> dict[str, torch.Tensor]:
     """Copies of all parameters by name, on the CPU."""
     return {name: parameter.detach().cpu().clone() for name, parameter in model.named_parameters()}
+
+
+def moved_share(model: Any, before: dict[str, torch.Tensor]) -> float:
+    """Which share of the trainable elements differ from a snapshot.
+
+    Rows of an embedding table in which none differs are left out: nothing that was read has such a token or position.
+    """
+    import torch
+
+    tables = {
+        id(part.weight) for part in model.modules() if isinstance(part, torch.nn.Embedding | torch.nn.EmbeddingBag)
+    }
+    moved = counted = 0
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            differ = parameter.detach().cpu() != before[name]
+            differ = differ[differ.any(dim=1)] if id(parameter) in tables else differ
+            moved, counted = moved + int(differ.sum()), counted + differ.numel()
+    return moved / max(1, counted)
 
 
 def changed(model: Any, before: dict[str, torch.Tensor]) -> list[str]:

@@ -31,10 +31,17 @@ def module(kind: str) -> str:
 def prepare(model: Any, tuning: FineTuning, head: list[str] | None = None) -> None:
     """Make exactly the weights that `tuning` names trainable in each tower, and check their number by arithmetic.
 
-    full: every parameter. lora and ia3: the adapter's, and those of the parts of the transformer named in `head`, which
-    are new and would stay as they were drawn. frozen: all but the embeddings and the first layers. Raises UserError
-    when a module or a layer is not in the model, or when the library left other weights trainable.
+    full: every parameter. lora and ia3: the adapter's, with `dense` those of the modules after the transformer, and
+    those of the parts of the transformer named in `head`, which are new and would stay as they were drawn. frozen: all
+    but the embeddings and the first layers. Raises UserError when a module or a layer is not in the model, when it has
+    no transformer, or when the library left other weights trainable.
     """
+    for body in towers.bodies(model).values():
+        if tuning.kind != "full" and not hasattr(body, "model"):
+            raise UserError(
+                f"tuning kind {tuning.kind}: a {type(body).__name__} has no transformer whose layers could be named; "
+                f"say kind: full"
+            )
     kind = importlib.import_module(module(tuning.kind))
     expected = {tower: kind.expected(part, tuning, head or []) for tower, part in towers.parts(model).items()}
     kind.apply(model, tuning, head or [])
@@ -53,7 +60,7 @@ def deployed(model: Any, tuning: FineTuning, load: Callable[[], Any], folder: Pa
     """
     if tuning.kind not in ADAPTERS:
         return model
-    _adapters().save(model, folder / "adapter")
+    _adapters().save(model, folder / "adapter", tuning)
     return _adapters().merged(load(), folder / "adapter")
 
 

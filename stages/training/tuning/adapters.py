@@ -16,13 +16,15 @@ if TYPE_CHECKING:
     from peft import PeftConfig
     from transformers import TrainerCallback
 
+DENSE = "dense.safetensors"  # the trained layers after the transformer
 UNORDERED = ("target_modules", "feedforward_modules", "modules_to_save")  # of peft's configuration, which are sets
 
 
 def add(model: Any, configuration: Callable[..., PeftConfig], tuning: Adapter, head: list[str]) -> None:
-    """Add an adapter to each tower; nothing else but the parts named in `head` stays trainable.
+    """Add an adapter to each tower; nothing else but the parts named in `head` stays trainable, and `dense` layers.
 
-    Raises UserError where `tuning` names a part of the head, all of which is trained anyway.
+    Raises UserError where `tuning` names a part of the head, all of which is trained anyway, and for `dense` where the
+    model has no such layer.
     """
     if named := set(head) & set(tuning.modules):
         raise UserError(
@@ -30,14 +32,21 @@ def add(model: Any, configuration: Callable[..., PeftConfig], tuning: Adapter, h
             f"leave it out"
         )
     model.requires_grad_(False)
+    if tuning.dense:
+        after = weights.after_body(model)
+        if not after:
+            raise UserError("dense: the model has no layer with weights after its transformer; leave out dense: true")
+        for parameter in after.values():
+            parameter.requires_grad_(True)
     for body in towers.bodies(model).values():
         keywords = {"task_type": "SEQ_CLS", "modules_to_save": head} if head else {"task_type": "FEATURE_EXTRACTION"}
         body.model.add_adapter(configuration(**keywords))
 
 
-def head_size(part: Any, head: list[str]) -> int:
-    """How many parameters the parts named in `head` have."""
-    return sum(weights.size(part[0].model.get_submodule(name)) for name in head)
+def size_beside(part: Any, tuning: Adapter, head: list[str]) -> int:
+    """How many parameters of a tower are trained besides the adapter's: the head's, and with `dense` what follows."""
+    after = weights.size(part) - weights.size(part[0]) if tuning.dense else 0
+    return sum(weights.size(part[0].model.get_submodule(name)) for name in head) + after
 
 
 def linear_shapes(body: Any) -> dict[str, tuple[int, int]]:
@@ -51,6 +60,8 @@ def linear_shapes(body: Any) -> dict[str, tuple[int, int]]:
 
 def check_names(shapes: dict[str, tuple[int, int]], kind: str, modules: Sequence[str]) -> None:
     """UserError where no linear layer has one of the names."""
+    if not shapes:
+        raise UserError(f"tuning kind {kind}: the model has no transformer whose layers could be named; say kind: full")
     for module in modules:
         if not any(is_called(name, [module]) for name in shapes):
             last_names = {name.rpartition(".")[2] for name in shapes}
@@ -65,11 +76,13 @@ def is_called(name: str, modules: Sequence[str]) -> bool:
     return any(name == module or name.endswith(f".{module}") for module in modules)
 
 
-def save(model: Any, folder: Path) -> None:
+def save(model: Any, folder: Path, tuning: Adapter) -> None:
     """Write the adapter (and a head that was trained with it) as peft loads it; equal runs write equal bytes.
 
-    Of two towers each gets a folder of its name below `folder`.
+    Of two towers each gets a folder of its name below `folder`. Layers that `dense` trained are in a file beside.
     """
+    from safetensors.torch import save_file
+
     for tower, body in towers.bodies(model).items():
         body.model.save_pretrained(str(folder / tower))
         path = folder / tower / "adapter_config.json"
@@ -78,12 +91,22 @@ def save(model: Any, folder: Path) -> None:
             for key, value in json.loads(path.read_text()).items()
         }
         path.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
+    if tuning.dense:
+        trained = {name: values.detach().cpu().contiguous() for name, values in weights.after_body(model).items()}
+        save_file(trained, str(folder / DENSE))
 
 
 def merged(base: Any, folder: Path) -> Any:
-    """The base model with saved adapters merged into its weights."""
+    """The base model with saved adapters merged into its weights, and with the layers that were trained beside them."""
+    import torch
     from peft import PeftModel
+    from safetensors.torch import load_file
 
+    if (folder / DENSE).exists():
+        after = weights.after_body(base)
+        with torch.no_grad():
+            for name, values in load_file(str(folder / DENSE)).items():
+                after[name].copy_(values)
     for tower, body in towers.bodies(base).items():
         body.model = PeftModel.from_pretrained(body.model, str(folder / tower)).merge_and_unload()
     return base

@@ -21,8 +21,8 @@ def apply(model: Any, tuning: LoraTuning, head: list[str]) -> None:
 
 
 def expected(part: Any, tuning: LoraTuning, head: list[str]) -> int:
-    """The adapter's parameters on a tower, and the head's."""
-    return parameters(adapters.linear_shapes(part[0].model), tuning) + adapters.head_size(part, head)
+    """The adapter's parameters on a tower, and those that are trained besides."""
+    return parameters(adapters.linear_shapes(part[0].model), tuning) + adapters.size_beside(part, tuning, head)
 
 
 def check(shapes: dict[str, tuple[int, int]], tuning: LoraTuning) -> None:
