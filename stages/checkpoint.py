@@ -12,6 +12,7 @@ from stages.core.files import publish
 from stages.models import architectures, fetch, model_folder
 from stages.models.model_folder import Description
 from stages.params.models import Checkpoint
+from stages.retrieval import trec
 
 
 @click.command()
@@ -42,12 +43,16 @@ def _make(checkpoint: Checkpoint, folder: Path) -> Description:
     if architecture == "lexical":
         return Description(architecture, k1=checkpoint.k1 or 0.0, b=checkpoint.b or 0.0)
     if architecture == "published-run":
-        path = Path(checkpoint.source.removeprefix("trec:"))
+        path = Path(checkpoint.source.removeprefix("trec:")).expanduser()
         if not path.is_file():
             raise UserError(f"source: there is no run file {path}")
+        try:
+            trec.check(path)
+        except UserError as error:
+            raise UserError(f"source: {error}")
         shutil.copy(path, folder / ("run.trec.gz" if path.suffix == ".gz" else "run.trec"))
         return Description(architecture, corpus=checkpoint.corpus or "", split=checkpoint.split or "")
-    fetch.fetch(checkpoint.source, folder)
+    fetch.fetch(checkpoint.source, folder, checkpoint.adapter_base)
     description = Description(
         architecture,
         sha256=fetch.checked_sha256(folder, checkpoint.sha256),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages import params
@@ -50,9 +51,11 @@ def main(variant: str, corpus: str, model: Path, collection: Path, out: Path) ->
             match description.architecture:
                 case "lexical":
                     texts = pq.read_table(collection / "docs.parquet", columns=["text"])["text"].to_pylist()
-                    bm25.build(texts, target / "bm25", description.k1, description.b)
+                    language = canonical.language(collection)
+                    bm25.build(texts, target / "bm25", description.k1, description.b, language)
                 case "published-run" if description.corpus == corpus:
-                    runs.write([trec.read(next(seed_run.glob("run.*")))], target / f"{description.split}.parquet")
+                    run = _published(variant, next(seed_run.glob("run.*")), collection, description.split)
+                    runs.write([run], target / f"{description.split}.parquet")
                 case "published-run":
                     (target / "empty").touch()
                 case _:
@@ -61,6 +64,17 @@ def main(variant: str, corpus: str, model: Path, collection: Path, out: Path) ->
                     finished += [(work / path, target / path) for path in made]
         for path, target in finished:
             link(path, target)
+
+
+def _published(variant: str, path: Path, collection: Path, split: str) -> pa.Table:
+    """A published run; prints what it has in common with the corpus. Raises UserError where that is nothing."""
+    run = trec.read(path)
+    queries = canonical.topics(collection, split)["query_id"].combine_chunks()
+    try:
+        click.echo(f"{variant}: {trec.overlap(run, canonical.doc_ids(collection), queries)}")
+    except UserError as error:
+        raise UserError(f"{variant} on {collection.name} {split}: {error}")
+    return run
 
 
 def _encode(name: str, model: Path, collection: Path, work: Path, index: Index) -> list[Path]:

@@ -20,7 +20,9 @@ def by_full_sort(queries, vectors, depth, ids):
     wide = vectors.astype(np.float64)
     scores = np.array([np.einsum("ij,j->i", wide, query.astype(np.float64)) for query in queries]).astype(np.float32)
     lines = [sorted(zip(line.tolist(), ids, range(len(ids))), reverse=True)[:depth] for line in scores]
-    return np.float32([[score for score, _, _ in line] for line in lines]), [[row for *_, row in line] for line in lines]
+    return np.float32([[score for score, _, _ in line] for line in lines]), [
+        [row for *_, row in line] for line in lines
+    ]
 
 
 @settings(max_examples=60, deadline=None)

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
 
 from stages.retrieval import runs
 
@@ -20,9 +22,11 @@ def test_a_run_is_read_back_in_the_parts_it_was_written_in(tmp_path):
     assert list(runs.read(tmp_path / "run.parquet")) == [one, other]
 
 
-def test_an_empty_run_leaves_no_file(tmp_path):
-    assert runs.write([], tmp_path / "run.parquet") == 0
-    assert not (tmp_path / "run.parquet").exists()
+@pytest.mark.parametrize("parts", [[], [runs.RUN.empty_table()] * 2])
+def test_a_run_of_no_lines_is_a_file(parts, tmp_path):
+    assert runs.write(parts, tmp_path / "run.parquet") == 0
+    assert not list(runs.read(tmp_path / "run.parquet"))
+    assert pq.read_table(tmp_path / "run.parquet").schema == runs.RUN
 
 
 def test_ranks_count_from_one_within_each_query_wherever_its_rows_stand():

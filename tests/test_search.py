@@ -39,13 +39,13 @@ def write(name: str, table: pa.Table) -> None:
     pq.write_table(table, path)
 
 
-def encoded(description: Description, corpus: str = "in_domain", trec: str | None = None) -> None:
+def encoded(description: Description, corpus: str = "in_domain", trec: str | None = None) -> str:
     folder = Path("models/pretrained")
     folder.mkdir(parents=True)
     model_folder.write(description, folder)
     if trec:
         (folder / "run.trec").write_text(trec)
-    succeeds(encode.main, "variant", corpus, "--model", "models", "--collection", "corpus", "--out", "index")
+    return succeeds(encode.main, "variant", corpus, "--model", "models", "--collection", "corpus", "--out", "index")
 
 
 def ranked(split: str) -> dict[str, list[str]]:
@@ -63,7 +63,7 @@ def options(out: str) -> tuple[str, ...]:
 
 def test_bm25_finds_what_shares_a_term_and_a_query_not_itself_where_the_split_says_so():
     encoded(Description("lexical", k1=0.9, b=0.4))
-    assert ranked("dev") == {"q1": ["a", "q1", "b"], "q2": ["c"]}
+    assert ranked("dev") == {"q1": ["q1", "a", "b"], "q2": ["c"]}
     assert ranked("test") == {"q1": ["a", "b"], "q2": ["c"]}
     assert json.loads(Path("data/costs/search/variant.in_domain.json").read_text())["queries_per_second"] > 0
 
@@ -82,6 +82,25 @@ def test_a_published_run_has_none_for_another_corpus():
     assert Path("runs/pretrained").is_dir() and not list(Path("runs/pretrained").iterdir())
 
 
+def test_what_a_published_run_shares_with_the_corpus_is_printed_and_nothing_stops_it():
+    trec = "q2 Q0 b 1 1.5 tag\nq2 Q0 x 2 2.5 tag\n"
+    printed = encoded(Description("published-run", corpus="in_domain", split="test"), trec=trec)
+    assert printed.startswith("variant: 1 queries, 0 of them not in the split; 2 passages, 1 of them not in the corpus")
+    Path("models/pretrained/run.trec").write_text("q2 Q0 x 1 1.5 tag\n")
+    command = ("variant", "in_domain", "--model", "models", "--collection", "corpus", "--out", "index")
+    assert "variant on corpus test: no passage of the run is known there, 'x' is not" in fails(encode.main, *command)
+
+
+@pytest.mark.parametrize("passages", [{"a": "red"}, {"a": "\u7ea2\u8272\u7684\u8239"}, {"a": ""}])
+def test_a_run_without_lines_is_a_run(passages):
+    """BM25 that no term matches, and a query that finds itself alone."""
+    write("docs", pa.table([["q1"], list(passages.values())], schema=canonical.DOCS))
+    encoded(Description("lexical", k1=0.9, b=0.4))
+    assert ranked("test") == {}
+    succeeds(search.main, "mine", "base", *options("pool.parquet"))
+    assert not list(runs.read(Path("pool.parquet")))
+
+
 def index(seed_run: str, vectors: np.ndarray) -> None:
     folder = Path("index") / seed_run
     (folder / "topics").mkdir(parents=True)
@@ -96,8 +115,8 @@ def test_a_pool_is_ranked_for_the_training_queries_by_the_first_seed_run():
     index("seed-1", vectors)
     succeeds(search.main, "mine", "base", *options("pool.parquet"))
     (pool,) = runs.read(Path("pool.parquet"))
-    assert pool["query_id"].to_pylist() == ["q1"] * 4 + ["q2"] * 4
-    assert pool["doc_id"].to_pylist() == ["a", "q1", "c", "b", "b", "c", "a", "q1"]
+    assert pool["query_id"].to_pylist() == ["q1"] * 3 + ["q2"] * 4
+    assert pool["doc_id"].to_pylist() == ["a", "c", "b", "b", "c", "q1", "a"]
 
 
 def test_vectors_of_another_collection_are_one_line():

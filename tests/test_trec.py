@@ -5,6 +5,7 @@ import gzip
 import numpy as np
 import pyarrow as pa
 import pytest
+import pytrec_eval
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -80,12 +81,72 @@ def test_a_trec_run_is_read_in_the_order_of_its_scores_and_equal_ones_go_down_by
     assert run["query_id"].to_pylist() == ["q0", "q1", "q1", "q1"] and run["doc_id"].to_pylist() == ["a", "c", "b", "a"]
 
 
+LINES = st.lists(
+    st.tuples(
+        st.sampled_from(["q1", "q2", "q10"]),
+        st.sampled_from(["a", "b", "B", "é", "z", "ab", "\uffff", "\U00010000", "d10", "d9"]),
+        st.sampled_from(
+            ["0.5", "0.50000001", "0.49999999", "1e300", "1e39", "inf", "-inf", "-1e39", "0", "-0.0", "1e-46"]
+        ),
+    ),
+    min_size=1,
+    unique_by=lambda line: line[:2],
+)
+
+
+@settings(deadline=None)
+@given(LINES)
+def test_a_published_run_is_judged_as_pytrec_eval_judges_it_and_so_is_its_export(tmp_path_factory, lines):
+    """Scores apart only below float32 or above its range are equal; ids go down by their bytes."""
+    folder = tmp_path_factory.mktemp("run")
+    raw: dict[str, dict[str, float]] = {}
+    for query, passage, score in lines:
+        raw.setdefault(query, {})[passage] = float(score)
+    given_text = "".join(f"{query} Q0\t{passage} 0 {score} t\r\n" for query, passage, score in lines)
+    (folder / "run").write_bytes(b"\xef\xbb\xbf" + given_text.encode())
+    run = trec.read(folder / "run")
+    assert run["doc_id"].to_pylist() == [passage for query in sorted(raw) for passage in by_pytrec_eval(raw[query])]
+    again: dict[str, dict[str, float]] = {}
+    for line in "".join(trec.run_text([run], "t")).splitlines():
+        query, _, passage, _, score, _ = line.split()
+        again.setdefault(query, {})[passage] = float(score)
+    assert {query: by_pytrec_eval(again[query]) for query in again} == {
+        query: sorted(again[query], key=again[query].get, reverse=True) for query in again
+    }
+    assert [passage for query in again for passage in again[query]] == run["doc_id"].to_pylist()
+
+
+def by_pytrec_eval(scores: dict[str, float]) -> list[str]:
+    """The order that pytrec_eval puts a query's passages in, from the reciprocal rank of each alone."""
+    ranks = {
+        passage: pytrec_eval.RelevanceEvaluator({"q": {passage: 1}}, {"recip_rank"}).evaluate({"q": scores})
+        for passage in scores
+    }
+    return sorted(scores, key=lambda passage: -ranks[passage]["q"]["recip_rank"])
+
+
+def test_a_run_of_other_passages_or_queries_is_refused_and_the_rest_is_counted():
+    run = pa.table([["q1", "q1", "q2"], ["a", "x", "y"], [3, 2, 1]], schema=runs.RUN)
+    said = trec.overlap(run, pa.array(["a", "b"]), pa.array(["q1", "q3", "q4"]))
+    assert said == (
+        "2 queries, 1 of them not in the split; 3 passages, 2 of them not in the corpus; 2 of the split's 3 queries "
+        "have no ranking"
+    )
+    with pytest.raises(UserError, match="no passage of the run is known there, 'a' is not"):
+        trec.overlap(run, pa.array(["A"]), pa.array(["q1"]))
+    with pytest.raises(UserError, match="no query of the run is known there, 'q1' is not; there they are called '1'"):
+        trec.overlap(run, pa.array(["a"]), pa.array(["1"]))
+
+
 @pytest.mark.parametrize(
     "text, message",
     [
         ("q1 Q0 a 1\n", "x.trec:1: not a TREC run line"),
         ("", "the run is empty"),
-        ("q Q0 a 1 2 t\nq Q0 a 2 1 t\n", "a passage appears twice"),
+        ("q Q0 a 1 2 t\n\nq Q0 a 2 1 t\n", "x.trec:3: a passage appears twice for one query, 'a'"),
+        ("q Q0 a 1 2 t\nq Q0 b 2 nan t\n", "x.trec:2: the score nan is no number"),
+        ("q Q0 a 1 1_0 t\n", "x.trec:1: not a TREC run line"),
+        ("q Q0 a 1 high t\n", "x.trec:1: not a TREC run line"),
     ],
 )
 def test_a_broken_run_file_is_one_line(text, message, tmp_path):

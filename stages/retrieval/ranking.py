@@ -21,8 +21,8 @@ def places(doc_ids: pa.Array | pa.ChunkedArray) -> np.ndarray:
 def order(scores: np.ndarray, places: np.ndarray, queries: np.ndarray | None = None) -> np.ndarray:
     """Positions that put scored passages (n,) in order: best first or, with queries (n,), each query's best first.
 
-    Scores and places may also be (q, n), a row a query. places are those of the passages' ids, from `places` of the whole corpus or of these ids alone. queries are numbers,
-    the lowest comes first. No score may be nan.
+    Scores and places may also be (q, n), a row a query. places are those of the passages' ids, from `places` of the
+    whole corpus or of these ids alone. queries are numbers, the lowest comes first. No score may be nan.
     """
     with np.errstate(over="ignore"):  # beyond the range of float32 it is infinite, as for trec_eval
         best_first = (places, -np.asarray(scores).astype(np.float32))

@@ -1,11 +1,11 @@
 """A run: for each query its passages, best first, as parquet."""
 
 from collections.abc import Iterable, Iterator
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 RUN = pa.schema([("query_id", pa.string()), ("doc_id", pa.string()), ("score", pa.float32())])
@@ -22,23 +22,30 @@ def table(query_ids: list[str], doc_ids: pa.Array, scores: np.ndarray, rows: np.
 
 
 def write(parts: Iterable[pa.Table], path: Path) -> int:
-    """Write a run part by part; returns how many queries it has. An empty run leaves no file."""
+    """Write a run part by part; returns how many queries it has. A run of no lines is a file all the same."""
     queries = 0
-    parts = iter(parts)
-    first = next(parts, None)
-    if first is None:
-        return 0
     with pq.ParquetWriter(path, RUN, compression="zstd") as writer:
-        for part in chain([first], parts):
-            writer.write_table(part, row_group_size=max(1, len(part)))
-            queries += len(part["query_id"].unique())
+        for part in parts:
+            if len(part):
+                writer.write_table(part, row_group_size=len(part))
+                queries += len(part["query_id"].unique())
     return queries
 
 
 def read(path: Path) -> Iterator[pa.Table]:
-    """The parts that a run was written in; a query is whole in one of them."""
+    """The parts that a run was written in, none of them empty; a query is whole in one of them."""
     file = pq.ParquetFile(path, memory_map=True)
     return (file.read_row_group(group) for group in range(file.num_row_groups))
+
+
+def without_self(run: pa.Table) -> pa.Table:
+    """A run without the passages that have their query's id."""
+    return run.filter(pc.not_equal(run["query_id"], run["doc_id"]))
+
+
+def first(run: pa.Table, depth: int) -> pa.Table:
+    """The first `depth` passages of each query."""
+    return run.filter(pa.array(ranks_in_query(run["query_id"]) <= depth))
 
 
 def ranks_in_query(query_ids: pa.ChunkedArray) -> np.ndarray:
