@@ -86,7 +86,7 @@ def _check_source(where: str, source: str) -> None:
 
 def _check_layers(where: str, checkpoint: Checkpoint, block: Tuning) -> None:
     """A layer to tune that is not in the model is found from the header of weights that are already on this machine."""
-    weights = None if block.kind == "none" else local_weights.of_source(checkpoint.source)
+    weights = [] if block.kind == "none" else local_weights.of_source(checkpoint.source)
     if weights and block.kind != "none":
         try:
             stored.check(weights, block)

@@ -140,7 +140,7 @@ def test_full_means_every_parameter(tiny_model):
 
 @pytest.mark.parametrize("block", [LORA, DORA, IA3, frozen(1), FullTuning(kind="full", lr=0.1)])
 def test_layers_that_weights_on_disk_have_are_accepted(block, tiny_model):
-    stored.check(tiny_model / "model.safetensors", block)
+    stored.check([tiny_model / "model.safetensors"], block)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_layers_that_weights_on_disk_have_are_accepted(block, tiny_model):
 )
 def test_layers_that_weights_on_disk_lack_are_one_line(block, message, tiny_model):
     with pytest.raises(UserError, match=message):
-        stored.check(tiny_model / "model.safetensors", block)
+        stored.check([tiny_model / "model.safetensors"], block)
 
 
 def test_a_name_is_that_of_a_layer_or_its_end():

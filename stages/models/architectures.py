@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from stages.core.errors import UserError
-from stages.models import encoding, model_folder, own_code, towers
+from stages.models import adapter_repositories, encoding, model_folder, own_code, towers
 from stages.models.model_folder import Description
 
 SEED = 0  # of weights drawn afresh
@@ -37,6 +37,7 @@ def build(folder: Path, description: Description) -> None:
     cannot have this architecture.
     """
     own_code.check(folder, description.remote_code)
+    adapter_repositories.merge(folder, description.remote_code)
     if description.random:
         redraw(folder, description.remote_code)
     try:

