@@ -1,6 +1,7 @@
 """The report's other tables: training, pairs, every measure, vector spaces, collections, costs."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -49,13 +50,24 @@ def test_logs_are_read_with_their_interpolations_and_a_missing_one_is_named(tmp_
         training_logs.read(tmp_path, ["mix", "gone"])
 
 
+def test_what_training_left_alone_is_said_below_its_table():
+    (run,) = log([0.5]).seed_runs
+    few = replace(run, moved=0.059, untouched=["Dense"], read=24, mean_batch=4.0, left_out=24)
+    lines = written(training_table.training({"tuned": TrainingLog("tuned", [few])}))
+    assert "| 1 of 2 | 5.9 |" in lines[2]
+    below = "\n".join(lines[3:])
+    assert "only 5.9 % moved at all" in below and "The Dense layers of tuned were not trained." in below
+    assert "tuned read 24 triplets, 4.0 a batch, and left out 24" in below
+    assert training_table.warnings({"tuned": TrainingLog("tuned", [replace(run, moved=0.5)])}) == []
+
+
 def test_training_tells_the_kept_weights_from_the_best():
     best, last = ({"tuned": log([0.5, 0.9, 0.7], best_step=step)} for step in (8, None))
-    line = "| tuned | 0 | 2 | 5 | 50.000 | 1 of 2 | 3.000 | 1.000 | 0.500 | 0.900 |"
+    line = "| tuned | 0 | 2 | 5 | 50.000 | 1 of 2 | – | 3.000 | 1.000 | 0.500 | 0.900 |"
     assert f"{line} 0.900 |" in written(training_table.training(best))
     assert f"{line} 0.700 |" in written(training_table.training(last))
     bare = training_table.training({"tuned": log([])})
-    assert "| tuned | 0 | 2 | 5 | 50.000 | 1 of 2 | 3.000 | 1.000 | – | – | – |" in written(bare)
+    assert "| tuned | 0 | 2 | 5 | 50.000 | 1 of 2 | – | 3.000 | 1.000 | – | – | – |" in written(bare)
     assert "| 0.500 | 0.500 | 0.500 |" in written(training_table.training({"tuned": log([0.5])}))[2]
     reranker = training_table.training({"tuned": log([0.2, 0.4], measure="RR of 5")})
     assert written(reranker)[2].endswith("| 0.200 | 0.400 | 0.400 |")

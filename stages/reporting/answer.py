@@ -129,10 +129,11 @@ def cost(variant: str, study: Study, logs: Mapping[str, TrainingLog]) -> str:
     if recipe is None:
         raise ValueError(f"{trained} has seed runs and no recipe")
     unit = "pairs" if recipe.loss.kind == "contrastive" else "triplets"
+    batch = f"{run.mean_batch:.1f}" if run.left_out else f"{recipe.batch}"
     share = 100 * run.trainable / run.total
     mixed = " Its weights are then interpolated with those of the base checkpoint." if block else ""
     return (
-        f"Training takes {run.steps:,} steps of {recipe.batch} {unit} and moves {run.trainable:,} weights "
+        f"Training takes {run.steps:,} steps of {batch} {unit} and moves {run.trainable:,} weights "
         f"({share:.2f} % of the model).{mixed} The whole collection has to be encoded again."
     )
 

@@ -192,8 +192,9 @@ def _training(trained: SeedRun, record: ModelRecord) -> str:
     losses = list(trained.by_step("loss").values())
     curve = list(trained.by_step(VALIDATED).values())
     share = 100 * trained.trainable / trained.total
+    batch = f"{trained.mean_batch:.1f}" if trained.left_out else f"{record.recipe.batch}"
     facts = [
-        ["training steps", f"{trained.steps:,} of {record.recipe.batch} {_unit(record)}"],
+        ["training steps", f"{trained.steps:,} of {batch} {_unit(record)}"],
         ["weights trained", f"{trained.trainable:,} of {trained.total:,} ({share:.3f} %)"],
         ["tensors changed", f"{trained.changed} of {trained.tensors}"],
         ["loss of the first and the last batch", f"{losses[0]:.4f}, {losses[-1]:.4f}"],

@@ -16,8 +16,11 @@ RERANKED = "RR of 5"  # of a reranker: reciprocal rank among a few candidates
 class SeedRun:
     """One training of a variant: its steps, weights (`trainable` of `total`), tensors (`changed` of them), and log.
 
-    The log has an entry a step: "step" with "loss" and "lr", or with a measure of the validation sample. `best_step` is
-    where the weights were kept that validation ranked best; None where those of the last step were.
+    `moved` is the share of trainable elements that moved, `untouched` the kinds of modules after the transformer that
+    were not trained. The steps read so many rows in all (`read`), `mean_batch` each; `left_out` could not be put into a
+    batch. Older logs lack these. The log has an entry a step: "step" with "loss" and "lr", or with a measure of the
+    validation sample. `best_step` is where the weights were kept that validation ranked best; None where those of the
+    last step were.
     """
 
     seed: int
@@ -28,6 +31,11 @@ class SeedRun:
     changed: int
     log: Sequence[dict[str, float]]
     best_step: int | None = None
+    moved: float | None = None
+    untouched: Sequence[str] = ()
+    read: int = 0
+    mean_batch: float = 0.0
+    left_out: int = 0
 
     def by_step(self, figure: str) -> dict[int, float]:
         """Step -> a figure of the log, for the steps that have it."""

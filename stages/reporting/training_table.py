@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from stages.params.tuning import ENOUGH_MOVED
 from stages.reporting.table import NOTHING, Cell, Table
 from stages.reporting.text import strong
 from stages.reporting.training_logs import RERANKED, VALIDATED, SeedRun, TrainingLog
@@ -16,6 +17,7 @@ def training(logs: Mapping[str, TrainingLog]) -> Table:
         "weights trained",
         "% of all weights",
         "tensors changed",
+        "% of trained weights that moved",
         "first loss",
         "last loss",
         "validation before training",
@@ -27,7 +29,30 @@ def training(logs: Mapping[str, TrainingLog]) -> Table:
         f"Validation is {VALIDATED} on a small fixed sample of validation queries (of a reranker the reciprocal rank "
         "among the few candidates of each). It shows when a model gets worse, not by how much."
     )
-    return Table(heads, lines, [note])
+    return Table(heads, lines, [note, *warnings(logs)])
+
+
+def warnings(logs: Mapping[str, TrainingLog]) -> list[str]:
+    """What training warned of, a sentence for each variant and thing: weights, layers and triplets left alone."""
+    sentences = []
+    for name, log in logs.items():
+        runs = log.seed_runs
+        moved = [run.moved for run in runs if run.moved is not None]
+        if moved and min(moved) < ENOUGH_MOVED:
+            sentences.append(
+                f"Of the weights of {name} that were to be trained, only {100 * min(moved):.1f} % moved at all: its "
+                f"result says little about this kind of tuning. A higher learning rate, or more steps, would tell."
+            )
+        if kinds := sorted({kind for run in runs for kind in run.untouched}):
+            sentences.append(f"The {' and '.join(kinds)} layers of {name} were not trained.")
+        if left_out := sum(run.left_out for run in runs):
+            read = sum(run.read for run in runs)
+            mean = sum(run.mean_batch for run in runs) / len(runs)
+            sentences.append(
+                f"{name} read {read:,} triplets, {mean:.1f} a batch, and left out {left_out:,}: no text may be twice "
+                f"in a batch of its loss."
+            )
+    return sentences
 
 
 def _line(variant: str, run: SeedRun) -> list[str]:
@@ -45,6 +70,7 @@ def _line(variant: str, run: SeedRun) -> list[str]:
         f"{run.trainable:,}",
         f"{100 * run.trainable / run.total:.3f}",
         f"{run.changed} of {run.tensors}",
+        NOTHING if run.moved is None else f"{100 * run.moved:.1f}",
         f"{losses[0]:.3f}",
         f"{losses[-1]:.3f}",
         *validated,

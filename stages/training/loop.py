@@ -14,6 +14,7 @@ import click
 from stages.core import costs
 from stages.core.errors import UserError
 from stages.core.files import publish
+from stages.params.tuning import ENOUGH_MOVED
 from stages.training import batches, gpu, optimizers, seed_runs, tuning, validation, weights
 from stages.training.seed_runs import SeedRun
 from stages.training.validation import Points
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 
 SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
 LOGGED = {"loss": "loss", "learning_rate": "lr", "RR@10": "RR@10", "RR of 5": "RR of 5"}
-
-
-ENOUGH = 0.5  # in float32 nearly all trained elements move; below a half most updates are lost, or there are few
 
 
 @dataclass(frozen=True)
@@ -108,15 +106,15 @@ def _untouched(run: SeedRun, model: Any) -> list[str]:
 
 
 def _moved(run: SeedRun, model: Any, before: dict[str, torch.Tensor]) -> dict[str, Any]:
-    """How many tensors changed of how many, and which share of the trainable elements: {"tensors", "changed", "moved"}.
+    """{"tensors": how many, "changed": how many of them did, "moved": the share of the trainable elements that did}.
 
-    A share below ENOUGH is a warning, which the report repeats.
+    A share below ENOUGH_MOVED is a warning, which the report repeats.
     """
     changed, share = weights.changed(model, before), weights.moved_share(model, before)
     click.echo(
         f"{run.variant}: {len(changed)} of {len(before)} tensors changed, {100 * share:.1f} % of what is trained"
     )
-    if share < ENOUGH:
+    if share < ENOUGH_MOVED:
         click.echo(
             f"warning: {run.variant}, seed {run.seed}: only {100 * share:.1f} % of the trained weights moved at all; "
             f"the learning rate (lr) may be too small for them, or training too short",
