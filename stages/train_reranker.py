@@ -8,7 +8,7 @@ import click
 
 from stages import params
 from stages.core import code
-from stages.models import model_folder
+from stages.models import architectures, model_folder
 from stages.training import loop, losses, reranker, seed_runs, tuning
 
 folder = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -29,15 +29,17 @@ def main(variant: str, checkpoint: Path, triplets: Path, out: Path, log: Path) -
     its last checkpoint and ends with the same bytes.
     """
     study = params.load()
-    architecture = reranker.module(model_folder.describe(checkpoint).architecture)
+    described = model_folder.describe(checkpoint).architecture
+    architecture = reranker.module(described)
     module = importlib.import_module(architecture)
     runs = seed_runs.of_variant(study, variant, study.rerankers[variant], checkpoint, triplets)
     if not runs:
         module.check(checkpoint)
         seed_runs.copy_checkpoint(variant, checkpoint, out, log)
         return
+    models = architectures.load_module(described)
     kinds = architecture, losses.module(runs[0].recipe.loss.kind), tuning.module(runs[0].tuning.kind)
-    one = partial(loop.train, prepare=module.prepare, deployed=module.deployed)
+    one = partial(loop.train, prepare=module.prepare, deployed=module.deployed, check=models.check_saved)
     seed_runs.train(runs, "train-reranker", code.fingerprint("stages.train_reranker", *kinds), out, log, one)
 
 

@@ -56,9 +56,12 @@ def tiny_model(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_cross(tiny_model, tmp_path_factory) -> Path:
     """The tiny model as a cross-encoder's checkpoint, without a head."""
+    from stages.models import cross_encoder
+    from stages.models.model_folder import Description
+
     folder = tmp_path_factory.mktemp("cross") / "model"
     shutil.copytree(tiny_model, folder)
-    (folder / "architecture.json").write_text(json.dumps({"architecture": "cross-encoder", "tokens": 32}))
+    cross_encoder.build(folder, Description("cross-encoder", tokens=32))
     return folder
 
 

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from stages import train_reranker
-from stages.models import cross_encoder, late_interaction, model_folder
+from stages.models import cross_encoder, late_interaction
 from stages.models.model_folder import Description
 from tests.plants import blocks, contents, fails, kill_in_training, succeeds, write_params
 
@@ -48,11 +48,10 @@ def folder(tiny_model, tmp_path_factory) -> Path:
     recipes = {**known["recipes"], **RECIPES}
     write_params(folder, rerankers=rerankers, recipes=recipes, report={**known["report"], "pairs": []}, **TUNINGS)
     shutil.copytree(tiny_model, folder / "cross")
-    model_folder.write(Description("cross-encoder", tokens=32), folder / "cross")
+    cross_encoder.build(folder / "cross", Description("cross-encoder", tokens=32))
     shutil.copytree(tiny_model, folder / "late")
     description = Description("late-interaction", tokens=32, query_tokens=8, dimension=16)
     late_interaction.build(folder / "late", description)
-    model_folder.write(description, folder / "late")
     (folder / "triplets").mkdir()
     triplets = {
         "anchor": [f"query {at}" for at in range(24)],

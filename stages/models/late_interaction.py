@@ -37,6 +37,8 @@ def build(folder: Path, description: Description, seed: int = 0) -> None:
     Raises UserError where the folder holds no encoder, where a trained projection has another dimension, and for
     lengths that the model cannot read.
     """
+    if not any((folder / name).is_file() for name in ("config.json", "modules.json")):
+        raise UserError("architecture: late-interaction needs a body like BERT's, and there is no config.json")
     trained = _is_trained(folder)
     model = _of_library(folder, description.remote_code)
     body = next(iter(towers.bodies(model).values()))
@@ -92,14 +94,15 @@ def _projection(width: int, dimension: int, seed: int) -> nn.Module:
     from sentence_transformers.base.modules import Dense
 
     drawn = torch.rand((dimension, width), generator=torch.Generator().manual_seed(seed))
-    return Dense(
-        width,
-        dimension,
-        bias=False,
-        activation_function=torch.nn.Identity(),
-        init_weight=(2 * drawn - 1) / width**0.5,
-        module_input_name="token_embeddings",
-    )
+    with torch.random.fork_rng(devices=[]):
+        return Dense(
+            width,
+            dimension,
+            bias=False,
+            activation_function=torch.nn.Identity(),
+            init_weight=(2 * drawn - 1) / width**0.5,
+            module_input_name="token_embeddings",
+        )
 
 
 def _cut(model: MultiVectorEncoder, description: Description) -> None:

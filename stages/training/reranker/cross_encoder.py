@@ -11,11 +11,13 @@ import pyarrow.parquet as pq
 from stages.core.errors import UserError
 from stages.models import cross_encoder
 from stages.training import loop, losses, tuning
-from stages.training.reranker import SAVE_STEPS, validation
+from stages.training.reranker import SAVE_STEPS, after_body, validation
 from stages.training.seed_runs import SeedRun
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder
+
+    from stages.params.tuning import FineTuning
 
 
 def prepare(run: SeedRun, work: Path) -> loop.Prepared:
@@ -37,21 +39,27 @@ def prepare(run: SeedRun, work: Path) -> loop.Prepared:
     model = cross_encoder.load(run.checkpoint, run.seed)
     model.model_card_data.generate_widget_examples = False
     use_cpu = loop.on_cpu(model, run)
-    tuning.prepare(model, run.tuning, head(model))
+    make_trainable(model, run.tuning)
     points = validation.points(run, cross_encoder.score, work)
     trainer = CrossEncoderTrainer(
         model=model,
         train_dataset=Dataset(table),
         loss=losses.build(model, run.recipe.loss),
-        args=CrossEncoderTrainingArguments(**loop.arguments(run, work, use_cpu), save_steps=SAVE_STEPS),
+        args=loop.on_one_device(
+            CrossEncoderTrainingArguments(
+                **loop.arguments(run, work, use_cpu), save_steps=SAVE_STEPS, prompts=cross_encoder.prompt(model)
+            )
+        ),
         **loop.parts(run, work, points),
     )
     return loop.Prepared(trainer, points, pairs(table))
 
 
 def deployed(model: CrossEncoder, run: SeedRun, folder: Path) -> CrossEncoder:
-    """The trained model; an adapter is merged into it."""
-    return tuning.deployed(model, run.tuning, lambda: cross_encoder.load(run.checkpoint, run.seed), folder)
+    """The trained model; an adapter is merged into it, next to the head that was trained with it."""
+    plain = tuning.deployed(model, run.tuning, lambda: cross_encoder.load(run.checkpoint, run.seed), folder)
+    after_body.copy(model, plain)
+    return plain
 
 
 def check(checkpoint: Path) -> None:
@@ -59,8 +67,19 @@ def check(checkpoint: Path) -> None:
     cross_encoder.load(checkpoint)
 
 
+def make_trainable(model: CrossEncoder, block: FineTuning) -> None:
+    """Make exactly the weights trainable that a tuning names, and the head, which may be new and untrained."""
+    tuning.prepare(model, block, head(model))
+    after_body.make_trainable(model)
+
+
 def head(model: CrossEncoder) -> list[str]:
-    """Names of the parts besides the body that hold weights, such as BERT's "classifier"."""
+    """Names of the parts of the transformer that hold the weights of the head, such as BERT's "classifier".
+
+    None for a language model, whose answer is read off its own vocabulary, and where the head comes after it.
+    """
+    if model[0].transformer_task != "sequence-classification":
+        return []
     body = model.model.base_model_prefix
     return [name for name, part in model.model.named_children() if name != body and list(part.parameters())]
 

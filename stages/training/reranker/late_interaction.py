@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow.parquet as pq
 
-from stages.models import late_interaction
+from stages.models import late_interaction, settings, towers
 from stages.training import loop, losses, tuning
-from stages.training.reranker import SAVE_STEPS, validation
+from stages.training.reranker import SAVE_STEPS, after_body, validation
 from stages.training.seed_runs import SeedRun
 
 if TYPE_CHECKING:
     import torch
-    from sentence_transformers import MultiVectorEncoder
+    from sentence_transformers import MultiVectorEncoder, MultiVectorEncoderTrainingArguments
 
     from stages.params.losses import InBatchLoss
     from stages.params.tuning import FineTuning
@@ -26,8 +26,7 @@ def prepare(run: SeedRun, work: Path) -> loop.Prepared:
     Those that a batch makes besides them are not counted.
     """
     from datasets import Dataset
-    from sentence_transformers import MultiVectorEncoderTrainer, MultiVectorEncoderTrainingArguments
-    from sentence_transformers.base.sampler import BatchSamplers
+    from sentence_transformers import MultiVectorEncoderTrainer
     from transformers import set_seed
 
     set_seed(run.seed)
@@ -37,24 +36,39 @@ def prepare(run: SeedRun, work: Path) -> loop.Prepared:
     make_trainable(model, run.tuning)
     table = losses.columns(pq.read_table(run.triplets), run.recipe.loss)
     points = validation.points(run, late_interaction.score, work)
-    arguments = loop.arguments(run, work, use_cpu)
     trainer = MultiVectorEncoderTrainer(
         model=model,
         train_dataset=Dataset(table),
         loss=loss(model, cast("InBatchLoss", run.recipe.loss)),
-        args=MultiVectorEncoderTrainingArguments(
-            **arguments, save_steps=SAVE_STEPS, batch_sampler=BatchSamplers.NO_DUPLICATES
-        ),
+        args=arguments(run, work, use_cpu, model, table.column_names),
         **loop.parts(run, work, points),
     )
     return loop.Prepared(trainer, points, len(table) * (len(table.column_names) - 1))
 
 
+def arguments(
+    run: SeedRun, work: Path, use_cpu: bool, model: MultiVectorEncoder, columns: list[str]
+) -> MultiVectorEncoderTrainingArguments:
+    """The trainer's arguments: each column of texts is read as encode_query or encode_document reads it."""
+    from sentence_transformers import MultiVectorEncoderTrainingArguments
+    from sentence_transformers.base.sampler import BatchSamplers
+
+    roles = towers.roles(columns)
+    return loop.on_one_device(
+        MultiVectorEncoderTrainingArguments(
+            **loop.arguments(run, work, use_cpu),
+            save_steps=SAVE_STEPS,
+            batch_sampler=BatchSamplers.NO_DUPLICATES,
+            router_mapping=roles,
+            prompts={column: settings.prompt(model, role) for column, role in roles.items()},
+        )
+    )
+
+
 def deployed(model: MultiVectorEncoder, run: SeedRun, folder: Path) -> MultiVectorEncoder:
     """The trained model; an adapter is merged into it, next to the projection that was trained with it."""
     plain = tuning.deployed(model, run.tuning, lambda: late_interaction.load(run.checkpoint), folder)
-    for part, trained in zip(list(plain)[1:], list(model)[1:], strict=True):
-        part.load_state_dict(trained.state_dict())
+    after_body.copy(model, plain)
     return plain
 
 
@@ -64,10 +78,9 @@ def check(checkpoint: Path) -> None:
 
 
 def make_trainable(model: MultiVectorEncoder, block: FineTuning) -> None:
-    """Make exactly the weights trainable that a tuning names, and the projection, which was drawn and is untrained."""
+    """Make exactly the weights trainable that a tuning names, and the projection, which may be new and untrained."""
     tuning.prepare(model, block)
-    for part in list(model)[1:]:
-        part.requires_grad_(True)
+    after_body.make_trainable(model)
 
 
 def loss(model: MultiVectorEncoder, block: InBatchLoss) -> torch.nn.Module:
