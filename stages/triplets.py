@@ -1,5 +1,6 @@
 """Triplets: what a variant is trained on, drawn once per seed, and the sample that its training is validated on."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -30,7 +31,8 @@ def main(name: str, collection: Path, pool: Path, out: Path) -> None:
     Writes seed-<n>.parquet for each seed, with ids, texts and the rank each negative was drawn at, what a pool scored
     them where they come from one, and validation/{queries,passages}.parquet, the same validation sample for every seed.
     A passage that is relevant to the query, or to any judged or validation query of the corpus unless the block says
-    allow_judged, is never a negative.
+    allow_judged, is never a negative, nor is one with the text of such a passage or of the query, case and white space
+    aside; where a judged split says drop_self, nor is the passage with the query's id.
     """
     study = params.load()
     block = study.triplets[name]
@@ -38,10 +40,19 @@ def main(name: str, collection: Path, pool: Path, out: Path) -> None:
         draft.mkdir()
         if not block.size:
             return
-        forbidden = leakage.forbidden(collection, list(study.corpora[block.corpus].judged), block.allow_judged)
+        judged = study.corpora[block.corpus].judged
+        drop_self = any(rules.drop_self for rules in judged.values())
+        forbidden = leakage.forbidden(collection, list(judged), block.allow_judged, drop_self)
+        if forbidden.by_text:
+            click.echo(f"{name}: {forbidden.by_text} passages are kept from the negatives for their text alone")
         for seed in study.seeds:
             drawn = draw.draw(block, collection, pool, forbidden, seed)
-            _check(name, block, drawn, forbidden)
+            if len(drawn.triplets) < block.size / 2:
+                raise UserError(f"triplets.{name}: {_too_few(block, collection, pool, forbidden, seed)}")
+            leaked = leakage.violations(drawn.triplets, forbidden)
+            if len(leaked):
+                first = leaked.slice(0, 3).to_pylist()
+                raise RuntimeError(f"triplets.{name}: the draw holds forbidden negatives: {first}")
             click.echo(f"{name}: seed {seed}, {_summary(block, drawn)}")
             table = columns.with_texts(drawn.triplets, collection, block.negatives_per_query)
             pq.write_table(table, draft / f"seed-{seed}.parquet", compression="zstd")
@@ -50,18 +61,27 @@ def main(name: str, collection: Path, pool: Path, out: Path) -> None:
             validation_sample.write(collection, sample.queries, sample.passages, draft / "validation")
 
 
-def _check(name: str, block: Triplets, drawn: draw.Drawn, forbidden: leakage.Forbidden) -> None:
-    """UserError where fewer than half of the triplets were drawn; RuntimeError where a negative is forbidden."""
-    number = len(drawn.triplets)
-    if number < block.size / 2:
-        negatives = "an allowed negative" if block.negatives_per_query == 1 else "enough allowed negatives"
-        raise UserError(
-            f"triplets.{name}: only {number} of {block.size} triplets have {negatives}{_left_out(block, drawn)}; widen "
-            f"its ranks or draw from another pool"
-        )
-    leaked = leakage.violations(drawn.triplets, forbidden)
-    if len(leaked):
-        raise RuntimeError(f"triplets.{name}: the draw holds forbidden negatives: {leaked.slice(0, 3).to_pylist()}")
+def _too_few(block: Triplets, collection: Path, pool: Path, forbidden: leakage.Forbidden, seed: int) -> str:
+    """How many triplets a block has, and which of its rules is the cause: the one without which there are enough."""
+
+    def number(margins: bool, judged: bool) -> int:
+        asked = block if margins else block.model_copy(update={"absolute_margin": None, "relative_margin": None})
+        guard = forbidden if judged else replace(forbidden, passages=pa.array([], pa.string()))
+        return len(draw.draw(asked, collection, pool, guard, seed).triplets)
+
+    negatives = "an allowed negative" if block.negatives_per_query == 1 else "enough allowed negatives"
+    said = f"only {number(True, True)} of {block.size} triplets have {negatives}"
+    margins = " and ".join(name for name in ("absolute_margin", "relative_margin") if getattr(block, name) is not None)
+    judged = "what is relevant to a judged query is none; say allow_judged: true, or give the corpus other passages"
+    if margins and number(False, True) >= block.size / 2:
+        return f"{said}; without {margins} there are enough: lower it, or draw from a deeper pool"
+    if not block.allow_judged and number(True, False) >= block.size / 2:
+        return f"{said}; {judged}"
+    if margins and not block.allow_judged and number(False, False) >= block.size / 2:
+        return f"{said}; lower {margins}, and {judged}"
+    if block.ranks:
+        return f"{said}; widen its ranks or draw from another pool"
+    return f"{said}; say a smaller size, or draw from a pool"
 
 
 def _summary(block: Triplets, drawn: draw.Drawn) -> str:

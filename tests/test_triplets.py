@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
 from stages import triplets
+from stages.collections import canonical
+from stages.retrieval import runs
 from tests import plants
 from tests.test_leakage import JUDGMENTS, plant
 
@@ -76,10 +79,12 @@ def test_a_block_of_size_0_is_an_empty_folder(stage):
     "block, message",
     [
         ({"ranks": [1, 1]}, "only 0 of 40 triplets have an allowed negative; widen its ranks"),
+        ({"ranks": [21, 21]}, "only 0 of 40 triplets have an allowed negative; what is relevant to a judged query is"),
+        ({"ranks": [21, 21], "absolute_margin": 59.0}, "only 0 of 40 triplets have an allowed negative; lower"),
         ({"ranks": [1, 2], "negatives_per_query": 2}, "only 0 of 40 triplets have enough allowed negatives; widen"),
         (
             {"absolute_margin": 59.0},
-            "only 0 of 40 triplets have an allowed negative, 40 pairs left out by its margins; widen its ranks",
+            "only 0 of 40 triplets have an allowed negative; without absolute_margin there are enough: lower it, or",
         ),
     ],
 )
@@ -93,3 +98,22 @@ def test_a_pool_of_another_corpus_is_named(stage):
     docs = pq.read_table("data/corpora/in_domain/docs.parquet")
     pq.write_table(docs.slice(0, 55), "data/corpora/in_domain/docs.parquet")
     assert "docs.parquet: has no 'd5" in stage()
+
+
+def test_a_corpus_without_training_pairs_is_named(stage):
+    qrels = Path("data/corpora/in_domain/qrels/train.parquet")
+    pq.write_table(pq.read_table(qrels).slice(0, 0), qrels)
+    assert stage() == "Error: corpora.in_domain.train: no passage is relevant to a query; name another split\n"
+
+
+def test_a_pool_of_no_lines_is_one_line(stage):
+    runs.write([], Path("data/pools/base"))
+    assert "only 0 of 40 triplets have an allowed negative; widen its ranks or draw" in stage()
+
+
+def test_what_is_kept_out_for_its_text_is_counted(stage):
+    docs = pq.read_table("data/corpora/in_domain/docs.parquet").to_pydict()
+    docs["text"][54:57] = [f" TEXT of\n {doc}" for doc in ("d4", "d30", "d4")]  # relevant to t4, and to a dev query
+    docs["text"][57:59] = ["text of d53"] * 2  # relevant to none
+    pq.write_table(pa.table(docs, schema=canonical.DOCS), "data/corpora/in_domain/docs.parquet")
+    assert stage().startswith("given: 3 passages are kept from the negatives for their text alone\ngiven: seed 1, 40 ")

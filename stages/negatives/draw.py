@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from stages.collections import canonical
+from stages.core.errors import UserError
 from stages.negatives.columns import PAIRS, triplets
 from stages.negatives.leakage import Forbidden, keys
 from stages.params.triplets import Triplets
@@ -25,10 +27,16 @@ class Drawn(NamedTuple):
 
 
 def draw(block: Triplets, collection: Path, pool: Path, forbidden: Forbidden, seed: int) -> Drawn:
-    """A block's triplets for one seed; `pool` is a run, the collection's released triples, or the collection itself."""
+    """A block's triplets for one seed; `pool` is a run, the collection's released triples, or the collection itself.
+
+    Raises UserError where no passage is relevant to a training query.
+    """
     if pool.name == "docpairs.parquet":
         return Drawn(released(pool, block.size, forbidden, seed), 0)
-    chosen = pairs(canonical.qrels(collection, "train"), block.size, seed)
+    qrels = canonical.qrels(collection, "train")
+    if not pc.any(pc.greater_equal(qrels["grade"], 1)).as_py():
+        raise UserError(f"corpora.{block.corpus}.train: no passage is relevant to a query; name another split")
+    chosen = pairs(qrels, block.size, seed)
     if block.ranks:
         return from_pool(chosen, pool, block, forbidden, seed)
     return Drawn(uniform(chosen, canonical.doc_ids(collection), forbidden, seed, block.negatives_per_query), 0)
@@ -89,7 +97,7 @@ def from_pool(chosen: pa.Table, pool: Path, block: Triplets, forbidden: Forbidde
     for pair, query in enumerate(chosen["query_id"].to_pylist()):
         pairs_of[query].append(pair)
     parts, order, left_out = [], [], 0
-    for run in runs.read(pool):
+    for run in chain([runs.RUN.empty_table()], runs.read(pool)):
         part, owners, without = _from_part(run, chosen, pairs_of, block, forbidden, rng)
         parts.append(part)
         order += owners
@@ -98,9 +106,13 @@ def from_pool(chosen: pa.Table, pool: Path, block: Triplets, forbidden: Forbidde
 
 
 def released(docpairs: Path, size: int, forbidden: Forbidden, seed: int) -> pa.Table:
-    """At most `size` of the triples that a collection itself releases, seeded, without those of forbidden negatives."""
+    """At most `size` of the triples that a collection itself releases, seeded.
+
+    Those whose negative is forbidden, or has the text of their positive, are left out.
+    """
     triples = pq.read_table(docpairs, memory_map=True)
-    allowed = np.flatnonzero(~forbidden.mask(triples["query_id"], triples["negative_id"]))
+    same = pc.equal(forbidden.first(triples["negative_id"]), forbidden.first(triples["positive_id"]))
+    allowed = np.flatnonzero(~(forbidden.mask(triples["query_id"], triples["negative_id"]) | np.asarray(same)))
     triples = triples.take(pa.array(np.random.default_rng([seed, 0]).permutation(allowed)[:size]))
     return triplets(triples.select(PAIRS.names), [triples["negative_id"]], np.zeros((len(triples), 1)))
 
