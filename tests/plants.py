@@ -47,10 +47,12 @@ def blocks() -> dict[str, Any]:
 
 
 def write_params(folder: Path, **changed: Any) -> None:
-    """params.yaml in a folder: tests/study.yaml with these blocks in place of its own."""
+    """params.yaml in a folder: tests/study.yaml with these blocks in place of its own, each written out."""
     folder.mkdir(parents=True, exist_ok=True)
+    yaml = YAML()
+    yaml.representer.ignore_aliases = lambda value: True
     with open(folder / "params.yaml", "w") as handle:
-        YAML().dump({**blocks(), **changed}, handle)
+        yaml.dump({**blocks(), **changed}, handle)
 
 
 def comparison(difference: float = 0.0, **changed: Any) -> Comparison:

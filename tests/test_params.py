@@ -33,7 +33,16 @@ def changed(path: str, value, folder: Path) -> Path:
 @pytest.mark.parametrize(
     "path, value, message",
     [
-        ("lora/rnk", 8, "lora.rnk: no such parameter"),
+        ("lora/rnk", 8, "lora.rnk: no such parameter; there are: lr, optimizer, betas, kind, rank, lora_alpha"),
+        ("corpora/in_domain/judged/test", {"rell": 2}, "test.rell: no such parameter; there are: subset, rel, drop"),
+        ("recipes/printed/loss/mragin", 1, "loss.mragin: no such parameter; there are: kind, distance, margin"),
+        ("triplets/hard/form", "x", "triplets.hard.form: no such parameter; there are: corpus, from, size, ranks"),
+        ("report/in_domain/metric", "x", "in_domain.metric: no such parameter; there are: corpus, split, measure"),
+        (
+            "recipes/printed/regularizer",
+            {"kind": "scores", "weight": 1, "sclae": 2},
+            "recipes.printed.regularizer.sclae: no such parameter; there are: kind, weight, scale",
+        ),
         ("lora/rank", 0, "lora.rank: input should be greater than 0, got 0"),
         ("recipes/printed/loss/margin", -0.2, "recipes.printed.loss.margin: input should be greater than 0, got -0.2"),
         (
@@ -119,6 +128,29 @@ def test_an_error_is_one_line_that_names_the_parameter(path, value, message, tmp
     with pytest.raises(UserError) as caught:
         params.load(changed(path, value, tmp_path))
     assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_variants_and_corpora_whose_stages_would_share_a_name_are_refused(tmp_path):
+    blocks = copy.deepcopy(BLOCKS)
+    blocks["corpora"]["x-in_domain"] = blocks["corpora"]["in_domain"]
+    retrievers = {**blocks["retrievers"], "base-x": blocks["retrievers"]["base"]}
+    plants.write_params(tmp_path, corpora=blocks["corpora"], retrievers=retrievers)
+    with pytest.raises(UserError, match="both are called encode@base-x-in_domain; rename one of them"):
+        params.load(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize(
+    "written, place",
+    [
+        ("full: &moved {kind: full, lr: 1}\nlora: *moved\n", "1: '&moved' says"),
+        ("seeds: [1]\nlora:\n  <<: {lr: 1}\n  rank: 8\n", "3: '<<' says"),
+    ],
+)
+def test_yaml_that_undoes_what_an_experiment_sets_is_refused(written, place, tmp_path):
+    (tmp_path / "params.yaml").write_text(written)
+    with pytest.raises(UserError, match=f"params.yaml:{place} in one place what stands in another") as caught:
+        params.load(tmp_path / "params.yaml")
+    assert str(caught.value).endswith("write the values out")
 
 
 OLD = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from itertools import product
 from typing import TYPE_CHECKING
 
 from stages.params.losses import CROSS_ENCODER_LOSSES
@@ -23,6 +24,7 @@ def problems(study: Study) -> Iterator[str]:
     yield from _triplets(study)
     yield from _targets(study)
     yield from _pairs(study)
+    yield from _stage_names(study)
     if len(set(study.seeds)) < len(study.seeds):
         yield "seeds: one of them stands twice"
 
@@ -181,8 +183,8 @@ def _triplets(study: Study) -> Iterator[str]:
         corpus = name if kind == "corpora" else study.pools[name].corpus
         if corpus != block.corpus:
             yield f"{where}.from: negatives come from corpus '{corpus}', queries from '{block.corpus}'"
-        if docpairs and not study.corpora[name].docpairs:
-            yield f"{where}.from: corpora.{name} names no docpairs"
+        if docpairs and not study.corpora[name].releases_triplets:
+            yield f"{where}.from: corpora.{name} names no docpairs, nor a negative of its pairs"
         if docpairs and block.negatives_per_query > 1:
             yield f"{where}.negatives_per_query: released triples have one negative each"
         if block.ranks and block.ranks[1] > study.pools[name].depth:
@@ -220,3 +222,17 @@ def _pairs(study: Study) -> Iterator[str]:
         if {*pair} in seen:
             yield f"report.pairs: {' and '.join(pair)} stand twice"
         seen.append({*pair})
+
+
+def _stage_names(study: Study) -> Iterator[str]:
+    """DVC joins variant and corpus to the name of a stage, and of two stages of one name it keeps one, silently."""
+    named: dict[str, tuple[str, str]] = {}
+    for both in product(study.searchers, study.corpora):
+        name = "-".join(both)
+        if name in named:
+            first = " on ".join(named[name])
+            yield (
+                f"corpora.{both[1]}: variant '{both[0]}' on it would have the stages of {first}, both are "
+                f"called encode@{name}; rename one of them"
+            )
+        named[name] = both

@@ -1,8 +1,10 @@
 """The first problem that pydantic finds in a params file, as one line in the words of that file."""
 
-from typing import Any, get_args
+from collections.abc import Sequence
+from typing import Any, get_args, get_origin
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from stages.params.losses import Loss, Regularizer
@@ -11,16 +13,22 @@ from stages.params.tuning import KINDS
 
 def _kinds(union: Any) -> list[str]:
     """The kinds of an annotated union of blocks, each of which has one `kind`."""
-    return [get_args(block.model_fields["kind"].annotation)[0] for block in get_args(get_args(union)[0])]
+    return [_kind(block) for block in get_args(get_args(union)[0])]
+
+
+def _kind(block: type[BaseModel]) -> str:
+    return str(get_args(block.model_fields["kind"].annotation)[0])
 
 
 TAGS = {*KINDS, *_kinds(Loss), *_kinds(Regularizer)}
 UNION_FIELDS = ("loss", "regularizer")
 
 
-def first_problem(error: ValidationError, fixed_blocks: set[str]) -> str:
-    """`where: what is wrong`; `fixed_blocks` are the blocks with a fixed meaning, every other one is a tuning."""
+def first_problem(error: ValidationError, study: type[BaseModel], fixed_blocks: set[str]) -> str:
+    """`where: what is wrong`; `fixed_blocks` are the blocks of a study with a fixed meaning, all others are tunings."""
     problem = error.errors()[0]
+    if problem["type"] == "extra_forbidden":
+        problem["ctx"] = {"known": ", ".join(keys_at(study, problem["loc"][:-1]))}
     place = [str(part) for part in problem["loc"]]
     if place[:1] == ["tunings"]:
         place = place[1:]
@@ -32,6 +40,22 @@ def first_problem(error: ValidationError, fixed_blocks: set[str]) -> str:
     where = ".".join(_without_tags(place))
     message = _message(problem, len(place) == 1)
     return f"{where}: {message}" if where else message
+
+
+def keys_at(kind: Any, place: Sequence[str | int]) -> list[str]:
+    """The parameters of the block that pydantic names by `place`, of a model or of what a field's type holds."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        if not place:
+            return [field.alias or name for name, field in kind.model_fields.items()]
+        field = kind.model_fields.get(str(place[0]))
+        return keys_at(field.annotation, place[1:]) if field else []
+    kinds = [part for part in get_args(kind) if part not in (type(None), Ellipsis) and not isinstance(part, FieldInfo)]
+    if get_origin(kind) in (dict, list, tuple):
+        return keys_at(kinds[-1], place[1:])
+    tagged = {_kind(block): block for block in kinds if hasattr(block, "model_fields") and "kind" in block.model_fields}
+    if place and place[0] in tagged:
+        return keys_at(tagged[str(place[0])], place[1:])
+    return next((keys for block in kinds if (keys := keys_at(block, place))), [])
 
 
 def _without_tags(place: list[str]) -> list[str]:
@@ -52,7 +76,7 @@ def _message(problem: ErrorDetails, is_block: bool) -> str:
     if problem["type"] == "union_tag_not_found":
         return "the kind is missing: write kind: and its name"
     if problem["type"] == "extra_forbidden":
-        return "no such parameter"
+        return f"no such parameter; there are: {problem['ctx']['known']}"
     if problem["type"] == "missing" and is_block:
         return "this block is missing; where it has nothing to name, write {}"
     if problem["type"] == "missing":

@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import Field, ValidationError, model_validator
 
 from stages.core.errors import UserError
-from stages.params import checks, messages, renamed
+from stages.params import anchors, checks, messages, renamed
 from stages.params.corpora import Corpus
 from stages.params.fields import Name, Strict
 from stages.params.models import Checkpoint, Start, with_base
@@ -88,7 +88,9 @@ def load(path: Path = Path("params.yaml")) -> Study:
     if not path.is_file():
         raise UserError(f"{path}: there is no such file here; run from the repository's root")
     try:
-        blocks = YAML(typ="safe").load(path.read_text())
+        written = path.read_text()
+        anchors.check(written, path)
+        blocks = YAML(typ="safe").load(written)
     except YAMLError as error:
         raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}")
     if not isinstance(blocks, dict):
@@ -98,7 +100,7 @@ def load(path: Path = Path("params.yaml")) -> Study:
     try:
         return parse(blocks)
     except ValidationError as error:
-        raise UserError(f"{path}: {messages.first_problem(error, _fixed_blocks())}")
+        raise UserError(f"{path}: {messages.first_problem(error, Study, _fixed_blocks())}")
 
 
 def parse(blocks: dict) -> Study:
