@@ -9,9 +9,10 @@ from stages import params
 from stages.core import prune
 from stages.core.errors import UserError
 from stages.core.files import publish
-from stages.models import local_weights
+from stages.models import local_settings, local_weights
 from stages.params.models import Checkpoint
 from stages.params.tuning import Tuning
+from stages.params.variants import Recipe
 from stages.training.tuning import stored
 
 
@@ -35,6 +36,8 @@ def main(data: Path, training: Path, out: Path) -> None:
         for name, variant in variants.items():
             checkpoint = study.checkpoints[variant.checkpoint]
             _check_layers(f"{table}.{name}", checkpoint, study.tunings[variant.tuning])
+            if table == "retrievers":
+                _check_similarity(f"{table}.{name}", checkpoint, variant.recipe, study.recipes[variant.recipe])
     for line in pruned(study, data, training):
         click.echo(line)
     for warning in study.warnings():
@@ -92,6 +95,13 @@ def _check_layers(where: str, checkpoint: Checkpoint, block: Tuning) -> None:
             stored.check(weights, block)
         except UserError as error:
             raise UserError(f"{where}: {error}")
+
+
+def _check_similarity(where: str, checkpoint: Checkpoint, name: str, recipe: Recipe | None) -> None:
+    """A recipe that trains another similarity than the model is searched by is found from files on this machine."""
+    similarity = checkpoint.similarity or (local_settings.similarity(checkpoint.source) if recipe else None)
+    if recipe and similarity and (why := recipe.contradiction(similarity)):
+        raise UserError(f"{where}: recipes.{name}: {why}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,28 @@
+"""What the files of a retriever that is on this machine say of it, read without loading it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from stages.models import local_weights, module_paths
+
+FILE = "config_sentence_transformers.json"
+
+
+def similarity(source: str) -> str | None:
+    """The similarity, cosine or dot, of a folder: or package: source; None where it is elsewhere.
+
+    A model that normalises last is searched by cosine also where its files say dot. Raises UserError for a package that
+    is not installed.
+    """
+    kind, _, name = source.partition(":")
+    if kind not in ("folder", "package"):
+        return None
+    folder = Path(name) if kind == "folder" else local_weights.package_folder(name)
+    if not (folder / FILE).is_file():
+        return None
+    modules = list(module_paths.read(folder).values())
+    normalizes = bool(modules) and modules[-1].endswith(".Normalize")
+    said = json.loads((folder / FILE).read_text()).get("similarity_fn_name")
+    return "dot" if said in ("dot", "dot_product") and not normalizes else "cosine"
