@@ -15,7 +15,7 @@ from stages.collections import readers, write
 from stages.evaluation import measures
 from stages.models import caps, encoding
 from stages.params.corpora import Corpus, JudgedSplit
-from stages.retrieval import dense, runs
+from stages.retrieval import dense, ranking, runs
 
 # embeddings-benchmark/results, all-MiniLM-L6-v2 at 8b3219a, SciFact test, mteb 1.12.75.
 PUBLISHED = {"nDCG@10": 0.64508, "RR@10": 0.60472, "R@100": 0.92500}
@@ -39,7 +39,7 @@ def main(folder: Path) -> None:
         encoding.encode(model, table["text"].to_pylist(), 4096, role=role)
         for table, role in ((docs, "document"), (topics, "query"))
     )
-    scores, rows = dense.top_k(queries, passages, 100, 65536)
+    scores, rows = dense.top_k(queries, passages, 100, 65536, ranking.places(docs["doc_id"]))
     run = runs.table(topics["query_id"].to_pylist(), docs["doc_id"].combine_chunks(), scores, rows)
     values = measures.per_query([run], qrels, list(PUBLISHED), rel=1)
     wrong = 0
