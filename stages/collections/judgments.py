@@ -26,7 +26,7 @@ def read(path: Path) -> list[Judgment]:
     A table's header names its columns, in any order: query-id, corpus-id and score or another usual name. A file
     without a header and with four columns is TREC's (query 0 passage grade). Grades are whole numbers, also as 1.0.
     """
-    return list(of_rows(path, rows(path)))
+    return list(of_rows(rows(path)))
 
 
 def find(folder: Path, subsets: dict[str, str]) -> dict[str, Path]:
@@ -89,7 +89,7 @@ def _of_text(path: Path) -> Iterator[Row]:
     return _spaced(path, whole, names)
 
 
-def of_rows(path: Path, rows: Iterable[Row]) -> Iterator[Judgment]:
+def of_rows(rows: Iterable[Row]) -> Iterator[Judgment]:
     """The judgments in the rows of a table; UserError names the row that is none."""
     columns: dict[str, str] = {}
     names: tuple[str, ...] = ()

@@ -1,10 +1,13 @@
 """The blocks of params.yaml that name collections: `corpora`."""
 
+import re
 from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
 from stages.params.fields import Name, Positive, Strict
+
+LOCAL = ("./", "../", "/", "~")  # how a folder on this machine begins, where a hub's name could stand
 
 
 class JudgedSplit(Strict):
@@ -14,6 +17,33 @@ class JudgedSplit(Strict):
     rel: Positive = 1
     drop_self: bool = False
     limit: Positive | None = None
+
+
+class Configs(Strict):
+    """The configurations of a dataset of the hub: `name`, or `name/split` where it has several splits.
+
+    Without a name for qrels it is default, or else qrels; another dataset's are <dataset>@<revision> or a ./folder.
+    """
+
+    corpus: str = "corpus"
+    queries: str = "queries"
+    qrels: str | None = None
+
+
+class Pairs(Strict):
+    """The columns of a dataset of pairs or triplets; with `ids` they hold ids of its corpus and queries, not texts."""
+
+    config: str | None = None
+    query: str = "query"
+    positive: str = "positive"
+    negative: str | list[str] | None = None
+    ids: bool = False
+    limit: Positive | None = None
+
+    @property
+    def negatives(self) -> list[str]:
+        """The columns of negatives."""
+        return [self.negative] if isinstance(self.negative, str) else list(self.negative or [])
 
 
 class Corpus(Strict):
@@ -26,6 +56,8 @@ class Corpus(Strict):
     passage_tokens: Positive | None = None
     language: Annotated[str, Field(pattern=r"^[a-z]{2,3}$")] | None = None
     shares: dict[Name, Positive] | None = None
+    configs: Configs = Configs()
+    pairs: Pairs | None = None
     docpairs: str | None = None
     docpairs_limit: Positive | None = None
     group: Name | None = None
@@ -35,12 +67,33 @@ class Corpus(Strict):
     @classmethod
     def source_is_known(cls, source: str) -> str:
         kind, _, rest = source.partition(":")
-        if kind not in ("docstrings", "beir", "irds") or not rest:
-            raise ValueError("must be docstrings:<packages>, beir:<folder> or irds:<dataset id>")
+        if kind not in ("docstrings", "beir", "irds", "hf") or not rest:
+            raise ValueError(
+                "must be docstrings:<packages>, beir:<folder>, irds:<id>, hf:<dataset>@<commit> or hf:./<folder>"
+            )
+        if kind == "hf" and not rest.startswith(LOCAL) and not re.fullmatch(r"[\w.-]+(/[\w.-]+)?@[\w./-]+", rest):
+            raise ValueError("hf: must name a dataset with its revision, <dataset>@<commit>, or a folder, ./<folder>")
         return source
+
+    @property
+    def releases_triplets(self) -> bool:
+        """Whether docpairs.parquet will hold triplets that the collection brings."""
+        return self.docpairs is not None or (self.pairs is not None and bool(self.pairs.negatives))
+
+    @model_validator(mode="after")
+    def pairs_are_trained_on(self) -> "Corpus":
+        if self.pairs and not self.source.startswith("hf:"):
+            raise ValueError("pairs: are columns of a dataset of the hub (hf:<dataset>@<revision> or hf:./<folder>)")
+        if self.pairs and self.train is None:
+            raise ValueError("pairs: are trained on; name their split, as in train: train")
+        if self.pairs and self.judged and not self.pairs.ids:
+            raise ValueError("pairs: of texts have no judgments; say judged: {} and measure on another corpus")
+        return self
 
     @model_validator(mode="after")
     def splits_agree(self) -> "Corpus":
+        if not self.judged and self.train is None:
+            raise ValueError("has neither a train split nor judged ones: name one of them")
         for split, judged in self.judged.items():
             if split in ("train", "validation"):
                 raise ValueError(f"'{split}' is the name of a training split and cannot be judged; rename the split")

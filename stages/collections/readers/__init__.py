@@ -4,11 +4,13 @@ A reader is a module here named by its kind with a function
 
     read(corpus: Corpus, location: str) -> Source
 
+and, where it reads files of this machine, `files(corpus, location) -> dict[str, Path]`, those that it reads by name.
 It raises UserError for what it cannot read. It is imported by its name, so that a new reader makes no corpus of another
 kind stale.
 """
 
 from importlib import import_module
+from pathlib import Path
 
 from stages.collections.source import Source
 from stages.core.errors import UserError
@@ -33,3 +35,15 @@ def read(corpus: Corpus) -> Source:
     if corpus.docpairs and (source.docpairs is None or corpus.train is None):
         raise UserError("docpairs: released triples need a source that has them (irds:) and a train split")
     return source
+
+
+def files(corpus: Corpus) -> dict[str, Path]:
+    """The files on this machine that a corpus is read from, by their names in its folder.
+
+    None where it is read from somewhere else, and where they are not there.
+    """
+    reader = import_module(module(corpus))
+    try:
+        return reader.files(corpus, corpus.source.partition(":")[2]) if hasattr(reader, "files") else {}
+    except UserError:
+        return {}
