@@ -1,7 +1,7 @@
 """One tie rule everywhere: on collections with duplicates figures equal pytrec_eval's on raw scores, digit for digit.
 
-pytrec_eval gets (query, passage, score) as they come and sorts them itself; the project sorts them in its searches, cuts
-them at a depth, stores them and measures what is stored.
+pytrec_eval gets (query, passage, score) as they come and sorts them itself; the project sorts them in its searches,
+cuts them at a depth, stores them and measures what is stored.
 """
 
 import gzip
