@@ -1,6 +1,7 @@
 """Check: the whole of params.yaml, before anything heavy runs."""
 
 from collections.abc import Collection
+from itertools import product
 from pathlib import Path
 
 import click
@@ -9,11 +10,14 @@ from stages import params
 from stages.core import prune
 from stages.core.errors import UserError
 from stages.core.files import publish
-from stages.models import local_settings, local_weights
+from stages.models import caps, local_settings, local_weights
+from stages.params.corpora import Corpus
 from stages.params.models import Checkpoint
 from stages.params.tuning import Tuning
 from stages.params.variants import Recipe
 from stages.training.tuning import stored
+
+LENGTHS = ("tokens", "query_tokens", "passage_tokens")
 
 
 @click.command()
@@ -38,6 +42,8 @@ def main(data: Path, training: Path, out: Path) -> None:
             _check_layers(f"{table}.{name}", checkpoint, study.tunings[variant.tuning])
             if table == "retrievers":
                 _check_similarity(f"{table}.{name}", checkpoint, variant.recipe, study.recipes[variant.recipe])
+    check_lengths(study)
+    check_precision(study)
     for line in pruned(study, data, training):
         click.echo(line)
     for warning in study.warnings():
@@ -59,6 +65,47 @@ def check_measures(measures: list[str]) -> None:
         if parsed in spelled:
             raise UserError(f"measures: '{measure}' and '{spelled[parsed]}' are the same measure; keep one")
         spelled[parsed] = measure
+
+
+def check_lengths(study: params.Study) -> None:
+    """Raises UserError where texts are to be cut beyond what a model on this machine can read."""
+    for name, checkpoint in study.checkpoints.items():
+        for config in local_settings.configs(checkpoint.source):
+            try:
+                caps.check(config, **_lengths(checkpoint))
+            except UserError as error:
+                raise UserError(f"checkpoints.{name}.{error}; lower it, or leave it out")
+    encoding = {variant.checkpoint: study.checkpoints[variant.checkpoint] for variant in study.searchers.values()}
+    for (name, checkpoint), (corpus, block) in product(encoding.items(), study.corpora.items()):
+        for config in local_settings.configs(checkpoint.source):
+            try:
+                caps.check(config, **_lengths(block))
+            except UserError as error:
+                raise UserError(f"corpora.{corpus}.{error} (checkpoints.{name}); lower it, or leave it out")
+
+
+def _lengths(block: Checkpoint | Corpus) -> dict[str, int | None]:
+    return {name: getattr(block, name) for name in LENGTHS}
+
+
+def check_precision(study: params.Study) -> None:
+    """Raises UserError where something is to be computed in float16 and this machine has no GPU."""
+    recipes = {variant.recipe for variant in [*study.retrievers.values(), *study.rerankers.values()]}
+    asked = {
+        "index.precision": study.index.precision,
+        **({"rerank.precision": study.rerank.precision} if study.rerankers else {}),
+        **{f"recipes.{name}.precision": recipe.precision for name in recipes if (recipe := study.recipes[name])},
+    }
+    where = sorted(name for name, precision in asked.items() if precision == "float16")
+    if where and not has_gpu():
+        raise UserError(f"{where[0]}: float16 needs a GPU, and this machine has none; use bfloat16 or float32")
+
+
+def has_gpu() -> bool:
+    """Whether sentence-transformers would put a model on anything but the CPU."""
+    from sentence_transformers.util import get_device_name
+
+    return get_device_name() != "cpu"
 
 
 def pruned(study: params.Study, data: Path, training: Path) -> list[str]:

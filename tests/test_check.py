@@ -1,0 +1,58 @@
+"""What the first stage finds before anything heavy runs: too many tokens for a model, float16 without a GPU."""
+
+import json
+
+import pytest
+
+from stages import check
+from tests import plants
+from tests.conftest import STUDY
+
+
+@pytest.fixture
+def models(tmp_path, monkeypatch):
+    """Folders of models that are no more than their configuration: 512 positions, of which XLM-R can use 512 of 514."""
+    monkeypatch.chdir(tmp_path)
+    known = {"bert": {"model_type": "bert", "max_position_embeddings": 512}}
+    known["xlm"] = {"model_type": "xlm-roberta", "max_position_embeddings": 514, "pad_token_id": 1}
+    for name, config in known.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(json.dumps(config))
+    return tmp_path
+
+
+def checked(folder, **changed) -> str:
+    """What the verb says to these changes of the base checkpoint and of the corpora."""
+    blocks = plants.blocks()
+    minilm = {"architecture": "symmetric", "source": "folder:xlm", **changed.pop("checkpoint", {})}
+    corpora = {**blocks["corpora"], "in_domain": {**blocks["corpora"]["in_domain"], **changed.pop("corpus", {})}}
+    checkpoints = {**blocks["checkpoints"], "minilm": minilm}
+    plants.write_params(folder, checkpoints=checkpoints, corpora=corpora, **changed)
+    return plants.fails(check.main, "--data=data", "--training=training", "--out=checked").splitlines()[-1]
+
+
+def test_lengths_beyond_the_positions_that_a_model_can_use_are_refused(models):
+    said = checked(models, checkpoint={"tokens": 513})
+    assert said == (
+        "Error: checkpoints.minilm.tokens: 513 is more than the 512 positions that these weights can use; lower it, or "
+        "leave it out"
+    )
+    said = checked(models, corpus={"passage_tokens": 514})
+    assert (
+        "corpora.in_domain.passage_tokens: 514 is more than the 512 positions" in said
+        and "(checkpoints.minilm)" in said
+    )
+
+
+def test_float16_without_a_gpu_is_refused_here_and_not_where_it_computes(models, monkeypatch):
+    monkeypatch.setattr(check, "has_gpu", lambda: False)
+    for where, blocks in {
+        "index.precision": {"index": {**plants.blocks()["index"], "precision": "float16"}},
+        "recipes.printed.precision": {"recipes": plants.blocks()["recipes"]},
+    }.items():
+        if "recipes" in blocks:
+            blocks["recipes"]["printed"]["precision"] = "float16"
+        said = checked(models, **blocks)
+        assert said == f"Error: {where}: float16 needs a GPU, and this machine has none; use bfloat16 or float32"
+    monkeypatch.setattr(check, "has_gpu", lambda: True)
+    check.check_precision(STUDY)
