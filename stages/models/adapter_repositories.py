@@ -76,52 +76,69 @@ def merge(folder: Path, remote_code: bool) -> None:
     Does nothing for a folder without adapters. Raises UserError for an adapter that does not fit its base.
     """
     for place in places(folder):
+        kept = {path: path.read_bytes() for path in place.glob("*.py")}
+        known = json.loads((place / "config.json").read_text())
         with tempfile.TemporaryDirectory() as aside:
             for path in place.glob("adapter_*"):
                 shutil.move(path, aside)
-            merged = _merged(place, Path(aside), remote_code)
-        code = {path: path.read_bytes() for path in place.glob("*.py")}
+            task, merged = _merged(place, Path(aside), remote_code)
         for path in [*place.iterdir()]:
             if repository_files.is_base_weights(path.name) or path.name in repository_files.INDEXES:
                 path.unlink()
         merged.save_pretrained(str(place))
-        for path, content in code.items():
+        for path, content in kept.items():
             path.write_bytes(content)
+        if task == PLAIN and "architectures" in known:
+            _name_architectures(place / "config.json", known["architectures"])
 
 
-def _merged(base: Path, adapter: Path, remote_code: bool) -> PreTrainedModel:
-    """The network of a folder with an adapter in its weights.
+def _name_architectures(path: Path, architectures: list[str]) -> None:
+    """Set what a config.json says a network was trained as, by which sentence-transformers chooses a pooling."""
+    path.write_text(json.dumps({**json.loads(path.read_text()), "architectures": architectures}, indent=2) + "\n")
+
+
+def _merged(base: Path, adapter: Path, remote_code: bool) -> tuple[str, PreTrainedModel]:
+    """The network of a folder with an adapter in its weights, and the task that its head is for.
 
     It is the class that the adapter's task_type names, or else the one whose layers have the names of the adapter's.
     """
     known = json.loads((adapter / CONFIG).read_text())
     named = TASKS.get(known.get("task_type") or "", PLAIN)
+    reasons = []
     for task in dict.fromkeys([named, PLAIN, "text-generation"]):
-        merged, unfit = _merged_as(task, base, adapter, remote_code)
-        if not unfit:
-            return merged if task == named else merged.base_model
+        try:
+            merged = _merged_as(task, base, adapter, remote_code)
+        except (ValueError, RuntimeError, KeyError) as error:
+            reasons.append(" ".join(str(error).split())[:200])
+        else:
+            return (task, merged) if task == named else (PLAIN, merged.base_model)
     raise UserError(
-        f"adapter_base: the adapter does not fit this base, which has no place for {unfit[0]}; name the base that it "
-        f"was trained on"
+        f"adapter_base: the adapter does not fit this base ({reasons[0]}); name the base that it was trained on"
     )
 
 
-def _merged_as(task: str, base: Path, adapter: Path, remote_code: bool) -> tuple[PreTrainedModel, list[str]]:
-    """The network of a task with an adapter merged, and the adapter's weights that only one of the two has."""
+def _merged_as(task: str, base: Path, adapter: Path, remote_code: bool) -> PreTrainedModel:
+    """The network of a task with an adapter merged; ValueError or RuntimeError where one does not fit the other."""
     import torch
     from peft import PeftConfig, PeftModel
     from sentence_transformers.base.modules import Transformer
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()
     options = {"local_files_only": True, "trust_remote_code": remote_code}
-    body = Transformer(
-        str(base),
-        transformer_task=task,
-        model_kwargs={"dtype": torch.float32, **options},
-        processor_kwargs=dict(options),
-        config_kwargs=dict(options),
-    ).model.float()
-    config = PeftConfig.from_pretrained(str(adapter))
-    config.task_type = None
-    both = PeftModel(body, config)
-    report = both.load_adapter(str(adapter), "default")
-    return both.merge_and_unload(), sorted([*report.unexpected_keys, *report.missing_keys])
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)  # of parts that neither has
+        body = Transformer(
+            str(base),
+            transformer_task=task,
+            model_kwargs={"dtype": torch.float32, **options},
+            processor_kwargs=dict(options),
+            config_kwargs=dict(options),
+        ).model.float()
+        config = PeftConfig.from_pretrained(str(adapter))
+        config.task_type = None
+        both = PeftModel(body, config)
+        report = both.load_adapter(str(adapter), "default")
+    if unfit := sorted([*report.unexpected_keys, *report.missing_keys]):
+        raise ValueError(f"{len(unfit)} weights are in one of them alone, as {unfit[0]}")
+    return both.merge_and_unload()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import re
 from collections.abc import Collection
 from pathlib import Path
 
@@ -15,18 +16,21 @@ NAMING = ("modules.json", "router_config.json", "config.json")  # they name the 
 def snapshot(repository: str, revision: str) -> Path:
     """The folder of the hub's cache that holds what a model is loaded from, brought there if need be.
 
-    It may hold more. Raises UserError where the hub has no such model, does not give it, or cannot be reached and the
-    cache does not hold all of it; the line says which and what to do.
+    It may hold more. A commit that the cache has whole is not asked for again. Raises UserError where the hub has no
+    such model, does not give it, or cannot be reached and the cache does not hold all of it; the line says which and
+    what to do.
     """
     from huggingface_hub import HfApi
 
+    if _is_commit(revision) and (cached := _cached(repository, revision, listed=True)):
+        return cached
     try:
         files = HfApi().list_repo_files(repository, revision=revision)
         named = _brought(repository, revision, set(NAMING) & set(files)) if "modules.json" in files else None
         folders = module_paths.read(named) if named else {}
         return _brought(repository, revision, repository_files.wanted(files, folders))
     except Exception as error:
-        if (cached := _cached(repository, revision, error)) is not None:
+        if _may_be_cached(error) and (cached := _cached(repository, revision)):
             return cached
         raise UserError(_explained(repository, revision, error))
 
@@ -38,28 +42,32 @@ def _brought(repository: str, revision: str, files: Collection[str]) -> Path:
     return Path(snapshot_download(repository, revision=revision, allow_patterns=sorted(map(glob.escape, files))))
 
 
-def _cached(repository: str, revision: str, error: Exception) -> Path | None:
-    """The folder of the hub's cache if it holds all that is wanted of a repository which the hub may still have."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import (
-        HFValidationError,
-        IncompleteSnapshotError,
-        LocalEntryNotFoundError,
-        RevisionNotFoundError,
-    )
+def _is_commit(revision: str) -> bool:
+    return re.fullmatch("[0-9a-f]{40}", revision) is not None
 
-    if isinstance(error, RevisionNotFoundError | HFValidationError):
-        return None
+
+def _may_be_cached(error: Exception) -> bool:
+    """Whether the hub may have, or have had, what it did not give."""
+    from huggingface_hub.errors import HFValidationError, RevisionNotFoundError
+
+    return not isinstance(error, RevisionNotFoundError | HFValidationError)
+
+
+def _cached(repository: str, revision: str, listed: bool = False) -> Path | None:
+    """The folder of the hub's cache if it holds all that is wanted; with `listed`, if a listing there proves it."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, IncompleteSnapshotError, LocalEntryNotFoundError
+
     try:
         folder = Path(snapshot_download(repository, revision=revision, local_files_only=True))
     except IncompleteSnapshotError as incomplete:
         folder = Path(incomplete.snapshot_path)
-    except LocalEntryNotFoundError:
+    except (LocalEntryNotFoundError, HFValidationError):
         return None
-    return folder if _is_whole(folder, repository, revision) else None
+    return folder if _is_whole(folder, repository, revision, listed) else None
 
 
-def _is_whole(folder: Path, repository: str, revision: str) -> bool:
+def _is_whole(folder: Path, repository: str, revision: str, needs_listing: bool) -> bool:
     """Whether a cached folder has all that is wanted, by the repository's listing if the cache has that as well."""
     from huggingface_hub import get_cached_repo_tree
     from huggingface_hub.errors import CachedRepoTreeNotFoundError
@@ -67,7 +75,7 @@ def _is_whole(folder: Path, repository: str, revision: str) -> bool:
     try:
         listed = [file.path for file in get_cached_repo_tree(repository, revision=revision)]
     except CachedRepoTreeNotFoundError:
-        return bool(local_weights.below(folder)) and not any(local_weights.missing(folder))
+        return not needs_listing and bool(local_weights.below(folder)) and not any(local_weights.missing(folder))
     if not (set(NAMING) & set(listed)) <= {path.name for path in folder.iterdir()}:
         return False
     return all((folder / file).is_file() for file in repository_files.wanted(listed, module_paths.read(folder)))
