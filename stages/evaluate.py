@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from stages import params
+from stages.collections import canonical
 from stages.core.errors import UserError
 from stages.core.files import publish
 from stages.core.rounding import rounded
@@ -46,7 +47,12 @@ def main(ranked: Path, corpora: Path, queries: Path, results: Path, pairs: Path,
     study = params.load()
     encoded = measured(study, ranked, corpora)
     table = per_query.plain(encoded)
-    compared = against_base(study, table)
+    lacking = {
+        (corpus, split): unanswerable(corpora / corpus, split, rules.rel)
+        for corpus, collection in study.corpora.items()
+        for split, rules in collection.judged.items()
+    }
+    compared = [replace(one, unanswerable=lacking[one.corpus, one.split]) for one in against_base(study, table)]
     with publish(queries) as draft:
         pq.write_table(encoded, draft, compression="zstd", compression_level=19)
     with publish(results) as draft:
@@ -65,9 +71,9 @@ def measured(study: Study, ranked: Path, corpora: Path) -> pa.Table:
     parts = []
     for corpus, collection in study.corpora.items():
         for split, rules in collection.judged.items():
-            topics = pq.read_table(corpora / corpus / "topics" / f"{split}.parquet").to_pydict()
+            topics = canonical.topics(corpora / corpus, split).to_pydict()
             clusters = dict(zip(topics["query_id"], topics["cluster"], strict=True))
-            qrels = pq.read_table(corpora / corpus / "qrels" / f"{split}.parquet")
+            qrels = canonical.qrels(corpora / corpus, split)
             sample = candidates.sample(topics["query_id"], study.rerank.queries, study.rerank.seed)
             reranked = qrels.filter(pc.is_in(qrels["query_id"], value_set=pa.array(sample)))
             for variant in study.variants:
@@ -78,12 +84,19 @@ def measured(study: Study, ranked: Path, corpora: Path) -> pa.Table:
                     parts.append(_part(names, values, clusters))
     target = study.report.in_domain
     base = {"variant": study.report.base, "corpus": target.corpus, "split": target.split}
-    if not any(all(part[key][0].as_py() == value for key, value in base.items()) for part in parts):
+    if not any(len(part) and all(part[key][0].as_py() == value for key, value in base.items()) for part in parts):
         raise UserError(
             f"report.base: there is no run of '{study.report.base}' on {target.corpus} {target.split} in {ranked}; "
             "name a variant that was run there"
         )
     return pa.concat_tables(parts).unify_dictionaries()
+
+
+def unanswerable(collection: Path, split: str, rel: int) -> int:
+    """How many judged queries of a split have no passage of grade `rel` or above."""
+    qrels = canonical.qrels(collection, split)
+    answered = qrels.filter(pc.greater_equal(qrels["grade"], rel))
+    return pc.count_distinct(qrels["query_id"]).as_py() - pc.count_distinct(answered["query_id"]).as_py()
 
 
 def _part(names: dict[str, str], values: dict[str, dict[str, float]], clusters: dict[str, str]) -> pa.Table:

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -64,6 +65,11 @@ def test_no_variant_needs_a_run_with_lines(study):
     study()
     for variant, seed_run in (("base", "pretrained"), ("full-hard", "seed-13"), ("lora-hard", "seed-13")):
         planted_tail.write_run(Path(), variant, seed_run, np.zeros((3, 1), np.float32), np.full((3, 1), -1))
+    qrels = pa.table(
+        {"query_id": ["q0", "q1", "q2"], "doc_id": ["d0", "d1", "d2"], "grade": pa.array([1, 1, 0], pa.int32())}
+    )
+    pq.write_table(qrels, "data/corpora/in_domain/qrels/test.parquet")
     planted_tail.measure()
     assert "| base | **0.0000** |  |  |" in written("report.md")
+    assert "(3 queries in 2 clusters, 1 of them without a relevant passage: they count 0)" in written("report.md")
     assert pq.read_table("reports/queries.parquet")["rank"].to_pylist() == [0] * 12

@@ -16,7 +16,8 @@ class Result:
 
     `spread` is the standard deviation over seed runs (None for one), `base` the base's value on the same queries, and
     `of` how many queries the base answered: more than the comparison's queries where a reranker saw a part of them.
-    `comparison` is None for the base itself and where the base has no run.
+    `comparison` is None for the base itself and where the base has no run. `unanswerable` counts the queries that have
+    no relevant passage at all: they are in the mean with 0, as trec_eval has them.
     """
 
     variant: str
@@ -29,6 +30,7 @@ class Result:
     base: float | None = None
     of: int | None = None
     comparison: Comparison | None = None
+    unanswerable: int = 0
 
     @property
     def target(self) -> Target:

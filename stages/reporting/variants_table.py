@@ -155,7 +155,9 @@ def _targets(study: Study, results: Sequence[Result]) -> str:
     for target, domain in zip(study.report.targets, DOMAINS, strict=False):
         compared = [one.comparison for one in files.at(results, target).values() if one.comparison]
         whole = max(compared, key=lambda one: one.queries, default=None)
-        size = f" ({whole.queries:,} queries in {whole.clusters:,} clusters)" if whole else ""
+        lacking = max((one.unanswerable for one in files.at(results, target).values()), default=0)
+        none = f", {lacking:,} of them without a relevant passage: they count 0" if lacking else ""
+        size = f" ({whole.queries:,} queries in {whole.clusters:,} clusters{none})" if whole else ""
         parts.append(f"{domain.capitalize() if not parts else domain} is {target.corpus} {target.split}{size}")
     return ", ".join(parts) + "."
 
