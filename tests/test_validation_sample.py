@@ -54,6 +54,7 @@ def test_the_first_queries_by_hash_with_all_that_is_relevant_and_no_passage_twic
     needed = {doc for entry in sampled for doc in entry["relevant"]}
     assert needed <= set(passages["doc_id"]) and len(set(passages["doc_id"])) == len(passages["doc_id"])
     assert len(passages["doc_id"]) == min(len(IDS), max(size, len(needed)))
+    assert passages["doc_id"] == sorted(passages["doc_id"], reverse=True)
     assert passages["text"] == [f"text of {doc}" for doc in passages["doc_id"]]
 
 

@@ -1,7 +1,7 @@
 """The validation sample: what training is validated on, the same for every seed and every variant of a block.
 
 queries.parquet    query_id, text, relevant (a list of doc_id)
-passages.parquet   doc_id, text
+passages.parquet   doc_id, text, the highest id first: what is in order of the rows is in that of `ranking` among equals
 """
 
 from pathlib import Path
@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from stages.collections import canonical, passages
 from stages.collections.splits import sha256
 from stages.negatives.columns import lookup
+from stages.retrieval import ranking
 
 
 def write(collection: Path, queries: int, size: int, out: Path) -> None:
@@ -39,10 +40,11 @@ def write(collection: Path, queries: int, size: int, out: Path) -> None:
 
 
 def _passages(doc_ids: pa.Array, relevant: pa.Array, size: int) -> pa.Array:
-    """The relevant passages and, up to `size` in all, others drawn uniformly."""
+    """The relevant passages and, up to `size` in all, others drawn uniformly, by id downwards."""
     others = doc_ids.filter(pc.invert(pc.is_in(doc_ids, value_set=relevant)))
     drawn = np.random.default_rng(0).permutation(len(others))[: max(0, size - len(relevant))]
-    return pa.concat_arrays([relevant, others.take(pa.array(drawn))])
+    chosen = pa.concat_arrays([relevant, others.take(pa.array(drawn))])
+    return chosen.take(pa.array(np.argsort(ranking.places(chosen))))
 
 
 def _first_by_sha256(topics: pa.Table, count: int) -> pa.Table:

@@ -44,8 +44,8 @@ def candidates(sample: Sample) -> tuple[list[str], list[str], np.ndarray] | None
     """Queries and passages of the pairs that are scored, and which are relevant, (queries, CANDIDATES).
 
     None where the sample has too few passages for that. Of each query the first relevant passage, and as many others as
-    make CANDIDATES: those that follow it in the sample, round and round, relevant ones left out. Where it ranks among
-    them is the same for every variant.
+    make CANDIDATES, at equal distances in the sample, relevant ones left out: neighbours by id are often parts of one
+    document. Which they are is the same for every variant.
     """
     queries: list[str] = []
     passages: list[str] = []
@@ -55,7 +55,8 @@ def candidates(sample: Sample) -> tuple[list[str], list[str], np.ndarray] | None
         others = [at % len(known) for at in range(first + 1, first + len(known)) if not known[at % len(known)]]
         if len(others) < CANDIDATES - 1:
             return None
-        chosen = sorted([first, *others[: CANDIDATES - 1]])
+        spread = others[:: len(others) // (CANDIDATES - 1)]
+        chosen = sorted([first, *spread[: CANDIDATES - 1]])
         queries += [query] * len(chosen)
         passages += [sample.passages[at] for at in chosen]
         relevant.append([at == first for at in chosen])
