@@ -7,11 +7,13 @@ from pathlib import Path
 import click
 
 from stages import params
-from stages.core import prune
+from stages.collections import readers
+from stages.core import paths, prune
 from stages.core.errors import UserError
 from stages.core.files import publish
 from stages.models import caps, local_settings, local_weights
-from stages.params.corpora import Corpus
+from stages.params import plans
+from stages.params.corpora import LOCAL, Corpus
 from stages.params.models import Checkpoint
 from stages.params.tuning import Tuning
 from stages.params.variants import Recipe
@@ -36,6 +38,8 @@ def main(data: Path, training: Path, out: Path) -> None:
     for table, blocks in (("corpora", study.corpora), ("checkpoints", study.checkpoints)):
         for name, block in blocks.items():
             _check_source(f"{table}.{name}.source", block.source)
+    for name in study.corpora:
+        _check_splits(study, name)
     for table, variants in (("retrievers", study.retrievers), ("rerankers", study.rerankers)):
         for name, variant in variants.items():
             checkpoint = study.checkpoints[variant.checkpoint]
@@ -126,12 +130,22 @@ def pruned(study: params.Study, data: Path, training: Path) -> list[str]:
 def _check_source(where: str, source: str) -> None:
     """A folder or file on this machine exists, and is not one of those that DVC writes and removes."""
     kind, _, name = source.partition(":")
-    if kind not in ("beir", "folder", "trec"):
+    if kind not in ("beir", "folder", "trec") and not (kind == "hf" and name.startswith(LOCAL)):
         return
-    if not Path(name).exists():
-        raise UserError(f"{where}: there is no {'file' if kind == 'trec' else 'folder'} {name}")
-    if Path(name).resolve().is_relative_to(Path("data").resolve()):
+    path = paths.of_user(name)
+    if not path.exists():
+        absolute = "" if path.is_absolute() else f" below {Path.cwd()}; an absolute path is the same everywhere"
+        raise UserError(f"{where}: there is no {'file' if kind == 'trec' else 'folder'} {path}{absolute}")
+    if path.resolve().is_relative_to(Path("data").resolve()):
         raise UserError(f"{where}: {name} is in data/, which DVC fills and clears; keep yours outside of it")
+
+
+def _check_splits(study: params.Study, name: str) -> None:
+    """The splits that a corpus names are in its folder; if not, one line says all that has to change."""
+    there = readers.splits(study.corpora[name])
+    plan = None if there is None else plans.for_splits(study, name, there)
+    if plan:
+        raise UserError(f"corpora.{name}.source: {study.corpora[name].source} {plan}")
 
 
 def _check_layers(where: str, checkpoint: Checkpoint, block: Tuning) -> None:

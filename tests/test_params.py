@@ -107,7 +107,7 @@ def changed(path: str, value, folder: Path) -> Path:
         (
             "corpora/in_domain/source",
             "mine",
-            "corpora.in_domain.source: must be docstrings:<packages>, beir:<folder> or irds:",
+            "corpora.in_domain.source: must be docstrings:<packages>, beir:<folder>, irds:<id>, hf:",
         ),
         ("checkpoints/minilm/source", "hub:a/b", "checkpoints.minilm: source: a hub source pins its revision"),
         ("measures", ["RR@1000"], "RR@1000"),

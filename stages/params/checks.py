@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from itertools import product
 from typing import TYPE_CHECKING
 
+from stages.params import plans
 from stages.params.losses import CROSS_ENCODER_LOSSES
 from stages.params.models import RERANKING, SEARCHING
 from stages.params.variants import Recipe, Reranker, Retriever
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 def problems(study: Study) -> Iterator[str]:
     """What is wrong between the blocks of a study whose blocks are each right, the first problem first."""
+    yield from _corpora(study)
     yield from _checkpoints(study)
     yield from _retrievers(study)
     yield from _interpolations(study)
@@ -32,6 +34,12 @@ def problems(study: Study) -> Iterator[str]:
 def _missing(where: str, name: str | None, table: Collection[str], kind: str) -> Iterator[str]:
     if name not in table:
         yield f"{where}: no {kind} is called '{name}'; there are: {', '.join(table)}"
+
+
+def _corpora(study: Study) -> Iterator[str]:
+    for key, corpus in study.corpora.items():
+        if corpus.train is None and plans.trained_on(study, key):
+            yield f"corpora.{key}: has no train split; {plans.without_training(study, key)}"
 
 
 def _checkpoints(study: Study) -> Iterator[str]:
@@ -154,8 +162,6 @@ def _pools(study: Study) -> Iterator[str]:
         miner = study.retrievers[pool.retriever]
         if study.checkpoints[miner.checkpoint].architecture == "published-run":
             yield f"pools.{key}.retriever: '{pool.retriever}' is a published run and cannot rank training queries"
-        if not study.corpora[pool.corpus].train:
-            yield f"pools.{key}.corpus: '{pool.corpus}' has no train split"
         if key in _pools_behind(study, miner):
             yield f"pools.{key}.retriever: '{pool.retriever}' itself is trained on this pool; mine with another variant"
 
@@ -175,8 +181,6 @@ def _triplets(study: Study) -> Iterator[str]:
     for key, block in study.triplets.items():
         where = f"triplets.{key}"
         yield from _missing(f"{where}.corpus", block.corpus, study.corpora, "corpus")
-        if block.size and not study.corpora[block.corpus].train:
-            yield f"{where}.corpus: '{block.corpus}' has no train split"
         kind, name, *docpairs = block.negatives.split("/")
         known, noun = (study.corpora, "corpus") if kind == "corpora" else (study.pools, "pool")
         yield from _missing(f"{where}.from", name, known, noun)

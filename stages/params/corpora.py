@@ -56,7 +56,7 @@ class Corpus(Strict):
     passage_tokens: Positive | None = None
     language: Annotated[str, Field(pattern=r"^[a-z]{2,3}$")] | None = None
     shares: dict[Name, Positive] | None = None
-    configs: Configs = Configs()
+    configs: Configs | None = None
     pairs: Pairs | None = None
     docpairs: str | None = None
     docpairs_limit: Positive | None = None

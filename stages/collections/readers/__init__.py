@@ -4,7 +4,8 @@ A reader is a module here named by its kind with a function
 
     read(corpus: Corpus, location: str) -> Source
 
-and, where it reads files of this machine, `files(corpus, location) -> dict[str, Path]`, those that it reads by name.
+and, where it reads files of this machine, `files(corpus, location) -> dict[str, Path]`, those that it reads by name;
+`splits(location) -> list[str]` where that takes no time.
 It raises UserError for what it cannot read. It is imported by its name, so that a new reader makes no corpus of another
 kind stale.
 """
@@ -47,3 +48,9 @@ def files(corpus: Corpus) -> dict[str, Path]:
         return reader.files(corpus, corpus.source.partition(":")[2]) if hasattr(reader, "files") else {}
     except UserError:
         return {}
+
+
+def splits(corpus: Corpus) -> list[str] | None:
+    """The names of the splits in a corpus's source; None where only its reader finds out."""
+    reader = import_module(module(corpus))
+    return reader.splits(corpus.source.partition(":")[2]) if hasattr(reader, "splits") else None

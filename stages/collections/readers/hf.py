@@ -10,7 +10,7 @@ from stages.collections import hub, judgments, pairs, records
 from stages.collections.records import Row
 from stages.collections.source import Source, subsets
 from stages.core.errors import UserError
-from stages.params.corpora import LOCAL, Corpus
+from stages.params.corpora import LOCAL, Configs, Corpus
 
 FOLDERS = ("qrels/", "default/", "data/")  # where the older layout has its judgments
 
@@ -71,14 +71,14 @@ def _parts(corpus: Corpus, location: str) -> dict[str, Files]:
     """The files of `corpus`, of `queries` and of `qrels <split>` for each split."""
     dataset = hub.dataset(location)
     parts = {}
-    wanted = subsets(corpus)
+    wanted, configs = subsets(corpus), corpus.configs or Configs()
     if corpus.pairs:
         splits = dataset.splits(corpus.pairs.config)
         parts["qrels train"] = Files(dataset, _of_split(dataset, splits, wanted.pop("train")))
     if not corpus.pairs or corpus.pairs.ids:
-        parts["corpus"] = Files(dataset, _table(dataset, "corpus", corpus.configs.corpus))
-        parts["queries"] = Files(dataset, _table(dataset, "queries", corpus.configs.queries))
-    found = _qrels(dataset, corpus.configs.qrels, wanted) if wanted else {}
+        parts["corpus"] = Files(dataset, _table(dataset, "corpus", configs.corpus))
+        parts["queries"] = Files(dataset, _table(dataset, "queries", configs.queries))
+    found = _qrels(dataset, configs.qrels, wanted) if wanted else {}
     return parts | {f"qrels {split}": part for split, part in found.items()}
 
 
