@@ -14,7 +14,7 @@ TRIPLETS = pa.table({"anchor": ["a", "b"], "positive": ["p", "q"], "negative": [
 CONTRASTIVE = ContrastiveLoss(kind="contrastive", distance="cosine", margin=0.5)
 
 
-def triplet(distance: str, margin: float) -> TripletLoss:
+def triplet(distance: str | None, margin: float) -> TripletLoss:
     return TripletLoss(kind="triplet", distance=distance, margin=margin)
 
 
@@ -84,6 +84,70 @@ def test_contrastive(model):
     """A positive at distance 1 and a negative at distance 0, margin 0.5."""
     computed = value(CONTRASTIVE, [[[1.0, 0], [1, 0]], [[0, 1.0], [1, 0]]], model, labels=[1, 0])
     assert computed == pytest.approx(0.5 * (1**2 + 0.5**2) / 2, abs=1e-5)
+
+
+@pytest.fixture(scope="module")
+def dot_model(tiny_model):
+    """The tiny model without normalisation, searched by inner product."""
+    from stages.models import encoding, settings
+
+    model = encoding.load_encoder(tiny_model)
+    model = settings.rebuilt(model, list(model)[:2])
+    model.similarity_fn_name = "dot"
+    return model
+
+
+PAIRS = [[[1.0, 2], [0, 3]], [[2.0, 0], [1, 1]]]  # inner products: of their own 2 and 3, of each other's 3 and 0
+
+
+@pytest.mark.parametrize("mini_batch", [None, 1])
+@pytest.mark.parametrize("scale, factor", [(None, 1), (0.5, 0.5)])
+def test_in_batch_of_dot_products(scale, factor, mini_batch, dot_model):
+    """Cross-entropy of raw inner products, times 1 where no scale is named."""
+    expected = (math.log(1 + math.exp(factor * (3 - 2))) + math.log(1 + math.exp(factor * (0 - 3)))) / 2
+    if mini_batch is None:
+        computed = value(in_batch(scale=scale), PAIRS, dot_model)
+    else:
+        computed = cached(in_batch(scale=scale, mini_batch=mini_batch), PAIRS, dot_model)
+    assert computed == pytest.approx(expected, abs=1e-5)
+
+
+def cached(loss, vectors, model) -> float:
+    """The loss of columns of vectors by the part of the library's module that is given vectors."""
+    import torch
+
+    columns = [[torch.tensor(row).reshape(1, -1) for row in column] for column in vectors]
+    return losses.build(model, loss).calculate_loss(columns).item()
+
+
+def test_a_scale_that_is_not_named_is_20_of_cosines(model):
+    angles = [
+        [[1.0, 0], [0, 1.0]],
+        [[0.6, 0.8], [0, 2.0]],
+    ]  # cosines: of their own 0.6 and 1, of each other's 0 and 0.8
+    expected = (math.log(1 + math.exp(20 * (0 - 0.6))) + math.log(1 + math.exp(20 * (0.8 - 1)))) / 2
+    assert value(in_batch(scale=None), angles, model) == pytest.approx(expected, abs=1e-5)
+    assert cached(in_batch(scale=None, mini_batch=1), angles, model) == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_distance_that_is_not_named_is_that_of_the_model(model, dot_model):
+    """Of dot products: a.n - a.p + margin; of cosines: cos(a,n) - cos(a,p) + margin."""
+    vectors = [[[1.0, 2]], [[2.0, 0]], [[1, 1]]]  # a.p = 2, a.n = 3
+    assert value(triplet(None, 0.5), vectors, dot_model) == pytest.approx(3 - 2 + 0.5)
+    assert value(triplet("dot", 0.5), vectors, model) == pytest.approx(3 - 2 + 0.5)
+    cosines = 3 / math.sqrt(10) - 1 / math.sqrt(5)
+    assert value(triplet(None, 0.5), vectors, model) == pytest.approx(cosines + 0.5, abs=1e-5)
+
+
+def test_contrastive_of_dot_products(dot_model, model):
+    """d = 1 - a.b: of the positive 1 - 2, of the negative 1 - 0.5, margin 0.75."""
+    pairs = [[[1.0, 0], [1, 0]], [[2.0, 0], [0.5, 0.1]]]
+    expected = 0.5 * ((1 - 2) ** 2 + (0.75 - 0.5) ** 2) / 2
+    dot = ContrastiveLoss(kind="contrastive", distance="dot", margin=0.75)
+    assert value(dot, pairs, dot_model, labels=[1, 0]) == pytest.approx(expected, abs=1e-5)
+    own = ContrastiveLoss(kind="contrastive", margin=0.5)
+    same = [value(loss, pairs, model, labels=[1, 0]) for loss in (own, CONTRASTIVE)]
+    assert same[0] == same[1] > 0
 
 
 def test_each_loss_is_fed_its_columns():

@@ -8,6 +8,7 @@ from stages.models import encoding
 from stages.params.losses import ScoresRegularizer
 from stages.training import loop, losses, regularizers, tuning
 from stages.training.validation import Points
+from tests import planted_models
 from tests.plants import seed_run, two_towers
 
 TEXTS = [f"{kind} {noun}" for kind in ("red", "old", "small", "new") for noun in ("boat", "house", "clock", "river")]
@@ -110,6 +111,24 @@ def test_what_is_added_is_the_formula(tiny_model):
     expected = 3 * entropy(*shares, axis=1).mean()
     assert expected > 0.01
     assert by_scores(features(model), None)["regularizer"].item() == pytest.approx(expected, rel=1e-3)
+
+
+def test_scores_of_a_model_of_dot_products_are_dot_products(tiny_model, tmp_path):
+    import numpy as np
+    from scipy.special import softmax
+    from scipy.stats import entropy
+
+    base = planted_models.rebuilt(tiny_model, tmp_path / "base", similarity="dot")
+    model, module = regularized(planned(base, {"kind": "scores", "weight": 3}))
+    for weights in model.parameters():
+        weights.data.mul_(1.05)
+    shares = []
+    for encoder in (encoding.load_encoder(base), model.eval()):
+        anchors, *passages = (encoding.encode(encoder, column[:6], 2048) for column in TRIPLETS.values())
+        shares.append(softmax(anchors.astype(float) @ np.concatenate(passages).T, axis=1))
+    expected = 3 * entropy(*shares, axis=1).mean()
+    assert expected > 1e-4
+    assert module(features(model), None)["regularizer"].item() == pytest.approx(expected, rel=1e-2)
 
 
 @BOTH

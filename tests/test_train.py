@@ -103,7 +103,7 @@ def test_a_model_records_its_recipe_as_data_and_no_prose(run, folder, tiny_model
     recipe = json.loads((seed_run / "recipe.json").read_text())
     assert (recipe["variant"], recipe["seed"]) == ("tuned", 2) and len(recipe["triplets_sha256"]) == 64
     assert recipe["base"] == json.loads((tiny_model / "architecture.json").read_text())
-    assert recipe["tuning"] == {**LORA, "optimizer": "adamw", "rslora": False, "dora": False}
+    assert recipe["tuning"] == {**LORA, "optimizer": "adamw", "rslora": False, "dora": False, "dense": False}
     assert recipe["recipe"] == {**RECIPE, "schedule": "linear", "precision": "float32"}
     assert not (seed_run / "README.md").exists()
 

@@ -1,13 +1,16 @@
 """The rates that an optimizer had are those of its schedule; an early end changes none of them."""
 
+import json
 import math
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from stages.core.errors import UserError
 from stages.models import cross_encoder
-from stages.training import loop, losses
+from stages.training import batches, loop, losses, retriever
 from stages.training.validation import Points
 from tests.plants import seed_run
 
@@ -123,3 +126,82 @@ def test_bfloat16_trains_and_float16_needs_a_gpu(tiny_cross, tmp_path):
     if model.device.type == "cpu":
         with pytest.raises(UserError, match="x: its recipe has precision float16, which needs a GPU"):
             loop.on_cpu(model, planned(tiny_cross, precision="float16"))
+
+
+FEW = ["red boat", "old house", "small clock", "new river"]
+
+
+def retrieving(base, folder, lr=0.001, **recipe):
+    """A seed run of 48 triplets with four positives, and its trainer."""
+    texts = {"anchor": [f"what is number {at}" for at in range(48)], "positive": [FEW[at % 4] for at in range(48)]}
+    pq.write_table(pa.table(texts), folder / "seed-5.parquet")
+    known = {"loss": {"kind": "in-batch", "hard_negatives": False}, "batch": 8, "epochs": 2, **recipe}
+    return seed_run(base, {"kind": "full", "lr": lr}, known, folder / "seed-5.parquet", seed=5)
+
+
+def test_batches_without_a_text_twice_are_counted_as_they_are(tiny_model, tmp_path, monkeypatch, capsys):
+    """Four positives make batches of four, and six of them an epoch: half of 48 triplets are left out."""
+    monkeypatch.chdir(tmp_path)
+    run, fed = retrieving(tiny_model, tmp_path), []
+
+    def prepare(run, work):
+        prepared = retriever.prepare(run, work)
+        compute = prepared.trainer.compute_loss
+        prepared.trainer.compute_loss = lambda model, inputs, **more: (
+            fed.append(len(inputs["anchor_input_ids"])) or compute(model, inputs, **more)
+        )
+        return prepared
+
+    loop.train(run, tmp_path, prepare, retriever.deployed)
+    finished = json.loads((tmp_path / "finished.json").read_text())
+    assert fed == [4] * 12
+    assert [finished[name] for name in ("steps", "read", "mean_batch", "left_out")] == [12, 48, 4.0, 48]
+    warning = "an epoch reads 24 of 48 triplets, 4.0 a batch and not 8"
+    assert warning in capsys.readouterr().err
+
+
+def test_where_no_text_stands_twice_nothing_is_left_out(tiny_model, tmp_path):
+    run = retrieving(tiny_model, tmp_path, loss={"kind": "contrastive", "margin": 0.5}, batch=7)
+    pq.write_table(pq.read_table(run.triplets).append_column("negative", [FEW * 12]), run.triplets)
+    trainer = retriever.prepare(run, tmp_path).trainer
+    assert batches.sizes(trainer) == ([7] * 13 + [5]) * 2
+    assert batches.read([7] * 13 + [5, 7], trainer) == {"read": 103, "mean_batch": 6.867, "left_out": 0}
+
+
+def test_weights_that_hardly_move_are_a_warning(tiny_model, tmp_path, monkeypatch, capsys):
+    """A rate whose updates are lost in the rounding of most weights."""
+    monkeypatch.chdir(tmp_path)
+    shares = {}
+    for lr in (1e-10, 1e-3):
+        loop.train(retrieving(tiny_model, tmp_path, lr), tmp_path, retriever.prepare, retriever.deployed)
+        shares[lr] = json.loads((tmp_path / "finished.json").read_text())["moved"]
+        assert ("of the trained weights moved at all" in capsys.readouterr().err) == (lr == 1e-10)
+    assert shares[1e-10] < 0.5 < 0.9 < shares[1e-3]
+
+
+def test_however_many_devices_there_are_one_is_trained_on(tiny_model, tmp_path, monkeypatch):
+    """With four the library would make batches of 32 and a quarter of the steps."""
+    from functools import cached_property
+
+    from sentence_transformers import SentenceTransformerTrainingArguments
+    from transformers import TrainingArguments
+
+    found = TrainingArguments._setup_devices.func
+
+    def several(arguments):
+        device = found(arguments)
+        arguments._n_gpu = 4
+        return device
+
+    monkeypatch.chdir(tmp_path)
+    run, models = retrieving(tiny_model, tmp_path), []
+    for devices in (1, 4):
+        if devices == 4:
+            faked = cached_property(several)
+            faked.__set_name__(TrainingArguments, "_setup_devices")
+            monkeypatch.setattr(TrainingArguments, "_setup_devices", faked)
+            assert SentenceTransformerTrainingArguments("x", per_device_train_batch_size=8).train_batch_size == 32
+        work = tmp_path / str(devices)
+        loop.train(run, work, retriever.prepare, retriever.deployed)
+        models.append((work / "finished.json").read_bytes() + (work / "model/model.safetensors").read_bytes())
+    assert models[0] == models[1]

@@ -10,6 +10,7 @@ from stages.models import encoding
 from stages.params.tuning import FrozenTuning, FullTuning, Ia3Tuning, LoraTuning
 from stages.training import tuning, weights
 from stages.training.tuning import adapters, lora, stored
+from tests import planted_models
 
 TEXTS = ["a red boat", "the green house behind the wall", "x"]
 LORA = LoraTuning(kind="lora", lr=0.001, rank=4, lora_alpha=8, modules=["query", "value"], dropout=0.0)
@@ -130,6 +131,46 @@ def test_frozen_leaves_what_lies_above_the_named_layers(tiny_model):
     assert all("encoder.layer.1." in name or "pooler." in name for name in trained)
     with pytest.raises(UserError, match="layers of tuning kind frozen: 2 would be frozen and the model has 2"):
         tuning.prepare(encoding.load_encoder(tiny_model), frozen(2))
+
+
+@pytest.mark.parametrize("block", [LORA, IA3], ids=["lora", "ia3"])
+def test_layers_after_the_transformer_stay_unless_they_are_asked_for(block, tiny_model, tmp_path):
+    """With `dense` they are trained, counted, saved beside the adapter and merged with it."""
+    base = planted_models.rebuilt(tiny_model, tmp_path / "base", "dense", "normalize")
+    model = encoding.load_encoder(base)
+    tuning.prepare(model, block)
+    assert weights.untouched(model) == ["Dense"]
+    own = weights.count(model)[0]
+    model, both = encoding.load_encoder(base), block.model_copy(update={"dense": True})
+    tuning.prepare(model, both)
+    assert weights.count(model)[0] == own + 32 * 24 + 24 and weights.untouched(model) == []
+    disturb(model)
+    plain = tuning.deployed(model, both, lambda: encoding.load_encoder(base), tmp_path)
+    merged, unmerged = (encoding.encode(each.eval(), TEXTS, 64) for each in (plain, model))
+    assert np.abs(merged - unmerged).max() < 1e-5
+    assert not np.allclose(plain[2].linear.weight.detach(), encoding.load_encoder(base)[2].linear.weight.detach())
+    with pytest.raises(UserError, match="dense: the model has no layer with weights after its transformer"):
+        tuning.prepare(encoding.load_encoder(tiny_model), both)
+
+
+def test_elements_that_moved_are_counted_and_not_tensors(tiny_model):
+    """Rows of the word table that no text reads do not count; one element of a tensor is one element."""
+    import torch
+
+    model = encoding.load_encoder(tiny_model)
+    before = weights.snapshot(model)
+    parameters = dict(model.named_parameters())
+    table = next(p for name, p in parameters.items() if "word_embeddings" in name)
+    others = sum(p.numel() for name, p in parameters.items() if "_embeddings.weight" not in name)
+    with torch.no_grad():
+        table[7] += 1
+        table[9, :8] += 1
+    assert weights.moved_share(model, before) == (32 + 8) / (2 * 32 + others)
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            if "_embeddings.weight" not in name:
+                parameter += 1
+    assert weights.moved_share(model, before) == (32 + 8 + others) / (2 * 32 + others)
 
 
 def test_full_means_every_parameter(tiny_model):
