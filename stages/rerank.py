@@ -30,9 +30,10 @@ def main(variant: str, model: Path, first_stage: Path, corpora: Path, out: Path)
     """Rerank the first stage's top passages for the judged splits of every corpus with every seed run of VARIANT.
 
     The model sees query and passage, and neither rank nor score of the first stage. Passages with equal scores are
-    ranked by row number, the lower one first. What the first stage ranks below the reranked passages follows them in
-    its order. An earlier output's runs whose model, inputs, settings and code are the same (keys.json) are taken over,
-    and blocks that a killed run finished are not scored again.
+    ranked by id, the higher one first, as everywhere. What the first stage ranks below the reranked passages follows
+    them in its order; where it ranks nothing the run has no lines. An earlier output's runs whose model, inputs,
+    settings and code are the same (keys.json) are taken over, and blocks that a killed run finished are not scored
+    again.
     """
     study = params.load()
     splits = [(corpus, split) for corpus, block in study.corpora.items() for split in block.judged]

@@ -1,4 +1,4 @@
-"""A sample does not depend on any order; candidates keep nothing of the first stage's order; ties go by row number."""
+"""A sample does not depend on any order; candidates keep nothing of the first stage's order; ties go by id."""
 
 from collections import Counter
 from itertools import pairwise
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.core.errors import UserError
-from stages.retrieval import candidates, runs
+from stages.retrieval import candidates, ranking, runs
 
 NAMES = [f"q{at}" for at in range(200)]
 
@@ -78,8 +78,15 @@ def test_texts_are_those_of_the_ids_across_row_groups(tmp_path):
         candidates.passages(tmp_path / "docs.parquet", pa.chunked_array([["d1", "x"]]))
 
 
-def test_equal_scores_go_by_row_number():
+def test_equal_scores_go_by_id_the_higher_one_first():
     pairs = pa.table({"query_id": ["a"] * 3 + ["b"] * 2, "doc_id": ["x", "y", "z", "x", "y"]})
-    reranked = candidates.best_first(pairs, np.float32([1, 2, 1, 0, 0]), np.array([9, 5, 2, 9, 5]))
+    scores, places = np.float32([1, 2, 1, 0, 0]), ranking.places(pairs["doc_id"])
+    reranked = candidates.best_first(pairs, scores, places)
     assert reranked.schema == runs.RUN and reranked["doc_id"].to_pylist() == ["y", "z", "x", "y", "x"]
     assert reranked["query_id"].to_pylist() == list("aaabb")
+
+
+def test_passages_below_very_low_scores_stay_below_and_apart():
+    rest = candidates.below([RANKED], ["q1"], 1)
+    scores = candidates.append(run("q1 z -1000000000"), rest)["score"].to_pylist()
+    assert all(later < former for former, later in pairwise(scores)) and len(scores) == 4

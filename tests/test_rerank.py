@@ -16,7 +16,7 @@ import pytest
 
 from stages import rerank
 from stages.collections import canonical, readers, write
-from stages.models import cross_encoder, encoding, late_interaction, model_folder
+from stages.models import cross_encoder, encoding, late_interaction
 from stages.models.model_folder import Description
 from stages.params.corpora import Corpus, JudgedSplit
 from stages.retrieval import reranking, runs
@@ -109,7 +109,7 @@ def test_a_run_holds_the_reranked_passages_and_then_the_rest_in_its_order(study)
     assert costs["pairs"] == DEPTH * len(queries) and costs["pairs_per_second"] > 0
 
 
-def test_texts_decide_and_equal_scores_go_by_the_lower_row_number(study):
+def test_texts_decide_and_equal_scores_go_by_the_higher_id(study):
     reranked("one")
     docs = pq.read_table("corpora/in_domain/docs.parquet")
     turned = docs["text"].take(list(range(len(docs)))[::-1])
@@ -119,10 +119,20 @@ def test_texts_decide_and_equal_scores_go_by_the_lower_row_number(study):
     same = pa.array(["the same"] * len(docs))
     pq.write_table(docs.set_column(1, "text", same), "corpora/in_domain/docs.parquet")
     reranked("three")
-    numbers = {doc: at for at, doc in enumerate(docs["doc_id"].to_pylist())}
     rows = [row for at, row in enumerate(order("three")) if at % RANKED < DEPTH]
     for (query, doc, _), (after, later, _) in pairwise(rows):
-        assert query != after or numbers[doc] < numbers[later]
+        assert query != after or doc > later
+
+
+def test_a_first_stage_of_no_lines_gives_a_run_of_no_lines(study):
+    path = Path("first/in_domain/pretrained/dev.parquet")
+    assert runs.write([], path) == 0
+    first_stage()
+    succeeds(rerank.main, "cross", *OPTIONS, "one")
+    nothing = pq.read_table("one/in_domain/seed-13/dev.parquet")
+    assert nothing.schema == runs.RUN and not len(nothing) and len(order("one"))
+    succeeds(rerank.main, "cross", *OPTIONS, "one")
+    assert not len(pq.read_table("one/in_domain/seed-13/dev.parquet"))
 
 
 def test_a_kill_costs_no_finished_block(study, scored, monkeypatch):
@@ -223,9 +233,7 @@ def test_seed_runs_are_paired_by_name_or_with_the_only_one(study):
 def test_late_interaction_reranks_without_fine_tuning(study, tiny_model):
     shutil.rmtree("model/seed-13")
     folder = shutil.copytree(tiny_model, Path("model/pretrained"))
-    description = Description("late-interaction", tokens=32, query_tokens=16)
-    late_interaction.build(folder, description)
-    model_folder.write(description, folder)
+    late_interaction.build(folder, Description("late-interaction", tokens=32, query_tokens=16))
     succeeds(rerank.main, "late", *OPTIONS, "late")
     rows = pq.read_table("late/in_domain/pretrained/test.parquet").to_pylist()[:DEPTH]
     docs = pq.read_table("corpora/in_domain/docs.parquet").to_pydict()

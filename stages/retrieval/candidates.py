@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from stages.collections import passages as by_id
 from stages.core import fingerprint
 from stages.core.errors import UserError
-from stages.retrieval import runs
+from stages.retrieval import ranking, runs
 
 PAIRS = pa.schema([("query_id", pa.string()), ("doc_id", pa.string())])
 
@@ -52,7 +52,8 @@ def _ranked(parts: Iterable[pa.Table], queries: list[str]) -> Iterator[tuple[pa.
 def append(run: pa.Table, rest: pa.Table) -> pa.Table:
     """A run of whole queries with the passages of `rest` below each query's own, in their order.
 
-    Their scores fall by one at each rank from the query's lowest, so that every program keeps the order.
+    Their scores fall by one at each rank from the query's lowest, or by what float32 tells apart there where that is
+    more, so that every program keeps the order.
     """
     rest = rest.filter(pc.is_in(rest["query_id"], value_set=run["query_id"].unique()))
     if not len(rest):
@@ -60,7 +61,9 @@ def append(run: pa.Table, rest: pa.Table) -> pa.Table:
     lowest = run.group_by("query_id").aggregate([("score", "min")])
     at = pc.index_in(rest["query_id"], value_set=lowest["query_id"].combine_chunks())
     ranks = runs.ranks_in_query(rest["query_id"])
-    scores = (lowest["score_min"].take(at).to_numpy() - 1) - (ranks - 1)  # in this order: it decides the last bits
+    from_here = lowest["score_min"].take(at).to_numpy()
+    step = np.maximum(1, np.spacing(np.abs(4 * from_here)))
+    scores = (from_here - step) - (ranks - 1) * step  # in this order: it decides the last bits
     both = pa.concat_tables([run, rest.append_column("score", pa.array(scores, pa.float32())).cast(runs.RUN)])
     return both.take(pa.array(np.argsort(_numbers(both["query_id"]), kind="stable")))
 
@@ -90,12 +93,12 @@ def blocks(pairs: pa.Table, size: int) -> Iterator[pa.Table]:
         yield pairs.slice(start, stop - start)
 
 
-def best_first(pairs: pa.Table, scores: np.ndarray, rows: np.ndarray) -> pa.Table:
-    """A run of the pairs: queries in their order, higher score first, among equals the lower row number first.
+def best_first(pairs: pa.Table, scores: np.ndarray, places: np.ndarray) -> pa.Table:
+    """A run of the pairs: queries in their order, of each the passages in that of `ranking`.
 
-    scores and rows (pairs,) are each pair's score and the row number of its passage in the corpus.
+    scores and places (pairs,) are each pair's score and the place of its passage's id, by ranking.places.
     """
-    order = np.lexsort((rows, -scores, _numbers(pairs["query_id"])))
+    order = ranking.order(scores, places, _numbers(pairs["query_id"]))
     scored = pairs.select(PAIRS.names).append_column("score", pa.array(scores, pa.float32()))
     return scored.take(pa.array(order)).cast(runs.RUN)
 

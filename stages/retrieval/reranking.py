@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from stages.core.files import publish
 from stages.params.report import Rerank
-from stages.retrieval import candidates, runs
+from stages.retrieval import candidates, ranking, runs
 
 PAIRS = 4096  # at most so many in a block, which is scored and stored as a whole
 Tick = Callable[[int], None]
@@ -47,20 +47,21 @@ def score_blocks(inputs: Inputs, score: Score, settings: Rerank, work: Path, lab
     if not missing:
         return 0
     passages = candidates.passages(inputs.docs, pairs["doc_id"])
-    places = {passage: place for place, passage in enumerate(passages["doc_id"].to_pylist())}
+    numbers = {passage: number for number, passage in enumerate(passages["doc_id"].to_pylist())}
+    places = ranking.places(passages["doc_id"])
     rest = candidates.below(runs.read(inputs.first_stage), sample, settings.depth)
     count = sum(map(len, missing.values()))
     with tqdm(total=len(pairs), initial=len(pairs) - count, desc=label, unit="pair", mininterval=2) as bar:
         for path, block in missing.items():
-            rows = np.array([places[passage] for passage in block["doc_id"].to_pylist()])
+            rows = np.array([numbers[passage] for passage in block["doc_id"].to_pylist()])
             texts = passages["text"].take(pa.array(rows)).to_pylist()
             scores = score([queries[query] for query in block["query_id"].to_pylist()], texts, bar.update)
             with publish(path) as draft:
-                runs.write([candidates.append(candidates.best_first(block, scores, rows), rest)], draft)
+                runs.write([candidates.append(candidates.best_first(block, scores, places[rows]), rest)], draft)
     return count
 
 
 def write_run(work: Path, target: Path) -> None:
-    """Put the finished blocks of `work` together as a run; no file where there are none."""
+    """Put the finished blocks of `work` together as a run; without blocks it is one of no lines."""
     target.parent.mkdir(parents=True, exist_ok=True)
     runs.write(map(pq.read_table, sorted(work.glob("*.parquet"))), target)
