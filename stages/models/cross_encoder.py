@@ -34,7 +34,9 @@ def build(folder: Path, description: Description) -> None:
     _bring_up(folder)
     heads.check_kind(folder)
     trained = heads.is_trained(folder, description.remote_code)
-    model = _of_library(folder, description.remote_code, 0)
+    model = _of_library(folder, description.remote_code)
+    if not trained:
+        heads.clear_biases(model.model)
     heads.check_labels(model, "source")
     _set(model, description)
     with model_folder.replacing(folder, description.remote_code) as draft:
@@ -94,11 +96,12 @@ def load(folder: Path, head_seed: int | None = None) -> CrossEncoder:
             raise UserError(
                 f"{folder}: has no trained head ({missing}); train it, or name a checkpoint that is a reranker already"
             )
+        heads.clear_biases(model.model)
         _set(model, description)
     return model
 
 
-def _of_library(folder: Path, remote_code: bool, seed: int) -> CrossEncoder:
+def _of_library(folder: Path, remote_code: bool, seed: int = 0) -> CrossEncoder:
     """What the library loads, in float32 whatever is stored, with one label; a head that is missing is drawn."""
     import torch
     from sentence_transformers import CrossEncoder

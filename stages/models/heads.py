@@ -21,6 +21,17 @@ def weights(model: Any) -> set[str]:
     return {name for name, _ in model.named_parameters() if not name.startswith(body)}
 
 
+def clear_biases(model: Any) -> None:
+    """Set the biases of a drawn head to 0, as transformers does; a network's own code may leave them as memory was."""
+    import torch
+
+    own = weights(model)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name in own and name.endswith("bias"):
+                parameter.zero_()
+
+
 def is_whole(folder: Path) -> bool:
     """Whether sentence-transformers saved a folder as a cross-encoder: it holds a whole model and its settings."""
     return _json(folder / "config_sentence_transformers.json").get("model_type") == "CrossEncoder"
