@@ -1,13 +1,14 @@
 """Code: for every stage a fingerprint of what its code computes and of the settings it reads."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
 
 from stages import params
 from stages.collections import readers
-from stages.core import code, graph
+from stages.core import code, fingerprint, graph
 from stages.core.files import publish
 from stages.models import architectures
 from stages.params.models import RERANKING, SEARCHING
@@ -19,13 +20,21 @@ from stages.training import losses, reranker, tuning
     "--pipeline", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True, help="dvc.yaml"
 )
 @click.option(
+    "--watched",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    required=True,
+    help="the folder of own collections",
+)
+@click.option(
     "--out", type=click.Path(path_type=Path), required=True, help="folder of fingerprints, one for each stage"
 )
-def main(pipeline: Path, out: Path) -> None:
+def main(pipeline: Path, watched: Path, out: Path) -> None:
     """Write for every stage what it depends on besides its inputs: its code, without words, and its settings, whole.
 
     Every other stage depends on its own file. So a reworded error, a comment or a new check runs this stage again and
-    no other, and a default value that changes in the code makes stale what reads it.
+    no other, and a default value that changes in the code makes stale what reads it. For a corpus that is read from
+    files of this machine it holds their sha256 too. DVC runs this stage when a file in `watched` changes; of a corpus
+    that is elsewhere one line says that DVC does not watch it.
     """
     from ruamel.yaml import YAML
 
@@ -37,9 +46,24 @@ def main(pipeline: Path, out: Path) -> None:
         for instance in graph.instances(stages, blocks):
             read = {key: graph.value(settings, key) for key in instance.settings}
             content = {"code": code.hashes(instance.module, *kinds(study, instance)), "settings": read}
+            if instance.stage == "download" and (files := readers.files(study.corpora[instance.key])):
+                content["files"] = {name: fingerprint.of_file(path) for name, path in files.items()}
+                if line := _unwatched(instance.key, files.values(), watched):
+                    click.echo(line)
             path = draft / instance.code
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def _unwatched(corpus: str, files: Iterable[Path], watched: Path) -> str | None:
+    """What to do after a change of files that are not all in the watched folder."""
+    outside = [path for path in files if not path.absolute().is_relative_to(watched.absolute())]
+    if not outside:
+        return None
+    return (
+        f"corpora.{corpus}: DVC does not watch {outside[0].parent}; after a change there run dvc repro -f "
+        f"download@{corpus}, or move the collection into {watched}/"
+    )
 
 
 def kinds(study: params.Study, instance: graph.Instance) -> list[str]:

@@ -20,7 +20,7 @@ def project(tmp_path_factory):
 
 def fingerprints(folder) -> dict[str, str]:
     """The files that the stage `code` writes, by name."""
-    run("python -m stages.code --pipeline stages/pipeline.yaml --out data/code", folder)
+    run("python -m stages.code --pipeline stages/pipeline.yaml --watched own --out data/code", folder)
     return {
         path.relative_to(folder / "data/code").as_posix(): path.read_text()
         for path in folder.glob("data/code/**/*.json")
@@ -67,3 +67,20 @@ def test_a_default_in_the_code_is_seen(project):
     stale = changed_by(project, edits)
     assert {"train/full-hard.json", "train-reranker/late-random.json"} <= stale
     assert not any(name.startswith(("download", "encode", "search")) for name in stale)
+
+
+def test_a_corpus_is_stale_when_its_files_change_and_not_when_others_do(project):
+    mine = project / "own/mine"
+    (mine / "qrels").mkdir(parents=True)
+    texts = {"corpus.jsonl": '{"_id": "d", "text": "ants"}\n', "queries.jsonl": '{"_id": "q", "text": "who"}\n'}
+    for name, text in {**texts, "qrels/test.tsv": "query-id\tcorpus-id\tscore\nq\td\t1\n"}.items():
+        (mine / name).write_text(text)
+    block = "  out_of_domain:\n    source: beir:own/mine\n"
+    edit(project, {"params.yaml": (r"  out_of_domain:\n    source: .*\n    shares: .*\n", block)})
+    before = fingerprints(project)
+    (mine / "notes.txt").write_text("no part of it")
+    assert fingerprints(project) == before
+    (mine / "qrels/test.tsv").write_text("query-id\tcorpus-id\tscore\nq\td\t2\n")
+    after = fingerprints(project)
+    run("git checkout -q .", project)
+    assert [name for name in after if after[name] != before[name]] == ["download/out_of_domain.json"]

@@ -69,7 +69,7 @@ def test_paths_in_the_command_are_deps_and_outs(name):
     said = {
         variant.sub("VARIANT", word)
         for word in stage["cmd"].split()
-        if word.split("/")[0] in ("data", "reports", "studies")
+        if word.split("/")[0] in ("data", "own", "reports", "studies")
     }
     listed = {path for kind in ("deps", "outs", "metrics", "plots") for path in paths(stage.get(kind, []))}
     listed = {variant.sub("VARIANT", path) for path in listed if not path.startswith(("stages", "data/code"))}
