@@ -70,7 +70,7 @@ def test_round_trip_with_released_triples(library, tmp_path):
 
 def test_unknown_names_and_missing_parts(library):
     with pytest.raises(UserError, match=r"irds:tony: .*near it: tiny"):
-        readers.read(corpus("tony"))
+        readers.read(corpus("tony", test="test"))
     with pytest.raises(UserError, match=r"irds:tiny/tests: .*near it: tiny/test"):
         readers.read(corpus(test="tests"))
     with pytest.raises(UserError, match=r"irds:tiny: has no queries; below it there are: tiny/train"):
@@ -93,7 +93,7 @@ def test_a_query_with_two_texts_is_named(library):
 def test_half_a_surrogate_is_one_line(library):
     library["tiny"].parts["docs"].append(Row(doc_id="d5", text="\ud800"))
     with pytest.raises(UserError, match=r"irds:tiny: could not be read .UnicodeEncodeError"):
-        list(readers.read(corpus()).docs)
+        list(readers.read(corpus(test="test")).docs)
 
 
 @pytest.mark.parametrize(
