@@ -215,6 +215,63 @@ def language_model(folder: Path, template: str | None) -> None:
     shutil.rmtree(folder / "body")
 
 
+OWN_NETWORK = """import torch
+from transformers import BertConfig, BertModel, PreTrainedModel
+from transformers.modeling_outputs import SequenceClassifierOutput
+
+
+class TheirConfig(BertConfig):
+    model_type = "their_bert"
+
+
+class TheirModel(BertModel):
+    config_class = TheirConfig
+
+
+class TheirClassifier(PreTrainedModel):
+    config_class = TheirConfig
+    base_model_prefix = "bert"
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.bert = TheirModel(config, add_pooling_layer=False)
+        self.classifier = torch.nn.Linear(config.hidden_size, config.num_labels)
+        self.post_init()
+
+    def _init_weights(self, module):
+        if isinstance(module, torch.nn.Linear):
+            torch.nn.init.normal_(module.weight, std=0.3)
+
+    def forward(self, input_ids=None, attention_mask=None, token_type_ids=None, return_dict=True):
+        first = self.bert(input_ids, attention_mask, token_type_ids).last_hidden_state[:, 0]
+        return SequenceClassifierOutput(logits=self.classifier(-torch.tanh(first)))
+"""
+
+
+def own_body(folder: Path) -> Path:
+    """An encoder whose own code has a head, the bias of which that code leaves as memory was."""
+    kinds.bert(folder)
+    (folder / "modeling_their.py").write_text(OWN_NETWORK)
+    names = {"AutoConfig": "TheirConfig", "AutoModel": "TheirModel"}
+    names["AutoModelForSequenceClassification"] = "TheirClassifier"
+    auto = {auto: f"modeling_their.{name}" for auto, name in names.items()}
+    write_json(folder / "config.json", model_type="their_bert", auto_map=auto)
+    return folder
+
+
+def weights_of(folder: Path, name: str, config: str, **more) -> Path:
+    """The folder of a network of transformers with random weights, and BERT's tokenizer."""
+    import torch
+    import transformers
+
+    kinds.bert(folder)
+    (folder / "model.safetensors").unlink()
+    torch.manual_seed(0)
+    settings = getattr(transformers, config)(**{**kinds.BERT, "vocab_size": 30522, **more})
+    getattr(transformers, name)(settings).save_pretrained(folder)
+    return folder
+
+
 TEMPLATE = (
     "{% for m in messages %}<|start|>{{ m.role }}: {{ m.content }}<|end|>{% endfor %}"
     "{% if add_generation_prompt %}<|start|>{% endif %}"

@@ -142,6 +142,7 @@ def _of_library(folder: Path, remote_code: bool) -> MultiVectorEncoder:
             str(folder), local_files_only=True, trust_remote_code=remote_code, model_kwargs={"dtype": torch.float32}
         )
     settings.keep_lower_case(towers.bodies(model).values())
+    model.similarity_fn_name = model.similarity_fn_name or "maxsim"
     return model.float().eval()
 
 
