@@ -5,6 +5,9 @@ import json
 import re
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
 import pytest
 
 from stages.collections import canonical, readers, write
@@ -131,7 +134,7 @@ BAD = {
     ),
     "no qrels": (
         lambda folder: (folder / "qrels" / "dev.trec").unlink(),
-        r"qrels: no judgments of dev; there are: train$",
+        r"qrels: no judgments of dev; there are: train; to train on it alone say judged: \{\}, to measure",
     ),
     "empty corpus": (lambda folder: (folder / "corpus.jsonl").write_text("\n"), r"no passage with text"),
     "empty split": (
@@ -149,6 +152,116 @@ def test_bad_input_is_one_line_and_leaves_nothing(folder, tmp_path, damage, mess
         written(folder, out)
     assert re.search(message, str(raised.value)) and "\n" not in str(raised.value)
     assert not out.parent.exists() or not list(out.parent.iterdir())
+
+
+def with_bom_and_crlf(text: str) -> bytes:
+    return b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode()
+
+
+def saved(folder: Path, name: str, text: str, form) -> None:
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_bytes(form(text))
+
+
+CSV = {
+    "corpus": '_id,title,text\nd1,Ants,live in hills\n"d2",,bees fly\n\nd3,,"cats nap"\n',
+    "queries": "_id,text\nq1,who flies\nq2,where do ants live\nq3,who naps\n",
+    "qrels/train": "query_id,corpus_id,score\nq1,d2,1.0\nq1,d3,0\n",
+    "qrels/dev": "relevance,docid,qid\n3,d1,q2\n1,d9,q2\n1,d3,q3\n",
+}
+
+
+@pytest.mark.parametrize("form", [str.encode, with_bom_and_crlf], ids=["plain", "BOM and CRLF"])
+@pytest.mark.parametrize("ending", ["csv", "tsv", "tsv.gz", "parquet"])
+def test_tables_are_the_same_collection(folder, tmp_path, ending, form):
+    plain = written(folder, tmp_path / "plain")
+    for name, text in CSV.items():
+        if ending == "parquet":
+            saved(tmp_path / "tables", f"{name}.csv", text, form)
+            strings = pacsv.ConvertOptions(column_types={key: pa.string() for key in ("_id", "title", "docid", "qid")})
+            pq.write_table(
+                pacsv.read_csv(tmp_path / f"tables/{name}.csv", convert_options=strings),
+                tmp_path / f"tables/{name}.parquet",
+            )
+            (tmp_path / f"tables/{name}.csv").unlink()
+        else:
+            text = text if ending == "csv" else text.replace(",", "\t")
+            packed = (lambda text: gzip.compress(form(text))) if ending.endswith(".gz") else form
+            saved(tmp_path / "tables", f"{name}.{ending}", text, packed)
+    assert written(tmp_path / "tables", tmp_path / "out").fingerprint == plain.fingerprint
+
+
+QRELS = {
+    "TREC without a header": ("dev.tsv", "q2\t0\td1\t3\nq2\t0\td9\t1\nq3\t0\td3\t1\n"),
+    "spaces": ("dev.tsv", "query_id corpus_id score\nq2 d1 3\nq2 d9 1\nq3 d3 1\n"),
+    "commas": ("dev.tsv", "query-id,corpus-id,score\nq2,d1,3\nq2,d9,1\nq3,d3,1\n"),
+    ".qrels": ("dev.qrels", "q2 0 d1 3\nq2 0 d9 1\nq3 0 d3 1\n"),
+    "jsonl": (
+        "dev.jsonl",
+        "".join(
+            json.dumps({"query-id": query, "corpus-id": doc, "score": grade}) + "\n"
+            for query, doc, grade in [("q2", "d1", 3.0), ("q2", "d9", 1), ("q3", "d3", True)]
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("name, text", QRELS.values(), ids=QRELS)
+def test_judgments_in_other_forms(folder, tmp_path, name, text):
+    plain = written(folder, tmp_path / "plain")
+    (folder / "qrels/dev.trec").unlink()
+    (folder / "qrels" / name).write_text(text)
+    assert written(folder, tmp_path / "out").fingerprint == plain.fingerprint
+
+
+def test_ids_are_text_and_numbers_are_ids(folder, tmp_path):
+    (folder / "corpus.jsonl").write_text('{"_id": 1, "text": "ants"}\n{"_id": "01", "text": "bees"}\n')
+    (folder / "queries.jsonl").unlink()
+    (folder / "queries.csv").write_text("qid,query\n007,who flies\n2,who naps\n")
+    (folder / "qrels/train.tsv").write_text("query-id\tcorpus-id\tscore\n007\t01\t1\n")
+    (folder / "qrels/dev.trec").write_text("2 0 1 1\n")
+    written(folder, tmp_path / "out")
+    assert canonical.doc_ids(tmp_path / "out").to_pylist() == ["1", "01"]
+    assert canonical.qrels(tmp_path / "out", "train").to_pylist() == [{"query_id": "007", "doc_id": "01", "grade": 1}]
+
+
+def test_null_is_no_text_and_a_title_alone_is_one(folder, tmp_path):
+    with open(folder / "corpus.jsonl", "a") as lines:
+        lines.write('{"_id": "d4", "title": " Dogs ", "text": null}\n{"_id": "d5", "title": null, "text": null}\n')
+    card = written(folder, tmp_path / "out")
+    assert canonical.docs(tmp_path / "out").read()["text"][3].as_py() == "Dogs"
+    assert card.dropped == {"empty passages": 1}
+
+
+AMBIGUOUS = {
+    "corpus": ("corpus.jsonl.gz", r"tiny: holds corpus\.jsonl and corpus\.jsonl\.gz; keep the one that is meant"),
+    "queries": ("queries.parquet", r"tiny: holds queries\.jsonl and queries\.parquet"),
+    "qrels": ("qrels/dev.csv", r"qrels: holds dev\.csv and dev\.trec"),
+}
+
+
+@pytest.mark.parametrize("name, message", AMBIGUOUS.values(), ids=AMBIGUOUS)
+def test_two_files_that_could_be_meant_are_both_named(folder, tmp_path, name, message):
+    (folder / name).write_bytes(b"")
+    with pytest.raises(UserError, match=message):
+        written(folder, tmp_path / "out")
+
+
+STRAY = {
+    "a word in quotes first": ('d1\t"ants" live\n', r"corpus\.tsv:2: .*quotes are doubled"),
+    "closed a row later": ('d1\t"ants live\nd2\tbees"\n', r"corpus\.tsv:2: a quote that is closed lines later"),
+    "never closed": ('d1\t"ants live\nd2\tbees\n', r"corpus\.tsv:2: .*quotes are doubled"),
+    "too many fields": ("d1\tants\tlive\n", r"corpus\.tsv:2: 3 fields under a header of 2"),
+    "a column twice": ("", r"corpus\.tsv:1: the header has a column twice"),
+}
+
+
+@pytest.mark.parametrize("rows, message", STRAY.values(), ids=STRAY)
+def test_a_stray_quote_swallows_no_row(folder, tmp_path, rows, message):
+    (folder / "corpus.jsonl").unlink()
+    (folder / "corpus.tsv").write_text(("_id\ttext\n" if rows else "_id\t_id\n") + rows)
+    with pytest.raises(UserError, match=message):
+        written(folder, tmp_path / "out")
 
 
 def test_no_folder(folder):

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from stages import download, params
-from stages.collections import canonical, readers, write
+from stages.collections import canonical, language, readers, write
 from stages.collections.canonical import Card, SplitSizes
 from stages.collections.source import Query, Source
 from stages.collections.splits import sha256
@@ -130,6 +130,99 @@ def test_what_is_kept_and_noted(tmp_path):
     assert len(canonical.docs(tmp_path / "out").read()["text"][3].as_py()) == 49_999
 
 
+def test_duplicates_queries_without_answers_and_queries_that_are_passages_are_counted(tmp_path):
+    given = source(
+        [*DOCS, ("d4", " Bees  FLY\n"), ("q3", "who naps"), ("q2", "another text")],
+        dev=[("q2", "d2", 1), ("q2", "d4", 1), ("q3", "d1", 0)],
+    )
+    card = written(given, tmp_path / "out")
+    assert card.noted == {
+        "passages whose text another passage has too": 2,
+        "train: relevant passages whose text another passage has too": 1,
+        "dev: relevant passages whose text another passage has too": 2,
+        "dev: queries without a relevant passage": 1,
+        "dev: queries that are passages themselves, which drop_self takes out of their rankings": 1,
+    }
+    assert canonical.docs(tmp_path / "out").read()["text"][3].as_py() == "Bees  FLY"
+
+
+def test_grades_and_sizes_are_those_of_rel(tmp_path):
+    corpus = Corpus(source="beir:none", train="train", judged={"dev": JudgedSplit(rel=2)})
+    card = write.write(source(), corpus, tmp_path / "out")
+    assert card.splits["dev"].relevant_per_query == 0.5 and card.noted == {"dev: queries without a relevant passage": 1}
+    corpus = Corpus(source="beir:none", train="train", judged={"dev": JudgedSplit(rel=4)})
+    with pytest.raises(
+        UserError, match=r"dev has no judgment of grade 4 or more; its grades are: 0 \(1 times\), 1 \(1 t"
+    ):
+        write.write(source(), corpus, tmp_path / "other")
+
+
+def test_self_matches_that_are_relevant_are_not_taken_out(tmp_path):
+    rules = JudgedSplit(drop_self=True)
+    corpus = Corpus(source="beir:none", train="train", judged={"dev": rules})
+    docs = [*DOCS, ("q3", "cats nap, too")]
+    with pytest.raises(UserError, match=r"judged\.dev\.drop_self: 1 of 2 queries have the passage of their own id"):
+        write.write(source(docs, dev=[*QRELS["dev"], ("q3", "q3", 1)]), corpus, tmp_path / "out")
+    assert write.write(source(docs, dev=[*QRELS["dev"], ("q3", "q3", 0)]), corpus, tmp_path / "out").documents == 4
+
+
+def test_a_corpus_that_is_only_trained_on(tmp_path):
+    card = written(source(), tmp_path / "out", judged=(), validation=1)
+    assert set(card.splits) == {"train", "validation"} and canonical.splits(tmp_path / "out") == ["train", "validation"]
+
+
+# The first article of the Universal Declaration of Human Rights, or its beginning.
+LANGUAGES = {
+    "en": "All human beings are born free and equal in dignity and rights. They are endowed with reason and conscience",
+    "de": "Alle Menschen sind frei und gleich an Würde und Rechten geboren. Sie sind mit Vernunft und Gewissen begabt",
+    "fr": "Tous les êtres humains naissent libres et égaux en dignité et en droits. Ils sont doués de raison et de",
+    "es": "Todos los seres humanos nacen libres e iguales en dignidad y derechos y, dotados como están de razón y",
+    "it": "Tutti gli esseri umani nascono liberi ed eguali in dignità e diritti. Essi sono dotati di ragione e di",
+    "pt": "Todos os seres humanos nascem livres e iguais em dignidade e em direitos. Dotados de razão e de consciência,",
+    "nl": "Alle mensen worden vrij en gelijk in waardigheid en rechten geboren. Zij zijn begiftigd met verstand en",
+    "sv": "Alla människor är födda fria och lika i värde och rättigheter. De är utrustade med förnuft och samvete och",
+    "da": "Alle mennesker er født frie og lige i værdighed og rettigheder. De er udstyret med fornuft og samvittighed, "
+    "og de bør handle mod hverandre i en broderskabets ånd.",
+    "no": "Alle mennesker er født frie og med samme menneskeverd og menneskerettigheter. De er utstyrt med fornuft og "
+    "samvittighet og bør handle mot hverandre i brorskapets ånd.",
+    "fi": "Kaikki ihmiset syntyvät vapaina ja tasavertaisina arvoltaan ja oikeuksiltaan. Heille on annettu järki ja "
+    "omatunto, ja heidän on toimittava toisiaan kohtaan veljeyden hengessä.",
+    "hu": "Minden emberi lény szabadon születik és egyenlő méltósága és joga van. Az emberek, ésszel és lelkiismerettel",
+    "ro": "Toate ființele umane se nasc libere și egale în demnitate și în drepturi. Ele sunt înzestrate cu rațiune și",
+    "tr": "Bütün insanlar hür, haysiyet ve haklar bakımından eşit doğarlar. Akıl ve vicdana sahiptirler ve birbirlerine",
+    "ca": "Tots els éssers humans neixen lliures i iguals en dignitat i en drets. Són dotats de raó i de consciència, i "
+    "han de comportar-se fraternalment els uns amb els altres.",
+    "pl": "Wszyscy ludzie rodzą się wolni i równi pod względem swej godności i swych praw. Są oni obdarzeni rozumem i",
+    "cs": "Všichni lidé rodí se svobodní a sobě rovní co do důstojnosti a práv. Jsou nadáni rozumem a svědomím a mají",
+    "id": "Semua orang dilahirkan merdeka dan mempunyai martabat dan hak-hak yang sama. Mereka dikaruniai akal dan hati",
+    "zh": "人人生而自由，在尊严和权利上一律平等。他们赋有理性和良心，并应以兄弟关系的精神相对待。",
+    "ja": "すべての人間は、生れながらにして自由であり、かつ、尊厳と権利とについて平等である。",
+    "ko": "모든 인간은 태어날 때부터 자유로우며 그 존엄과 권리에 있어 동등하다.",
+    "th": "มนุษย์ทั้งหลายเกิดมามีอิสระและเสมอภาคกันในเกียรติศักดิ์และสิทธิ",
+    "ru": "Все люди рождаются свободными и равными в своем достоинстве и правах.",
+    "uk": "Всі люди народжуються вільними і рівними у своїй гідності та правах. Вони наділені розумом і совістю",
+    "ar": "يولد جميع الناس أحرارا متساوين في الكرامة والحقوق.",
+    "fa": "تمام افراد بشر آزاد به دنیا می‌آیند و از لحاظ حیثیت و حقوق با هم برابرند. همه دارای عقل و وجدان می‌باشند و "
+    "باید نسبت به یکدیگر با روح برادری رفتار کنند، چه اینجا و چه آنجا.",
+    "el": "Όλοι οι άνθρωποι γεννιούνται ελεύθεροι και ίσοι στην αξιοπρέπεια και τα δικαιώματα.",
+    "hi": "सभी मनुष्यों को गौरव और अधिकारों के मामले में जन्मजात स्वतन्त्रता और समानता प्राप्त है।",
+}
+
+
+@pytest.mark.parametrize("code, text", LANGUAGES.items(), ids=LANGUAGES)
+def test_a_language_is_detected_and_stands_with_the_collection(tmp_path, code, text):
+    docs = [(f"d{number}", f"{text} {number}") for number in (1, 2, 3)]
+    written(source(docs), tmp_path / "out")
+    assert canonical.language(tmp_path / "out") == code
+
+
+def test_a_language_is_said_or_english_where_nothing_tells_it(tmp_path):
+    assert language.detect(["xyz 12 qwertz", "abc-def"]) is None and language.detect(["12 %"]) is None
+    corpus = Corpus(source="beir:none", train="train", judged={"dev": {}}, language="nl", query_tokens=9)
+    write.write(source(), corpus, tmp_path / "out")
+    assert canonical.language(tmp_path / "out") == "nl" and canonical.caps(tmp_path / "out").query_tokens == 9
+
+
 def test_mojibake_stays_as_it_is(tmp_path):
     written(source([*DOCS, ("d4", "itâ\u0080\u0099s")]), tmp_path / "out")
     assert canonical.docs(tmp_path / "out").read()["text"][3].as_py() == "itâ\u0080\u0099s"
@@ -159,7 +252,15 @@ WRONG = {
     "qrels of dev: query 'q3' and passage 'd1' are judged twice, with grades 0 and 1": {
         "dev": [*QRELS["dev"], ("q3", "d1", 1)]
     },
-    "qrels of dev: none of its 1 judgments names a query": {"dev": [("q9", "d1", 1)]},
+    "qrels of dev: none of its 1 judgments names a query that is there .theirs: 'q9', ours: 'q1'": {
+        "dev": [("q9", "d1", 1)]
+    },
+    "passage id .d.x004. holds a tab, a line end or a control character": {"docs": [*DOCS, ("d\x004", "x")]},
+    "query id .q.t5. holds a tab": {"queries": QUERIES | {"q\t5": "x"}},
+    "passage id 'd\xe9' is composed otherwise in the qrels": {
+        "docs": [*DOCS, ("d\xe9", "x")],
+        "dev": [*QRELS["dev"], ("q3", "de\u0301", 1)],
+    },
     "qrels of dev: none of its 2 judgments names a passage": {"dev": [("q2", "d8", 1), ("q3", "d9", 1)]},
     "qrels of train: none of its 1 judgments names a passage": {"train": [("q1", "d9", 1)]},
     "split dev has no judgment of grade 1 or more": {"dev": [("q2", "d1", 0)]},

@@ -55,6 +55,8 @@ def lacking(subsets: dict[str, str], absent: list[str], there: list[str]) -> str
     says = []
     if "train" in subsets and subsets["train"] in absent:
         says.append("leave out train and say validation: 0 (nothing is trained on it then)")
+    if there and not judged:
+        says.append(f"to train on it alone say judged: {{}}, to measure on it judged: {{test: {{subset: {there[0]}}}}}")
     if judged and any(split != "train" and stem in absent for split, stem in subsets.items()):
         says.append(f"say judged: {{{', '.join(f'{split}: {{}}' for split in judged)}}}")
     return f"{line}; {', and '.join(says)}" if there and says else line

@@ -37,9 +37,10 @@ def judgments(split: str, source: Source, queries: Queries, dropped: Counter[str
                 f"{grade}; keep one of them"
             )
     if source.qrels[split] and not grades:
+        theirs, ours = source.qrels[split][0][0], next(iter(source.queries), "none")
         raise UserError(
-            f"qrels of {split}: none of its {len(source.qrels[split])} judgments names a query that is there; another "
-            f"collection's?"
+            f"qrels of {split}: none of its {len(source.qrels[split])} judgments names a query that is there (theirs: "
+            f"'{theirs}', ours: '{ours}'); another collection's?"
         )
     return {query: grades[query] for query in queries if query in grades}
 
@@ -48,8 +49,10 @@ def check_passages(split: str, grades: Grades, present: Container[str]) -> int:
     """How many judgments of a split name a passage that the corpus does not have; UserError if all of them do."""
     absent = sum(doc not in present for own in grades.values() for doc in own)
     if absent and absent == sum(map(len, grades.values())):
+        example = next(doc for own in grades.values() for doc in own)
         raise UserError(
-            f"qrels of {split}: none of its {absent} judgments names a passage of the corpus; another corpus's?"
+            f"qrels of {split}: none of its {absent} judgments names a passage of the corpus, such as '{example}'; "
+            f"another corpus's, or ids that lost their zeros?"
         )
     return absent
 

@@ -20,12 +20,18 @@ def for_splits(study: Study, name: str, there: Collection[str]) -> str | None:
     absent = [subset for subset in dict.fromkeys([corpus.train, *needed.values()]) if subset and subset not in there]
     judged = judged or [split for split in sorted(there) if not trains or split != corpus.train]
     says = [] if trains else [f"corpora.{name}: leave out train and say validation: 0"]
+    if there and not judged:
+        first = sorted(there)[0]
+        says.append(
+            f"corpora.{name}.judged: {{}} to train on it alone, or {{test: {{subset: {first}}}}} to measure on it"
+        )
     if judged:
         says += [f"corpora.{name}.judged: {{{', '.join(f'{split}: {{}}' for split in judged)}}}"]
         says += [f"{key}.split: {judged[0]}" for key, target in _targets(study, name) if target not in judged]
     if not trains and trained_on(study, name):
         says.append(without_training(study, name))
-    return f"has no judgments of {' and '.join(absent)}, but of {', '.join(there) or 'nothing'}. Say {'; '.join(says)}"
+    told = f"has no judgments of {' and '.join(absent)}, but of {', '.join(there) or 'nothing'}"
+    return f"{told}. Say {'; '.join(says)}" if there else told
 
 
 def without_training(study: Study, name: str) -> str:
