@@ -31,7 +31,8 @@ def hub(dense, tmp_path, monkeypatch):
     for file in needless:
         (repository / file).parent.mkdir(exist_ok=True)
         (repository / file).write_text("{}")
-    served = local_hub.Hub({"a/dense": repository, "a/gated": dense}, gated=("a/gated",))
+    repositories = {"a/dense": repository, "a/gated": dense, "a/exported": repository / "onnx"}
+    served = local_hub.Hub(repositories, gated=("a/gated",))
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     with local_hub.serving(served) as address:
@@ -89,6 +90,7 @@ def test_a_commit_in_the_cache_needs_no_network(hub, tmp_path, monkeypatch):
     [
         (f"a/none@{local_hub.COMMIT}", "source: the hub has no model a/none, or it is private"),
         ("a/dense@v2", "source: a/dense has no revision v2"),
+        (f"a/exported@{local_hub.COMMIT}", "source: no weights came with it: "),
         (f"a/gated@{local_hub.COMMIT}", "source: a/gated is gated; accept its terms"),
         ("a dense@main", "source: a dense is no name of a model on the hub"),
     ],
@@ -157,7 +159,10 @@ def test_missing_weights_are_one_line_that_says_what_there_is(dense, tiny_model,
     assert "it has only 2_Dense/model.onnx, model.onnx" in refused(f"folder:{exported}", tmp_path / "1")
     assert "model.safetensors is a pointer of git-lfs" in refused(f"folder:{unpulled}", tmp_path / "2")
     assert "the module Dense has no weights in 2_Dense/" in refused(f"folder:{headless}", tmp_path / "3")
-    assert "holds no model" in refused(f"folder:{tmp_path}", tmp_path / "4")
+    (tmp_path / "above").mkdir()
+    headless.rename(tmp_path / "above" / "checkpoint-5")
+    message = refused(f"folder:{tmp_path / 'above'}", tmp_path / "4")
+    assert "holds no model" in message and message.endswith("name one of its folders: checkpoint-5")
     assert "pip install" in refused("package:no-such-package", tmp_path / "5")
 
 

@@ -36,7 +36,7 @@ def fetch(source: str, folder: Path, adapter_base: str | None = None) -> None:
         base = _located(adapter_base or adapter_repositories.pinned_base(place), "adapter_base")
         copy(*adapter_repositories.base_files(base, place))
     if not local_weights.below(folder):
-        raise UserError(_without_weights(_files(root)))
+        raise UserError(f"source: {repository_files.without_weights(_files(root))}")
 
 
 def checked_sha256(folder: Path, expected: str | None) -> str:
@@ -47,7 +47,7 @@ def checked_sha256(folder: Path, expected: str | None) -> str:
     """
     weights = local_weights.below(folder)
     if not weights:
-        raise UserError(_without_weights(_files(folder)))
+        raise UserError(f"source: {repository_files.without_weights(_files(folder))}")
     for sentence in local_weights.missing(folder):
         raise UserError(f"source: {sentence}")
     hashes = [(path, fingerprint.of_file(folder / path)) for path in weights]
@@ -78,9 +78,16 @@ def _located(source: str, key: str) -> Path:
             return local_weights.package_folder(name)
     except UserError as error:
         raise UserError(f"{key}: {error}")
-    if not any((Path(name) / file).is_file() for file in DESCRIBED):
-        raise UserError(f"{key}: {name} holds no model (none of {', '.join(DESCRIBED)})")
-    return Path(name)
+    root = Path(name).expanduser()
+    if not _is_described(root):
+        inner = sorted(path.name for path in root.glob("*/") if _is_described(path))
+        hint = f"; name one of its folders: {', '.join(inner[:5])}" if inner else ""
+        raise UserError(f"{key}: {name} holds no model (none of {', '.join(DESCRIBED)}){hint}")
+    return root
+
+
+def _is_described(folder: Path) -> bool:
+    return any((folder / file).is_file() for file in DESCRIBED)
 
 
 def _wanted(root: Path) -> list[str]:
@@ -97,13 +104,3 @@ def _files(root: Path) -> list[str]:
             files += [(Path(place) / name).relative_to(root).as_posix() for name in names]
         seen.add(real)
     return [file for file in files if (root / file).is_file()]
-
-
-def _without_weights(files: list[str]) -> str:
-    """A line on a model of which no weights are loaded here, from the relative paths of its files."""
-    others = sorted(file for file in files if repository_files.is_like_weights(file))
-    found = f"it has only {', '.join(others[:5])}" if others else f"it has {', '.join(sorted(files)[:5]) or 'no files'}"
-    return (
-        f"source: no weights came with it: they are in model.safetensors, pytorch_model.bin or their shards, and "
-        f"{found}; name a source that has them"
-    )

@@ -27,12 +27,16 @@ def snapshot(repository: str, revision: str) -> Path:
     try:
         files = HfApi().list_repo_files(repository, revision=revision)
         named = _brought(repository, revision, set(NAMING) & set(files)) if "modules.json" in files else None
-        folders = module_paths.read(named) if named else {}
-        return _brought(repository, revision, repository_files.wanted(files, folders))
+        wanted = repository_files.wanted(files, module_paths.read(named) if named else {})
+        if any(map(repository_files.is_weights, wanted)):
+            return _brought(repository, revision, wanted)
+    except UserError:
+        raise
     except Exception as error:
         if _may_be_cached(error) and (cached := _cached(repository, revision)):
             return cached
         raise UserError(_explained(repository, revision, error))
+    raise UserError(repository_files.without_weights(files))
 
 
 def _brought(repository: str, revision: str, files: Collection[str]) -> Path:

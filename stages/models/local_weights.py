@@ -23,7 +23,7 @@ def of_source(source: str) -> list[Path]:
     kind, _, name = source.partition(":")
     if kind not in ("folder", "package"):
         return []
-    root = Path(name) if kind == "folder" else package_folder(name)
+    root = Path(name).expanduser() if kind == "folder" else package_folder(name)
     folders = [root / place for place in sorted({".", *module_paths.read(root)}) if _is_transformer(root / place)]
     return [path for folder in folders for path in _transformer_weights(folder) if not _is_pointer(path)]
 
@@ -75,7 +75,10 @@ def missing(folder: Path) -> Iterator[str]:
 
 def _is_transformer(folder: Path) -> bool:
     path = folder / "config.json"
-    return path.is_file() and "model_type" in json.loads(path.read_text())
+    try:
+        return path.is_file() and "model_type" in json.loads(path.read_text())
+    except ValueError:
+        return False
 
 
 def _is_pointer(path: Path) -> bool:

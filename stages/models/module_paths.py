@@ -6,19 +6,25 @@ import json
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from stages.core.errors import UserError
+
 ROUTERS = ("Router", "Asym")  # classes of sentence-transformers that hold further modules, in folders of their own
 
 
 def read(folder: Path) -> dict[str, str]:
     """The class of each module of a model's folder, by its relative folder ("." for the root), routers' parts included.
 
-    Empty for a folder without modules.json.
+    Empty for a folder without modules.json. Raises UserError for one of these files that is not as it should be.
     """
-    listed = {_normal(each["path"]): each["type"] for each in _json(folder / "modules.json") or []}
-    for path, kind in list(listed.items()):
-        if kind.rpartition(".")[2] in ROUTERS:
-            parts = {**_json(folder / path / "config.json"), **_json(folder / path / "router_config.json")}
-            listed.update({_normal(f"{path}/{name}"): part for name, part in parts.get("types", {}).items()})
+    try:
+        listed = {_normal(each["path"]): each["type"] for each in _json(folder / "modules.json") or []}
+        for path, kind in list(listed.items()):
+            if kind.rpartition(".")[2] in ROUTERS:
+                parts = {**_json(folder / path / "config.json"), **_json(folder / path / "router_config.json")}
+                listed.update({_normal(f"{path}/{name}"): part for name, part in parts.get("types", {}).items()})
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise UserError(f"source: {folder / 'modules.json'} is no list of modules with path and type ({reason})")
     return listed
 
 

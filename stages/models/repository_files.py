@@ -49,9 +49,9 @@ def wanted(files: Collection[str], folders: Collection[str] | None = None) -> li
     return sorted(chosen)
 
 
-def is_weights(name: str) -> bool:
-    """Whether a file of this name holds weights that are loaded, whole or a shard of them."""
-    return any(re.fullmatch(pattern, name) for pattern, _ in (*WEIGHTS, *ADAPTER))
+def is_weights(file: str) -> bool:
+    """Whether a file of this name or path holds weights that are loaded, whole or a shard of them."""
+    return any(re.fullmatch(pattern, PurePosixPath(file).name) for pattern, _ in (*WEIGHTS, *ADAPTER))
 
 
 def is_base_weights(name: str) -> bool:
@@ -67,6 +67,16 @@ def is_tokenizer(name: str) -> bool:
 def is_like_weights(name: str) -> bool:
     """Whether a file holds weights of any kind, loaded or not."""
     return PurePosixPath(name).suffix in (".safetensors", ".bin", *UNLOADED)
+
+
+def without_weights(files: Collection[str]) -> str:
+    """A line on a model of which no weights are loaded here, from the relative paths of its files."""
+    others = sorted(file for file in files if is_like_weights(file))
+    found = f"only {', '.join(others[:5])}" if others else f"{', '.join(sorted(files)[:5]) or 'no files'}"
+    return (
+        f"no weights came with it: they are in model.safetensors, pytorch_model.bin or their shards, and it has "
+        f"{found}; name a source that has them"
+    )
 
 
 def _holds_modules(folder: str, folders: Collection[str] | None) -> bool:
