@@ -150,12 +150,13 @@ def _check_splits(study: params.Study, name: str) -> None:
 
 def _check_layers(where: str, checkpoint: Checkpoint, block: Tuning) -> None:
     """A layer to tune that is not in the model is found from the header of weights that are already on this machine."""
-    weights = [] if block.kind == "none" else local_weights.of_source(checkpoint.source)
-    if weights and block.kind != "none":
-        try:
+    if block.kind == "none":
+        return
+    try:
+        if weights := local_weights.of_source(checkpoint.source):
             stored.check(weights, block)
-        except UserError as error:
-            raise UserError(f"{where}: {error}")
+    except UserError as error:
+        raise UserError(f"{where}: {error}")
 
 
 def _check_similarity(where: str, checkpoint: Checkpoint, name: str, recipe: Recipe | None) -> None:
