@@ -62,12 +62,14 @@ def missing(folder: Path) -> Iterator[str]:
         if absent := sorted(name for name in named if not (index.parent / name).is_file()):
             place = index.relative_to(folder).as_posix()
             yield f"{place} names {len(named)} files of weights, and {len(absent)} are not there: {absent[0]}"
-    for place, kind in module_paths.read(folder).items():
+    for place, kind in {".": "", **module_paths.read(folder)}.items():
         has_weights = any(PurePosixPath(file).parent.as_posix() == place for file in found)
         name = kind.rpartition(".")[2]
         if kind.startswith("sentence_transformers.") and name in WEIGHTED and not has_weights:
             where = "its root" if place == "." else f"{place}/"
             yield f"the module {name} has no weights in {where}, neither model.safetensors nor pytorch_model.bin"
+        if (folder / place / "adapter_config.json").is_file() and not list((folder / place).glob("adapter_model.*")):
+            yield "adapter_config.json came without the weights of the adapter (adapter_model.safetensors)"
     for file in found:
         if _is_pointer(folder / file):
             yield f"{file} is a pointer of git-lfs and holds no weights; run git lfs pull where it comes from"

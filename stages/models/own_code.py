@@ -85,15 +85,16 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _check_present(folder: Path, name: str, place: str) -> None:
-    """UserError where the module of a class is neither a file of the folder nor installed, or needs a package."""
+    """UserError where the module of a class is neither a file of the root nor installed, or needs a package."""
     from transformers.dynamic_module_utils import get_imports
 
     module = name.rpartition(".")[0]
-    files = [at / f"{module}.py" for at in (folder, (folder / place).parent)]
-    own = next((file for file in files if file.is_file()), None)
-    if own is None:
+    own = folder / f"{module}.py"
+    if not own.is_file():
         if not _is_installed(module.partition(".")[0]):
-            raise UserError(f"source: {module}.py, which {place} names, did not come with the model")
+            raise UserError(
+                f"source: {module}.py, which {place} names, is not in the model's root, where the libraries look for it"
+            )
         return
     for package in get_imports(str(own)):
         if not _is_installed(package):
