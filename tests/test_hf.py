@@ -1,7 +1,10 @@
 """Datasets in the hub's layouts, tried on folders: the same collection as in BEIR's layout, and pairs to train on."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,6 +16,8 @@ from stages.collections.canonical import Card
 from stages.collections.pairs import identity
 from stages.core.errors import UserError
 from stages.params.corpora import Corpus
+from tests import local_hub
+from tests.conftest import ROOT
 
 PASSAGES = [
     {"_id": "007", "title": "Ants", "text": "live in hills"},
@@ -202,3 +207,45 @@ def test_a_column_that_is_not_there_is_named(tmp_path):
 def test_a_block_that_contradicts_itself_is_told(settings, message):
     with pytest.raises(ValueError, match=message):
         Corpus(**{"train": "train", "judged": {}, **settings})
+
+
+class Hub(local_hub.Hub):
+    """A hub that lists a folder of a dataset at a time, as that of datasets does."""
+
+    def answer(self, path: str) -> tuple[int, dict[str, str], bytes]:
+        name, tree, folder = path.partition("?")[0].partition(f"/tree/{local_hub.COMMIT}")
+        repository = self.repositories.get(name.removeprefix("/api/datasets/"))
+        if tree and repository:
+            below = repository / folder.strip("/")
+            listed = below.rglob("*") if "recursive=true" in path.lower() else below.glob("*")
+            return 200, {}, json.dumps([local_hub._entry(found, repository) for found in sorted(listed)]).encode()
+        return super().answer(path.replace("/api/datasets/", "/api/models/").replace("/datasets/", "/", 1))
+
+
+FROM_HUB = """
+import sys
+from pathlib import Path
+from stages.collections import readers, write
+from stages.params.corpora import Corpus
+from tests import local_hub
+from tests.conftest import ROOT
+source, qrels, out = sys.argv[1:]
+configs = {"qrels": qrels} if qrels else None
+corpus = Corpus(source=source, train="train", judged={"test": {}}, configs=configs)
+card = write.write(readers.read(corpus), corpus, Path(out))
+print(card.fingerprint, *card.origin.values(), readers.files(corpus))
+"""
+
+
+@pytest.mark.parametrize("layout, qrels", [(mteb, ""), (second_dataset, "a/here-qrels")], ids=["MTEB", "older"])
+def test_a_dataset_of_the_hub_is_the_same_collection(tmp_path, layout, qrels):
+    """In a process of its own, because huggingface_hub reads the address of its hub once."""
+    plain = written(beir(tmp_path / "beir"), tmp_path / "plain")
+    layout(tmp_path / "here")
+    repositories = {f"a/{name}": tmp_path / name for name in ("here", "here-qrels") if (tmp_path / name).is_dir()}
+    with local_hub.serving(Hub(repositories)) as address:
+        settings = {"HF_ENDPOINT": address, "HF_HOME": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "0"}
+        names = [f"hf:a/here@{local_hub.COMMIT}", qrels and f"{qrels}@{local_hub.COMMIT}", str(tmp_path / "out")]
+        command = [sys.executable, "-c", FROM_HUB, *names]
+        done = subprocess.run(command, cwd=ROOT, env=os.environ | settings, capture_output=True, text=True)
+    assert done.stdout.split() == [plain.fingerprint, *[local_hub.COMMIT] * len(repositories), "{}"], done.stderr
