@@ -12,7 +12,7 @@ import click
 from stages import params
 from stages.core.errors import UserError
 from stages.core.files import publish
-from stages.models import encoding, interpolation, model_folder
+from stages.models import encoding, interpolation, model_folder, reloading
 from stages.training import validation
 
 if TYPE_CHECKING:
@@ -38,11 +38,12 @@ def main(variant: str, checkpoint: Path, trained: Path, triplets: Path, out: Pat
     sample = validation.read_sample(triplets / "validation")
     if sample is None:
         raise UserError(f"{triplets}: holds no validation sample; give its corpus validation queries")
-    base = interpolation.weights(encoding.load_encoder(checkpoint))
+    base = dict(encoding.load_encoder(checkpoint).named_parameters())
     between = []
     with publish(out) as draft:
         for source in model_folder.seed_runs(trained):
             model = encoding.load_encoder(source)
+            interpolation.check(model, base, source)
             alpha, figures = move_to_best(model, base, block.alphas, sample)
             record = {"variant": variant, "seed_run": source.name, "checkpoint": block.checkpoint}
             _write(model, source, {**record, "trained": block.trained, "alpha": alpha}, draft / source.name)
@@ -69,8 +70,10 @@ def move_to_best(
 
 def _write(model: SentenceTransformer, source: Path, record: dict[str, Any], target: Path) -> None:
     model.save_pretrained(str(target), create_model_card=False)
-    shutil.copy(source / "architecture.json", target)
+    for path in (source / model_folder.NAME, *source.glob("*.py")):
+        shutil.copy(path, target)
     (target / "recipe.json").write_text(json.dumps(record, indent=2) + "\n")
+    reloading.check(model, target)
 
 
 if __name__ == "__main__":

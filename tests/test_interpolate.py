@@ -9,27 +9,33 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from click.testing import CliRunner
+from sentence_transformers import SentenceTransformer
 
 from stages import interpolate
 from stages.models import encoding, interpolation
+from tests import planted_models
 from tests.plants import blocks, write_params
 
 VARIANT = "full-random-mix"
 TEXTS = [f"what is the {word} of a number" for word in ("root", "power", "sign", "size", "sum", "mean")]
 
 
+def far(base, folder):
+    """A model with every weight moved from a base's, as a variant's only seed run."""
+    model = encoding.load_encoder(base)
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for values in model.parameters():
+            values += 0.1 * torch.randn_like(values)
+    model.save_pretrained(str(folder / "seed-13"), create_model_card=False)
+    shutil.copy(base / "architecture.json", folder / "seed-13")
+    return folder
+
+
 @pytest.fixture(scope="module")
 def trained(tiny_model, tmp_path_factory):
     """The tiny model with every weight moved, as a variant's only seed run."""
-    folder = tmp_path_factory.mktemp("trained")
-    model = encoding.load_encoder(tiny_model)
-    torch.manual_seed(1)
-    with torch.no_grad():
-        for weights in model.parameters():
-            weights += 0.1 * torch.randn_like(weights)
-    model.save_pretrained(str(folder / "seed-13"), create_model_card=False)
-    shutil.copy(tiny_model / "architecture.json", folder / "seed-13")
-    return folder
+    return far(tiny_model, tmp_path_factory.mktemp("trained"))
 
 
 def weights(folder):
@@ -87,6 +93,31 @@ def test_the_alpha_that_ranks_validation_best_is_taken_and_the_log_has_all(alpha
         "alpha": entry["alpha"],
     }
     assert not (study / "mix/seed-13/README.md").exists()
+
+
+@pytest.mark.parametrize("kind", ["dense", "two towers"])
+def test_every_weight_lies_between_and_settings_stay(kind, tiny_model, study):
+    """Also those of Dense layers and of both towers; the folder loads plainly as it was measured."""
+    if kind == "dense":
+        base = planted_models.rebuilt(tiny_model, study / "base", "dense", similarity="dot")
+    else:
+        prompts = {"query": "query: ", "passage": "passage: "}
+        base = planted_models.copied(tiny_model, study / "base", "asymmetric", prompts=prompts, query_tokens=8)
+    other = far(base, study / "trained")
+    done = run(study, base, other, [0.25])
+    assert done.exit_code == 0, done.output
+    mixed = weights(study / "mix/seed-13")
+    for name, values in weights(base).items():
+        assert torch.allclose(mixed[name], torch.lerp(values, weights(other / "seed-13")[name], 0.25))
+    assert planted_models.settings_of(study / "mix/seed-13") == planted_models.settings_of(base)
+    plain, loaded = SentenceTransformer(str(study / "mix/seed-13")), encoding.load_encoder(base)
+    assert [type(part) for part in plain] == [type(part) for part in loaded]
+
+
+def test_a_model_of_another_base_is_one_line(tiny_model, trained, study):
+    base = planted_models.rebuilt(tiny_model, study / "base", "dense")
+    done = run(study, base, trained, [0.5])
+    assert done.exit_code == 1 and "seed-13: its weights are not those of the base checkpoint" in done.output
 
 
 def test_without_a_validation_sample_it_is_one_line(tiny_model, trained, study):

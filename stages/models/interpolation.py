@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from stages.core.errors import UserError
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from torch import Tensor
 
-Weights = dict[str, "Tensor"]
+Weights = Mapping[str, "Tensor"]
 
 
 def weights(model: SentenceTransformer) -> Weights:
     """Copies of a model's weights, by name."""
     return {name: values.detach().clone() for name, values in model.named_parameters()}
+
+
+def check(model: SentenceTransformer, base: Weights, folder: Path) -> None:
+    """UserError where a trained model has not the weights of its base, by name and shape."""
+    sizes = {name: values.shape for name, values in model.named_parameters()}
+    if sizes != {name: values.shape for name, values in base.items()}:
+        raise UserError(f"{folder}: its weights are not those of the base checkpoint; train it from that checkpoint")
 
 
 def put_between(model: SentenceTransformer, base: Weights, trained: Weights, alpha: float) -> None:
