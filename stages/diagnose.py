@@ -1,6 +1,8 @@
 """Diagnose: the geometry of every variant's space next to its change, and numerical checks of its runs."""
 
+import json
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
 import click
@@ -8,6 +10,7 @@ import numpy as np
 
 from stages import params
 from stages.analysis import diagnosis, geometry, numerical_checks, probe, vectors
+from stages.analysis.diagnosis import Cut, Diagnosis, Sample
 from stages.analysis.geometry import Figures
 from stages.analysis.numerical_checks import Ranking
 from stages.analysis.probe import JudgedRanking, Probe
@@ -15,7 +18,8 @@ from stages.core.errors import UserError
 from stages.core.files import publish
 from stages.core.rounding import rounded
 from stages.evaluation import results as files
-from stages.models import caps, encoding
+from stages.models import caps, encoding, local_settings
+from stages.models.local_settings import Reading
 from stages.params import Study
 
 DEPTH = 10
@@ -35,7 +39,7 @@ def main(indexes: Path, ranked: Path, models: Path, corpora: Path, results: Path
 
     A variant's figures are means over its seed runs; one without vectors (BM25, a published run) has only those of
     ties. Each figure of the space is correlated with the difference from the base over fine-tuned retrievers: with a
-    dozen figures tried, one small p says little.
+    dozen figures tried, one small p says little. How each model reads texts, and how many of them it cut, is noted too.
     """
     study = params.load()
     target, settings = study.report.in_domain, study.diagnose
@@ -55,10 +59,28 @@ def main(indexes: Path, ranked: Path, models: Path, corpora: Path, results: Path
     looked_at = {**target.model_dump(), **settings.model_dump(), "passages": len(sample.sample)}
     looked_at |= {"norms": len(sample.texts), "queries": len(sample.relevant), "pairs": len(sample.pairs[0])}
     correlations = geometry.correlations(trained, changes)
+    diagnosed = Diagnosis(
+        Sample(**looked_at), geometries, checks, correlations, _readings(study, models), _cut(study, indexes)
+    )
     with publish(out) as draft:
-        draft.write_text(
-            diagnosis.as_json(diagnosis.Diagnosis(diagnosis.Sample(**looked_at), geometries, checks, correlations))
-        )
+        draft.write_text(diagnosis.as_json(diagnosed))
+
+
+def _readings(study: Study, models: Path) -> dict[str, Reading]:
+    """Variant -> how the model of its first seed run reads texts; a variant without a model is left out."""
+    first = {variant: sorted((models / variant).glob("*"))[:1] for variant in study.variants}
+    read = {variant: local_settings.reading(folder) for variant, folders in first.items() for folder in folders}
+    return {variant: reading for variant, reading in read.items() if reading}
+
+
+def _cut(study: Study, indexes: Path) -> dict[str, dict[str, dict[str, Cut]]]:
+    """Variant -> corpus -> texts -> how many its first seed run cut; variants without vectors are left out."""
+    cut: dict[str, dict[str, dict[str, Cut]]] = {}
+    for variant, corpus in product(study.searchers, study.corpora):
+        for path in sorted((indexes / variant / corpus).glob("*/caps.json"))[:1]:
+            texts = {name: Cut(**entry) for name, entry in json.loads(path.read_text()).items()}
+            cut.setdefault(variant, {})[corpus] = texts
+    return cut
 
 
 def _measured(

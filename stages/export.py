@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from stages import params
+from stages.analysis import diagnosis as spaces
 from stages.collections import canonical
 from stages.core.errors import UserError
 from stages.core.files import publish
@@ -17,7 +18,7 @@ from stages.reporting.page import provenance
 from stages.retrieval import runs, trec
 
 RUNS, CORPORA = Path("data/runs"), Path("data/corpora")
-RESULTS, TRAINING = Path("reports/results.json"), Path("reports/training")
+RESULTS, DIAGNOSIS, TRAINING = Path("reports/results.json"), Path("reports/diagnosis.json"), Path("reports/training")
 LOCK, REFERENCES = Path("dvc.lock"), Path("studies/papers/references.bib")
 
 
@@ -144,7 +145,8 @@ def _card(study: Study, variant: str, seed_run: str) -> str:
     record = model_record.read(provenance.recorded(_existing(LOCK)), variant, study)
     log = training_logs.read(TRAINING, [variant])[variant]
     references = _existing(REFERENCES).read_text()
-    return model_cards.card(study, seed_run, record, files.read(_existing(RESULTS)), log, references)
+    reading = spaces.read(DIAGNOSIS).readings.get(variant) if DIAGNOSIS.is_file() else None
+    return model_cards.card(study, seed_run, record, files.read(_existing(RESULTS)), log, references, reading)
 
 
 def _trained(variant: str) -> list[str]:

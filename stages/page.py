@@ -20,7 +20,7 @@ from stages.ledger import checked as checked_claims
 from stages.negatives import hardness
 from stages.params import Study
 from stages.reporting import negatives as audits
-from stages.reporting import training_logs
+from stages.reporting import readings, training_logs
 from stages.reporting.page import claims as claims_section
 from stages.reporting.page import provenance, render, sections, vega
 
@@ -70,7 +70,7 @@ def main(out: Path, **inputs: Path) -> None:
         **shown,
         "sources": _sources(study, results, inputs),
         "pictures": pictures,
-        "warnings": study.warnings(),
+        "warnings": [*study.warnings(), *readings.warnings(spaces.read(inputs["diagnosis"]))],
         "charts": {name: chart for charts in drawn for name, chart in charts.items()},
     }
     with publish(out) as draft:
@@ -81,14 +81,15 @@ def _sections(study: Study, results: Sequence[Result], inputs: Mapping[str, Path
     """Each section of the page by the name that the template knows it by."""
     logs = training_logs.read(inputs["training"], study.variants)
     lines = vega.lines(name for name, log in logs.items() if log.seed_runs)
+    diagnosis = spaces.read(inputs["diagnosis"])
     projection = json.loads(inputs["projection"].read_text())
     return {
         "answer": sections.answer(study, results, logs),
-        "variants": sections.variants(study, results, files.read_pairs(inputs["pairs"]), logs),
+        "variants": sections.variants(study, results, files.read_pairs(inputs["pairs"]), logs, diagnosis),
         "changes": sections.changes(study, results),
         "transfer": sections.transfer(transfers.read(inputs["transfer"])),
         "curves": sections.curves(logs, lines),
-        "space": sections.space(study, results, spaces.read(inputs["diagnosis"]), projection, lines),
+        "space": sections.space(study, results, diagnosis, projection, lines),
         "costs": sections.costs(study, results, logs, recorded.recorded(inputs["costs"]), lines),
         "negatives": [audits.table(hardness.read(inputs["negatives"]))],
         "cause": sections.cause(cause_study.read(inputs["cause"])),

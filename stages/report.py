@@ -20,6 +20,7 @@ from stages.reporting import (
     collections_table,
     costs_table,
     markdown,
+    readings,
     results_tables,
     space_table,
     training_logs,
@@ -58,7 +59,7 @@ def main(out: Path, table: Path, costs_page: Path, **inputs: Path) -> None:
         table: opening,
         out: [
             Heading("Report", 1),
-            *(text(strong("Warning:"), f" {warning}.") for warning in study.warnings()),
+            *(text(strong("Warning:"), f" {warning}.") for warning in warnings(study, inputs)),
             *opening,
             *_comparisons(study, logs, inputs),
             *_behind(study, logs, inputs),
@@ -72,6 +73,11 @@ def main(out: Path, table: Path, costs_page: Path, **inputs: Path) -> None:
     for path, blocks in pages.items():
         with publish(path) as draft:
             draft.write_text(markdown.document(blocks))
+
+
+def warnings(study: Study, inputs: Mapping[str, Path]) -> list[str]:
+    """What is legal and telling, in the settings and in what was cut of the texts."""
+    return [*study.warnings(), *readings.warnings(spaces.read(inputs["diagnosis"]))]
 
 
 def _opening(study: Study, logs: Mapping[str, training_logs.TrainingLog], inputs: Mapping[str, Path]) -> list[Block]:
@@ -105,6 +111,7 @@ def _comparisons(
         variants_table.sureness(study, results),
         Heading("What the variants are", 2),
         variants_table.makeup(study),
+        *readings.table(study, spaces.read(inputs["diagnosis"])),
         Heading("Out of domain", 2),
         *transfer_page.average(transfers.read(inputs["transfer"])),
         picture("Change in domain against change out of domain", "transfer.png"),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stages.models import local_weights, module_paths
+from stages.models import local_weights, module_paths, settings
 
 FILE = "config_sentence_transformers.json"
+LENGTHS = "sentence_bert_config.json"
+UNBOUNDED = 10**9  # tokenizers say more than this for no limit
 
 
 def similarity(source: str) -> str | None:
@@ -35,6 +38,48 @@ def configs(source: str) -> list[dict[str, Any]]:
     places = [] if folder is None else [folder / place for place in sorted({".", *module_paths.read(folder)})]
     read = [json.loads((place / "config.json").read_text()) for place in places if (place / "config.json").is_file()]
     return [config for config in read if "model_type" in config]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a saved model reads texts: what is put before them, how they are compared, and after how many tokens cut.
+
+    `similarity` is None for a cross-encoder, tokens are None where the files name no length.
+    """
+
+    query_prompt: str
+    passage_prompt: str
+    similarity: str | None
+    query_tokens: int | None
+    passage_tokens: int | None
+
+
+def reading(folder: Path) -> Reading | None:
+    """How the model of a folder that sentence-transformers wrote reads texts; None for any other folder."""
+    if not (folder / FILE).is_file():
+        return None
+    said = json.loads((folder / FILE).read_text())
+    prompts, default = said.get("prompts") or {}, said.get("default_prompt_name")
+    together = said.get("model_type") == "CrossEncoder"
+    always = {"query": "", "document": "", **prompts}  # the library gives every retriever these two
+    query, passage = (settings.chosen(always, default, role) for role in ("query", "document"))
+    if together:
+        query, passage = prompts.get(default or "") or "", ""
+    tokens = _length(folder, "query"), _length(folder, "document")
+    return Reading(query, passage, None if together else said.get("similarity_fn_name", "cosine"), *tokens)
+
+
+def _length(folder: Path, role: str) -> int | None:
+    """Where the first module for texts of a role, "query" or "document", cuts them."""
+    places = [place for place in {".": "", **module_paths.read(folder)} if (folder / place / LENGTHS).is_file()]
+    place = next((place for place in places if place.startswith(role)), next(iter(places), None))
+    if place is None:
+        return None
+    said = json.loads((folder / place / LENGTHS).read_text())
+    tokenizer = folder / place / "tokenizer_config.json"
+    longest = json.loads(tokenizer.read_text()).get("model_max_length") if tokenizer.is_file() else None
+    length = said.get(f"{role}_length") or said.get("max_seq_length") or longest
+    return int(length) if length and length < UNBOUNDED else None
 
 
 def _folder(source: str) -> Path | None:

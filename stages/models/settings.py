@@ -32,10 +32,15 @@ def rebuilt(model: SentenceTransformer, modules: Sequence[nn.Module]) -> Sentenc
 
 def prompt(model: SentenceTransformer, role: str) -> str:
     """What encode_query and encode_document put before a text of a role, "query" or "document"; "" for nothing."""
+    return chosen(model.prompts, model.default_prompt_name, role)
+
+
+def chosen(prompts: Mapping[str, str | None], default: str | None, role: str) -> str:
+    """Which of a model's prompts is that of a role: one of its names, or else the one that `default` names."""
     for name in PROMPTS[role]:
-        if name in model.prompts:
-            return model.prompts[name] or ""
-    return model.prompts.get(model.default_prompt_name or "", "") or ""
+        if name in prompts:
+            return prompts[name] or ""
+    return prompts.get(default or "", "") or ""
 
 
 def set_prompts(model: SentenceTransformer, prompts: Mapping[str, str]) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from stages.core.errors import UserError
 from stages.evaluation.results import Result
+from stages.models.local_settings import Reading
 from stages.params import Study
 from stages.params.models import RERANKING
 from stages.params.report import Report
@@ -24,12 +25,21 @@ KNOWN = {
     )
 }
 COSINE = "vectors have unit length, so that the inner product is the cosine"
+DOT = "vectors are compared by their inner product, whatever their length"
 
 
 def card(
-    study: Study, seed_run: str, record: ModelRecord, results: Sequence[Result], log: TrainingLog, references: str
+    study: Study,
+    seed_run: str,
+    record: ModelRecord,
+    results: Sequence[Result],
+    log: TrainingLog,
+    references: str,
+    reading: Reading | None = None,
 ) -> str:
     """A README.md for the hub, of seed run seed-<n> of a trained variant; references are BibTeX.
+
+    `reading` is how the model reads texts, where `diagnose` has recorded it.
 
     Raises UserError where the results or the training log do not have the seed run.
     """
@@ -46,10 +56,10 @@ def card(
         raise UserError(f"reports/training/{variant}.json: does not have {seed_run}; run dvc repro")
     parts = [
         f"---\n{_metadata(seed_run, record, own)}\n---\n# {variant}, {seed_run.replace('-', ' ')}\n",
-        _opening(record, own, study.report),
-        _loading(seed_run, record),
+        _opening(record, reading, own, study.report),
+        _loading(seed_run, record, reading),
         _results(seed_run, own, study.report),
-        _untested(record, own),
+        _untested(reading, record, own),
         _training(trained, record),
         _made_again(record),
         _licence(record),
@@ -98,15 +108,14 @@ def _metadata(seed_run: str, record: ModelRecord, own: Sequence[Result]) -> str:
     ).to_yaml()
 
 
-def _opening(record: ModelRecord, own: Sequence[Result], report: Report) -> str:
+def _opening(record: ModelRecord, reading: Reading | None, own: Sequence[Result], report: Report) -> str:
     checkpoint = record.checkpoint
-    cut = f"Texts are cut at {checkpoint.tokens} tokens"
+    cut, compared = _lengths(record, reading), DOT if reading and reading.similarity == "dot" else COSINE
     does = {
-        "cross-encoder": f"It reads query and passage together, cut at {checkpoint.tokens} tokens",
-        "late-interaction": "Each token of a text has a vector of unit length. Queries are cut at "
-        f"{checkpoint.query_tokens or checkpoint.tokens} tokens, passages at {checkpoint.tokens}",
-        "asymmetric": f"Queries and passages have an encoder each. {cut}; {COSINE}",
-    }.get(checkpoint.architecture, f"{cut}; {COSINE}")
+        "cross-encoder": f"It reads query and passage together, cut at {_tokens(record, reading)[1]}",
+        "late-interaction": f"Each token of a text has a vector of unit length. {cut}",
+        "asymmetric": f"Queries and passages have an encoder each. {cut}; {compared}",
+    }.get(checkpoint.architecture, f"{cut}; {compared}")
     kind = "reranker" if record.first_stage else "retriever"
     reranked = (
         f" Its figures are those of reranking the first {record.depth} passages that `{record.first_stage}` retrieves."
@@ -128,7 +137,21 @@ def _opening(record: ModelRecord, own: Sequence[Result], report: Report) -> str:
     )
 
 
-def _loading(seed_run: str, record: ModelRecord) -> str:
+def _tokens(record: ModelRecord, reading: Reading | None) -> tuple[str, str]:
+    """At how many tokens queries are cut, and passages, in words: as recorded, else as params.yaml said."""
+    said = record.checkpoint
+    query = (reading and reading.query_tokens) or said.query_tokens or said.tokens
+    passage = (reading and reading.passage_tokens) or said.passage_tokens or said.tokens
+    asked, answered = (f"{tokens:,} tokens" if tokens else "the model's own limit" for tokens in (query, passage))
+    return asked, answered
+
+
+def _lengths(record: ModelRecord, reading: Reading | None) -> str:
+    query, passage = _tokens(record, reading)
+    return f"Texts are cut at {query}" if query == passage else f"Queries are cut at {query}, passages at {passage}"
+
+
+def _loading(seed_run: str, record: ModelRecord, reading: Reading | None) -> str:
     adapter = (
         " The adapter is merged into the weights; it is also kept next to them, in `adapter/`."
         if record.tuning.kind in ADAPTERS
@@ -143,7 +166,7 @@ def _loading(seed_run: str, record: ModelRecord) -> str:
 ```python
 {snippet}```
 
-{model_usage.WORDS[checkpoint.architecture]}{adapter}
+{model_usage.words(checkpoint.architecture, reading)}{adapter}
 """
 
 
@@ -172,7 +195,7 @@ def _results(seed_run: str, own: Sequence[Result], report: Report) -> str:
     return f"## Results\n\n{markdown.table(Table(heads, lines))}\n{note}\n"
 
 
-def _untested(record: ModelRecord, own: Sequence[Result]) -> str:
+def _untested(reading: Reading | None, record: ModelRecord, own: Sequence[Result]) -> str:
     splits = dict.fromkeys(f"{result.corpus} {result.split}" for result in own)
     trained_on = record.triplets.corpus
     others = dict.fromkeys(result.corpus for result in own if result.corpus != trained_on)
@@ -180,7 +203,7 @@ def _untested(record: ModelRecord, own: Sequence[Result]) -> str:
     lines = [
         f"Any collection but these: {', '.join(splits)}.",
         f"Other domains than that of `{trained_on}`, which it was trained on: out of domain it {beyond}.",
-        f"Texts beyond {record.checkpoint.tokens} tokens, which are cut, and languages that the collections lack.",
+        f"Texts beyond {_tokens(record, reading)[1]}, which are cut, and languages that the collections lack.",
         "Tasks other than ranking passages for a query by exact search: similarity, clustering, classification, "
         "approximate search, quantised weights.",
         f"Other seeds than {', '.join(map(str, record.seeds))}.",

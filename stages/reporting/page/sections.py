@@ -14,7 +14,7 @@ from stages.params import Study
 from stages.params.report import Report
 from stages.reporting import answer as answers
 from stages.reporting import changes as changed
-from stages.reporting import costs_table, results_tables, space_table, training_table, variants_table
+from stages.reporting import costs_table, readings, results_tables, space_table, training_table, variants_table
 from stages.reporting import transfer as transfer_page
 from stages.reporting.figures import running_means
 from stages.reporting.page import charts, scatter
@@ -48,7 +48,11 @@ def _reading(result: Result, report: Report) -> Section:
 
 
 def variants(
-    study: Study, results: Sequence[Result], pairs: Sequence[Pair], logs: Mapping[str, TrainingLog]
+    study: Study,
+    results: Sequence[Result],
+    pairs: Sequence[Pair],
+    logs: Mapping[str, TrainingLog],
+    diagnosis: Diagnosis,
 ) -> Section:
     """The main table and that of the rerankers; each value has the id of its line of the sources."""
     shown = variants_table.readings(study, results)
@@ -76,7 +80,7 @@ def variants(
             *([{"lines": parts, "notes": reranked.notes, "label": "Rerankers"}] if reranked else []),
         ],
         "sureness": [variants_table.sureness(study, results)],
-        "makeup": [variants_table.makeup(study)],
+        "makeup": [variants_table.makeup(study), *readings.table(study, diagnosis)],
         "pairs": results_tables.pairs(study, pairs, logs),
         "measures": results_tables.measures(study, results),
     }
