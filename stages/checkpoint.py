@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from stages import params
+from stages.core import paths
 from stages.core.errors import UserError
 from stages.core.files import publish
 from stages.models import architectures, fetch, model_folder
@@ -43,7 +44,7 @@ def _make(checkpoint: Checkpoint, folder: Path) -> Description:
     if architecture == "lexical":
         return Description(architecture, k1=checkpoint.k1 or 0.0, b=checkpoint.b or 0.0)
     if architecture == "published-run":
-        path = Path(checkpoint.source.removeprefix("trec:")).expanduser()
+        path = paths.of_user(checkpoint.source.removeprefix("trec:"))
         if not path.is_file():
             raise UserError(f"source: there is no run file {path}")
         try:

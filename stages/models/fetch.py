@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from stages.core import fingerprint
+from stages.core import fingerprint, paths
 from stages.core.errors import UserError
 from stages.models import adapter_repositories, hub, local_weights, module_paths, repository_files
 from stages.models.repository_files import wanted
@@ -78,7 +78,7 @@ def _located(source: str, key: str) -> Path:
             return local_weights.package_folder(name)
     except UserError as error:
         raise UserError(f"{key}: {error}")
-    root = Path(name).expanduser()
+    root = paths.of_user(name)
     if not _is_described(root):
         inner = sorted(path.name for path in root.glob("*/") if _is_described(path))
         hint = f"; name one of its folders: {', '.join(inner[:5])}" if inner else ""

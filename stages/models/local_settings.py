@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stages.core import paths
 from stages.models import local_weights, module_paths, settings
 
 FILE = "config_sentence_transformers.json"
@@ -86,4 +87,4 @@ def _folder(source: str) -> Path | None:
     kind, _, name = source.partition(":")
     if kind not in ("folder", "package"):
         return None
-    return Path(name) if kind == "folder" else local_weights.package_folder(name)
+    return paths.of_user(name) if kind == "folder" else local_weights.package_folder(name)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path, PurePosixPath
 
+from stages.core import paths
 from stages.core.errors import UserError
 from stages.models import module_paths, repository_files
 
@@ -23,7 +24,7 @@ def of_source(source: str) -> list[Path]:
     kind, _, name = source.partition(":")
     if kind not in ("folder", "package"):
         return []
-    root = Path(name).expanduser() if kind == "folder" else package_folder(name)
+    root = paths.of_user(name) if kind == "folder" else package_folder(name)
     folders = [root / place for place in sorted({".", *module_paths.read(root)}) if _is_transformer(root / place)]
     return [path for folder in folders for path in _transformer_weights(folder) if not _is_pointer(path)]
 
