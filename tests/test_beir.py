@@ -92,6 +92,22 @@ def not_gzip(folder):
     (folder / "queries.jsonl").rename(folder / "queries.jsonl.gz")
 
 
+def gzipped_under_a_plain_name(folder):
+    (folder / "queries.jsonl").write_bytes(gzip.compress((folder / "queries.jsonl").read_bytes()))
+
+
+def a_pointer(folder):
+    (folder / "qrels/train.tsv").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 9\n")
+
+
+def utf16(folder):
+    (folder / "corpus.jsonl").write_text((folder / "corpus.jsonl").read_text(), encoding="utf-16")
+
+
+def a_parquet_in_name_alone(folder):
+    (folder / "queries.jsonl").rename(folder / "queries.parquet")
+
+
 def not_utf8(folder):
     with open(folder / "corpus.jsonl", "ab") as handle:
         handle.write(b'{"_id": "d4", "text": "caf\xe9"}\n')
@@ -100,6 +116,10 @@ def not_utf8(folder):
 BAD = {
     "truncated gz": (cut_short, r"corpus\.jsonl\.gz:\d+: cannot be read any further"),
     "not gz": (not_gzip, r"queries\.jsonl\.gz:1: cannot be read"),
+    "gz under a plain name": (gzipped_under_a_plain_name, r"queries\.jsonl: is gzipped; call it queries\.jsonl\.gz"),
+    "a pointer of git-lfs": (a_pointer, r"train\.tsv: a pointer that git-lfs left"),
+    "UTF-16": (utf16, r"corpus\.jsonl: is written in UTF-16"),
+    "not parquet": (a_parquet_in_name_alone, r"queries\.parquet: cannot be read behind row 0 .*fetch the file again"),
     "not UTF-8": (not_utf8, r"corpus\.jsonl:4: not valid UTF-8"),
     "half a surrogate": (replaced("corpus.jsonl", "bees", r"\ud800"), r"corpus\.jsonl:2: half of a surrogate"),
     "not JSON": (replaced("corpus.jsonl", '"bees', "bees"), r"corpus\.jsonl:2: not valid JSON"),

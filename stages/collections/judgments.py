@@ -70,6 +70,7 @@ def rows(path: Path) -> Iterator[Row]:
 
 
 def _of_text(path: Path) -> Iterator[Row]:
+    records.check_content(path)
     text = records.lines(path)
     before = 0
     for first in text:

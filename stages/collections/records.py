@@ -24,6 +24,7 @@ PASSAGE = {
     "text": ("text", "contents", "content", "passage", "document"),
 }
 QUERY = {"id": ("id", "qid", "queryid"), "text": ("text", "query", "question", "contents")}
+POINTER = b"version https://git-lfs"
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -150,6 +151,7 @@ def there(folder: Path, stem: str, forms: Iterable[str]) -> list[Path]:
 
 def rows(path: Path) -> Iterator[Row]:
     """The records of a file; UserError names the first line that cannot be read."""
+    check_content(path)
     match form(path):
         case ".parquet":
             return _of_parquet(path)
@@ -170,6 +172,18 @@ def lines(path: Path) -> Iterator[str]:
         raise UserError(f"{path}:{number}: not valid UTF-8 ({error.reason} at byte {error.start + 1} of the line)")
     except (EOFError, OSError, zlib.error) as error:
         raise UserError(f"{path}:{number + 1}: cannot be read any further ({error}); fetch the file again")
+
+
+def check_content(path: Path) -> None:
+    """UserError for a file that holds something else than its name says, as its first bytes show."""
+    with open(path, "rb") as handle:
+        begin = handle.read(len(POINTER))
+    if begin == POINTER:
+        raise UserError(f"{path}: a pointer that git-lfs left in the file's place; run git lfs pull")
+    if begin.startswith(b"\x1f\x8b") and path.suffix != ".gz":
+        raise UserError(f"{path}: is gzipped; call it {path.name}.gz")
+    if begin.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise UserError(f"{path}: is written in UTF-16; write it in UTF-8")
 
 
 def _of_jsonl(path: Path) -> Iterator[Row]:
