@@ -24,9 +24,10 @@ USABLE = {"xlm-roberta": 62}  # where the library alone would read beyond the la
 
 
 def built(kind: str, folder, **options):
-    """A checkpoint of a kind, its module and its description."""
+    """Make a checkpoint of a kind in a folder, which may hold what was fetched already; the module of its model."""
     architecture = "late-interaction" if kind in reranker_kinds.LATE else "cross-encoder"
-    architectures.build(reranker_kinds.make(kind, folder), Description(architecture, **options))
+    fetched = folder if folder.exists() else reranker_kinds.make(kind, folder)
+    architectures.build(fetched, Description(architecture, **options))
     return architectures.load_module(architecture)
 
 
@@ -47,7 +48,7 @@ def of_library(kind: str, folder) -> np.ndarray:
 @pytest.mark.parametrize("kind", reranker_kinds.KINDS)
 def test_scores_are_those_of_the_library_for_the_folder_that_was_fetched(kind, tmp_path):
     theirs = of_library(kind, reranker_kinds.make(kind, tmp_path / "fetched"))
-    models = built(kind, tmp_path / "built")
+    models = built(kind, shutil.copytree(tmp_path / "fetched", tmp_path / "built"))
     model = models.load(tmp_path / "built")
     for budget in (1, 100, 4096):
         scores = models.score(model, *zip(*PAIRS, strict=True), budget)
@@ -211,11 +212,32 @@ def test_texts_are_trained_on_as_they_are_scored(tmp_path, triplets):
         whole = model.preprocess(texts, prompt=model.prompts[task], task=task)
         assert model.prompts[task].startswith("[") and (read[f"{column}_input_ids"] == whole["input_ids"]).all()
         assert read[f"{column}_task"] == task
-    assert read["anchor_query_expansion_positions"].any() and trainer.args.n_gpu <= 1
+    assert read["anchor_query_expansion_positions"].any()
     run, _, training = a_run("prompted", "full", tmp_path / "cross", triplets)
     trainer = training.prepare(run, tmp_path).trainer
     batch = trainer.data_collator([{"query": "red", "passage": "boat", "label": 1.0}])
     assert batch["prompt"] == cross_encoder.prompt(trainer.model) == "Represent this query: "
+
+
+@pytest.mark.parametrize("kind", ["pylate", "bert"])
+def test_however_many_devices_there_are_one_is_trained_on(kind, tmp_path, triplets, monkeypatch):
+    from functools import cached_property
+
+    from transformers import TrainingArguments
+
+    found = TrainingArguments._setup_devices.func
+
+    def several(arguments):
+        device = found(arguments)
+        arguments._n_gpu = 4
+        return device
+
+    faked = cached_property(several)
+    faked.__set_name__(TrainingArguments, "_setup_devices")
+    monkeypatch.setattr(TrainingArguments, "_setup_devices", faked)
+    assert TrainingArguments("x", per_device_train_batch_size=4).train_batch_size == 16
+    run, _, training = a_run(kind, "full", tmp_path / "model", triplets)
+    assert training.prepare(run, tmp_path).trainer.args.train_batch_size == 4
 
 
 def test_a_body_in_a_folder_of_its_own_is_found(tiny_model, tmp_path):

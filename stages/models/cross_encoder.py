@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder
 
 TOGETHER = 1024  # pairs that are tokenized at a time
+WITHOUT_PADDING: dict[str, Any] = {"text": {"padding": False}, "common": {"return_tensors": None}}
 
 
 def build(folder: Path, description: Description) -> None:
@@ -179,16 +180,15 @@ def score(
 
 def _tokenized(model: CrossEncoder, pairs: list[tuple[str, str]]) -> tuple[list[dict[str, list[int]]], dict[str, Any]]:
     """What the library makes of each pair, without padding; and the values that hold for every batch."""
-    import torch
-
     rows: list[dict[str, list[int]]] = []
     constants: dict[str, Any] = {}
     for start in range(0, len(pairs), TOGETHER):
-        features = model.preprocess(pairs[start : start + TOGETHER], prompt=prompt(model))
-        constants = {name: value for name, value in features.items() if not isinstance(value, torch.Tensor)}
+        features = model.preprocess(
+            pairs[start : start + TOGETHER], prompt=prompt(model), processing_kwargs=WITHOUT_PADDING
+        )
+        constants = {name: value for name, value in features.items() if not isinstance(value, list)}
         texts = {name: value for name, value in features.items() if name not in constants}
-        for at, mask in enumerate(texts["attention_mask"].bool()):
-            rows.append({name: value[at][mask].tolist() for name, value in texts.items()})
+        rows += [dict(zip(texts, values, strict=True)) for values in zip(*texts.values(), strict=True)]
     return rows, constants
 
 

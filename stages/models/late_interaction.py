@@ -157,11 +157,13 @@ def _plain_scores(folder: Path, device: str, queries: list[str], passages: list[
 
     remote_code = model_folder.describe(folder).remote_code
     model = MultiVectorEncoder(str(folder), device=device, local_files_only=True, trust_remote_code=remote_code).eval()
+    asked, known = list(dict.fromkeys(queries)), list(dict.fromkeys(passages))
     sides = [
         encode(texts, batch_size=len(texts), show_progress_bar=False)
-        for encode, texts in ((model.encode_query, queries), (model.encode_document, passages))
+        for encode, texts in ((model.encode_query, asked), (model.encode_document, known))
     ]
-    return model.similarity_pairwise(*sides).float().cpu().numpy()
+    scores = model.similarity(*sides).float().cpu().numpy()
+    return scores[[asked.index(query) for query in queries], [known.index(passage) for passage in passages]]
 
 
 def score(
