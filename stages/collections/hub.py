@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from stages.collections import records
-from stages.collections.records import Row
+from stages.collections import tables
+from stages.collections.tables import Row
 from stages.core import fingerprint, paths
 from stages.core.errors import UserError
 from stages.params.corpora import LOCAL
 
 PREFIX = re.compile(r"^hf://datasets/[^@]+@[^/]+/")
 SHARD = r"(-\d+-of-\d+)?"
-OTHERS = {".json": "json", ".arrow": "arrow"}  # the library's reader of each form that records.py does not read
+OTHERS = {".json": "json", ".arrow": "arrow"}  # the library's reader of each form that tables.py does not read
 
 
 @dataclass(frozen=True)
@@ -122,8 +122,8 @@ def dataset(location: str) -> Dataset:
 
 def rows(path: Path) -> Iterator[Row]:
     """The rows of a file of a dataset."""
-    if records.form(path) not in OTHERS:
-        return records.rows(path)
+    if tables.form(path) not in OTHERS:
+        return tables.rows(path)
     return _by_library(path)
 
 
@@ -132,7 +132,7 @@ def _by_library(path: Path) -> Iterator[Row]:
 
     number = 0
     try:
-        reader = OTHERS[records.form(path)]
+        reader = OTHERS[tables.form(path)]
         for values in load_dataset(reader, data_files=str(path), split="train", streaming=True):
             number += 1
             yield Row(f"{path}: row {number}", values)

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
-from stages.collections import records
-from stages.collections.records import Row
+from stages.collections import records, tables
+from stages.collections.tables import Row
 from stages.core.errors import UserError
 
 Judgment = tuple[str, str, int]  # query_id, doc_id, grade
@@ -35,10 +35,10 @@ def find(folder: Path, subsets: dict[str, str]) -> dict[str, Path]:
     Raises UserError that names all splits that have none and those that are there, or the files of a split that has
     several.
     """
-    absent = [stem for stem in dict.fromkeys(subsets.values()) if not records.there(folder, stem, FORMS)]
+    absent = [stem for stem in dict.fromkeys(subsets.values()) if not tables.there(folder, stem, FORMS)]
     if absent:
         raise UserError(f"{folder}: {lacking(subsets, absent, stems(folder))}")
-    return {split: records.find(folder, stem, FORMS) for split, stem in subsets.items()}
+    return {split: tables.find(folder, stem, FORMS) for split, stem in subsets.items()}
 
 
 def stems(folder: Path) -> list[str]:
@@ -64,14 +64,14 @@ def lacking(subsets: dict[str, str], absent: list[str], there: list[str]) -> str
 
 def rows(path: Path) -> Iterator[Row]:
     """The rows of a file of judgments under their own header, or under FIELDS."""
-    if records.form(path) in (".jsonl", ".parquet"):
-        return records.rows(path)
+    if tables.form(path) in (".jsonl", ".parquet"):
+        return tables.rows(path)
     return _of_text(path)
 
 
 def _of_text(path: Path) -> Iterator[Row]:
-    records.check_content(path)
-    text = records.lines(path)
+    tables.check_content(path)
+    text = tables.lines(path)
     before = 0
     for first in text:
         if not first.isspace():
@@ -81,10 +81,10 @@ def _of_text(path: Path) -> Iterator[Row]:
         return iter(())
     delimiter = next((mark for mark in "\t," if _is_header(first.split(mark))), None)
     whole = chain(["\n"] * before, [first], text)
-    if delimiter and records.form(path) not in TREC:
-        return records.separated(path, whole, delimiter)
+    if delimiter and tables.form(path) not in TREC:
+        return tables.separated(path, whole, delimiter)
     names = first.split() if _is_header(first.split()) else None
-    if not names and records.form(path) not in TREC and not _is_trec(first.split()):
+    if not names and tables.form(path) not in TREC and not _is_trec(first.split()):
         raise UserError(
             f"{path}:{before + 1}: the header query-id corpus-id score, tabs between, is missing; TREC's lines are "
             f"query 0 passage grade"

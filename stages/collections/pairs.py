@@ -9,9 +9,9 @@ from itertools import product
 from typing import NamedTuple
 
 from stages.collections import records
-from stages.collections.records import Row
 from stages.collections.source import Query, Source
 from stages.collections.splits import sha256
+from stages.collections.tables import Row
 from stages.core.errors import UserError
 from stages.params.corpora import Pairs
 

@@ -1,10 +1,10 @@
-"""A folder in BEIR layout: corpus, queries and qrels/<split>, in the forms that records.py and judgments.py read."""
+"""A folder in BEIR layout: corpus, queries and qrels/<split>, in the forms that tables.py and judgments.py read."""
 
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from stages.collections import judgments, records
+from stages.collections import judgments, records, tables
 from stages.collections.source import Source, subsets
 from stages.core import fingerprint, paths
 from stages.core.errors import UserError
@@ -34,9 +34,9 @@ def read(corpus: Corpus, location: str) -> Source:
     """
     folder, found = _found(corpus, location)
     dropped: Counter[str] = Counter()
-    queries = records.queries(records.rows(found.queries), dropped)
+    queries = records.queries(tables.rows(found.queries), dropped)
     return Source(
-        docs=records.passages(records.rows(found.passages)),
+        docs=records.passages(tables.rows(found.passages)),
         queries=queries,
         qrels={split: judgments.read(path) for split, path in found.qrels.items()},
         dropped=dict(dropped),
@@ -64,5 +64,5 @@ def _found(corpus: Corpus, location: str) -> tuple[Path, Files]:
             else "there is no such folder"
         )
         raise UserError(f"{folder}: {wrong}")
-    passages, queries = (records.find(folder, name) for name in ("corpus", "queries"))
+    passages, queries = (tables.find(folder, name) for name in ("corpus", "queries"))
     return folder, Files(passages, queries, judgments.find(folder / "qrels", subsets(corpus)))

@@ -6,9 +6,9 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from stages.collections import hub, judgments, pairs, records
-from stages.collections.records import Row
+from stages.collections import hub, judgments, pairs, records, tables
 from stages.collections.source import Source, subsets
+from stages.collections.tables import Row
 from stages.core.errors import UserError
 from stages.params.corpora import LOCAL, Configs, Corpus
 
@@ -95,7 +95,7 @@ def _table(dataset: hub.Dataset, kind: str, name: str) -> list[str]:
             f"{dataset}: configuration {config} has several splits; say configs: {{{kind}: {config}/<split>}}, "
             f"one of {', '.join(splits)}"
         )
-    found = dataset.called(config, [""], records.FORMS) or _below(dataset, config)
+    found = dataset.called(config, [""], tables.FORMS) or _below(dataset, config)
     if not found:
         raise UserError(
             f"{dataset}: has neither a configuration nor a file called {config}; its configurations are: "
@@ -107,7 +107,7 @@ def _table(dataset: hub.Dataset, kind: str, name: str) -> list[str]:
 def _below(dataset: hub.Dataset, folder: str) -> list[str]:
     """The files of a folder that holds nothing but one table."""
     names = [name for name in dataset.names if name.startswith(f"{folder}/")]
-    return [name for name in names if records.form(Path(name)) in records.FORMS]
+    return [name for name in names if tables.form(Path(name)) in tables.FORMS]
 
 
 def _qrels(dataset: hub.Dataset, name: str | None, wanted: dict[str, str]) -> dict[str, Files]:
@@ -155,6 +155,6 @@ def _of_split(
 def _judgments(part: Files) -> list[judgments.Judgment]:
     """The judgments of all files of a split."""
     paths = [part.dataset.path(name) for name in part.names]
-    if any(records.form(path) in hub.OTHERS for path in paths):
+    if any(tables.form(path) in hub.OTHERS for path in paths):
         return list(judgments.of_rows(part.rows()))
     return [judgment for path in paths for judgment in judgments.read(path)]
