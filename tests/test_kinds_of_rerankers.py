@@ -9,7 +9,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from stages.core.errors import UserError
-from stages.models import architectures, cross_encoder, late_interaction, model_folder, reloading_rerankers
+from stages.models import (
+    architectures,
+    cross_encoder,
+    late_interaction,
+    local_settings,
+    model_folder,
+    reloading_rerankers,
+)
 from stages.models.model_folder import Description
 from stages.training import loop
 from stages.training.reranker import cross_encoder as cross_training
@@ -66,6 +73,8 @@ def test_a_colbert_keeps_markers_expansion_skiplist_and_projection(tmp_path):
     assert query.shape == (12, 16) and passage.shape == (len(marked) - 2, 16)  # without the comma and the full stop
     assert marked[1] == model.tokenizer.convert_tokens_to_ids("[D] ")
     assert len(model.encode_query("red " * 90)) == 12 and len(model.encode_document("red " * 90)) == 24
+    read = local_settings.reading(tmp_path / "model")
+    assert (read.query_tokens, read.passage_tokens, read.query_prompt) == (12, 24, "[Q] ")
 
 
 def test_lengths_prompts_and_dimension_of_a_checkpoint_come_instead_of_the_models_own(tmp_path):

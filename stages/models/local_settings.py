@@ -77,6 +77,9 @@ def _length(folder: Path, role: str) -> int | None:
     if place is None:
         return None
     said = json.loads((folder / place / LENGTHS).read_text())
+    expansion = said.get("query_expansion") or {}
+    if role == "query" and expansion.get("strategy") == "fixed":
+        return int(expansion["length"])
     tokenizer = folder / place / "tokenizer_config.json"
     longest = json.loads(tokenizer.read_text()).get("model_max_length") if tokenizer.is_file() else None
     length = said.get(f"{role}_length") or said.get("max_seq_length") or longest
