@@ -58,3 +58,29 @@ def test_two_at_the_same_work_is_refused_and_a_failure_keeps_it(tmp_path, monkey
     with scratch.workspace("train", "abc") as work:
         assert (work / "kept").exists()
     assert not list((tmp_path / "train").iterdir())
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full on this machine")
+@pytest.mark.parametrize("library", ["python", "numpy", "parquet", "torch"])
+def test_a_disk_that_a_library_finds_full_is_the_same_line(library, tmp_path):
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    import torch
+
+    vectors = np.zeros((4096, 8), np.float32)
+    save = {
+        "python": lambda path: path.write_text("x" * 9999),
+        "numpy": lambda path: vectors.tofile(path),
+        "parquet": lambda path: pq.write_table(pa.table({"x": np.random.default_rng(0).random(99999)}), path),
+        "torch": lambda path: torch.save(torch.from_numpy(vectors), path),
+    }[library]
+    with pytest.raises(UserError, match="out: the disk is full; free some space"), publish(tmp_path / "out") as draft:
+        draft.symlink_to("/dev/full")
+        save(draft)
+    assert not os.listdir(tmp_path)
+
+
+def test_an_error_that_is_not_of_the_disk_stays_what_it_is(tmp_path):
+    with pytest.raises(RuntimeError, match="shape"), publish(tmp_path / "out"):
+        raise RuntimeError("shape mismatch")

@@ -129,7 +129,7 @@ def encode_to_file(
     if done:
         vectors = np.lib.format.open_memmap(part, "r+")
     else:
-        vectors = np.lib.format.open_memmap(part, "w+", dtype, (total, model.get_embedding_dimension()))
+        vectors = _allocated(part, dtype, (total, model.get_embedding_dimension()))
     start = 0
     for texts in shards:
         stop = start + len(texts)
@@ -145,6 +145,22 @@ def encode_to_file(
     del vectors
     part.rename(target)
     return cut
+
+
+def _allocated(path: Path, dtype: str, shape: tuple[int, int]) -> np.memmap:
+    """A new file of vectors, mapped, for which the disk has room: writing to a sparse one would be a bus error.
+
+    Raises OSError where the disk is full, before anything is computed.
+    """
+    vectors = np.lib.format.open_memmap(path, "w+", dtype, shape)
+    try:
+        if hasattr(os, "posix_fallocate"):
+            with open(path, "rb+") as file:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    except OSError:
+        path.unlink()
+        raise
+    return vectors
 
 
 def _write_durably(path: Path, text: str) -> None:
