@@ -95,11 +95,6 @@ def caps(folder: Path) -> Caps:
     return Caps(*(stored.get(field) for field in Caps._fields))
 
 
-def tokens(folder: Path) -> int | None:
-    """Where this collection's texts are cut, if it is set (corpora.<name>.tokens)."""
-    return caps(folder).tokens
-
-
 def language(folder: Path) -> str:
     """The ISO 639-1 code of the language that a collection is in, as corpora.<name> says or as its texts show."""
     return _described(folder).get("language", "en")
