@@ -3,6 +3,10 @@ WITH = PATH="$(CURDIR)/.venv/bin:$$PATH"
 
 # Set up and run the study; what did not change since the last time is not run again.
 reproduce: .venv/ready
+	@if test -e dvc.lock && ! test -s dvc.lock; then \
+	  echo "dvc.lock: is empty, a process was ended while it wrote it; git checkout dvc.lock brings it back, and DVC's cache what was computed since" >&2; \
+	  exit 1; \
+	fi
 	$(WITH) dvc repro
 
 # Set up and run the tests, after lint, format and types.

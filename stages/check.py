@@ -8,7 +8,7 @@ import click
 
 from stages import params
 from stages.collections import readers
-from stages.core import paths, prune
+from stages.core import paths, prune, scratch
 from stages.core.errors import UserError
 from stages.core.files import publish
 from stages.models import caps, local_settings, local_weights
@@ -30,8 +30,8 @@ def main(data: Path, training: Path, out: Path) -> None:
     """Check every name and number of params.yaml, and what can be known of its sources without fetching them.
 
     Stops with one line at the first error. Legal but telling settings are printed as warnings, which the report
-    repeats. Outputs of variants and corpora that params.yaml no longer names are removed here and nowhere else. The
-    file written is always the same, so that it makes no other stage stale.
+    repeats. Outputs of variants and corpora that params.yaml no longer names are removed here and nowhere else, with
+    what killed runs left a week ago. The file written is always the same, so that it makes no other stage stale.
     """
     study = params.load()
     check_measures(study.measures)
@@ -48,7 +48,7 @@ def main(data: Path, training: Path, out: Path) -> None:
                 _check_similarity(f"{table}.{name}", checkpoint, variant.recipe, study.recipes[variant.recipe])
     check_lengths(study)
     check_precision(study)
-    for line in pruned(study, data, training):
+    for line in [*pruned(study, data, training), *scratch.clear(data)]:
         click.echo(line)
     for warning in study.warnings():
         click.echo(f"warning: {warning}", err=True)

@@ -1,7 +1,9 @@
 """Outputs are whole or absent, and unfinished work has one owner."""
 
 import errno
+import fcntl
 import os
+import time
 
 import pytest
 
@@ -84,3 +86,23 @@ def test_a_disk_that_a_library_finds_full_is_the_same_line(library, tmp_path):
 def test_an_error_that_is_not_of_the_disk_stays_what_it_is(tmp_path):
     with pytest.raises(RuntimeError, match="shape"), publish(tmp_path / "out"):
         raise RuntimeError("shape mismatch")
+
+
+def test_what_nobody_goes_on_with_is_cleared_after_a_week(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    old = time.time() - scratch.WEEK - 60
+    for name in ("train/old", "train/young", "encode/held"):
+        (tmp_path / ".scratch" / name).mkdir(parents=True)
+        (tmp_path / ".scratch" / name / "part").touch()
+    for name in ("old", "young"):
+        (tmp_path / f"data/models/.{name}.part").mkdir(parents=True)
+    for path in [*tmp_path.glob(".scratch/*/*"), *tmp_path.rglob("part"), *tmp_path.glob("data/models/.*")]:
+        if "young" not in str(path):
+            os.utime(path, (old, old))
+    with open(tmp_path / ".scratch/encode/held.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lines = scratch.clear(tmp_path / "data")
+    assert [line.partition(":")[0] for line in lines] == [".scratch/train/old", f"{tmp_path}/data/models/.old.part"]
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_dir()}
+    assert {".scratch/train/young", ".scratch/encode/held", "data/models/.young.part"} < left
+    assert not any("old" in name for name in left)

@@ -5,6 +5,7 @@ DVC deletes a stage's outputs before it runs the stage, so shards and trainer ch
 
 import fcntl
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 from stages.core.errors import UserError
 
 ROOT = Path(".scratch")
+WEEK = 7 * 24 * 3600.0
 
 
 @contextmanager
@@ -30,3 +32,36 @@ def workspace(kind: str, fingerprint: str) -> Iterator[Path]:
         yield folder
         shutil.rmtree(folder)
         Path(lock.name).unlink()
+
+
+def clear(outputs: Path, age: float = WEEK) -> list[str]:
+    """Remove what killed runs left and nobody goes on with; returns one line for each.
+
+    That is workspaces, and the drafts of `files.publish` below `outputs`, which nothing has touched for `age` seconds;
+    a workspace also has no process that holds it. Whose work was since taken from DVC's cache would stay forever.
+    """
+    lines = []
+    for folder in sorted(path for path in ROOT.glob("*/*") if path.is_dir()):
+        if _idle(folder) > age and _remove_unless_held(folder):
+            lines.append(f"{folder}: unfinished work that nobody has gone on with for a week; removed")
+    for draft in sorted(outputs.glob("**/.*.part")):
+        if draft.exists() and _idle(draft) > age:
+            shutil.rmtree(draft) if draft.is_dir() else draft.unlink()
+            lines.append(f"{draft}: a half-written output of a killed run; removed")
+    return lines
+
+
+def _idle(path: Path) -> float:
+    """Seconds since anything at or below a path was written."""
+    return time.time() - max(each.lstat().st_mtime for each in [path, *path.rglob("*")])
+
+
+def _remove_unless_held(folder: Path) -> bool:
+    with open(folder.with_suffix(".lock"), "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        shutil.rmtree(folder)
+        Path(lock.name).unlink()
+    return True
