@@ -142,10 +142,14 @@ def _check_source(where: str, source: str) -> None:
 
 def _check_splits(study: params.Study, name: str) -> None:
     """The splits that a corpus names are in its folder; if not, one line says all that has to change."""
-    there = readers.splits(study.corpora[name])
+    where = f"corpora.{name}.source"
+    try:
+        there = readers.splits(study.corpora[name])
+    except UserError as error:
+        raise UserError(f"{where}: {error}")
     plan = None if there is None else plans.for_splits(study, name, there)
     if plan:
-        raise UserError(f"corpora.{name}.source: {study.corpora[name].source} {plan}")
+        raise UserError(f"{where}: {study.corpora[name].source} {plan}")
 
 
 def _check_layers(where: str, checkpoint: Checkpoint, block: Tuning) -> None:

@@ -254,6 +254,21 @@ def test_null_is_no_text_and_a_title_alone_is_one(folder, tmp_path):
     assert card.dropped == {"empty passages": 1}
 
 
+def test_parquet_of_other_types(folder, tmp_path):
+    """Large and dictionary strings, numbers as ids, columns of vectors and structs beside them, small row groups."""
+    plain = written(folder, tmp_path / "plain")
+    texts = pa.array(["live in hills", "bees fly", "cats nap"], pa.large_string())
+    others = {"emb": [[0.5] * 4] * 3, "metadata": [{"url": "x"}] * 3, "url": ["x"] * 3}
+    table = pa.table({"docid": ["d1", "d2", "d3"], "title": pa.array(["Ants", None, None]), "text": texts, **others})
+    table = table.set_column(0, "docid", table["docid"].dictionary_encode())
+    pq.write_table(table, folder / "corpus.parquet", row_group_size=2)
+    (folder / "corpus.jsonl").unlink()
+    assert written(folder, tmp_path / "out").fingerprint == plain.fingerprint
+    pq.write_table(table.set_column(0, "docid", pa.array([1.0, 2.0, 3.0])), folder / "corpus.parquet")
+    with pytest.raises(UserError, match=r'corpus\.parquet: row 1: "docid" is not there, empty, or neither text nor a'):
+        written(folder, tmp_path / "out")
+
+
 AMBIGUOUS = {
     "corpus": ("corpus.jsonl.gz", r"tiny: holds corpus\.jsonl and corpus\.jsonl\.gz; keep the one that is meant"),
     "queries": ("queries.parquet", r"tiny: holds queries\.jsonl and queries\.parquet"),

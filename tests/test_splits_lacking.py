@@ -63,6 +63,7 @@ def test_a_folder_inside_data_or_nowhere_is_told(only_test, tmp_path):
         "beir:nowhere": "there is no folder nowhere below",
         "hf:./nowhere": "there is no folder nowhere below",
         "hf:./data/x": "is in data/, which DVC fills and clears",
+        "beir:mine/corpus.jsonl": "mine/corpus.jsonl: not a folder; unpack it, or name the folder that it is in",
     }.items():
         (tmp_path / "data/x").mkdir(parents=True, exist_ok=True)
         only_test["corpora"]["in_domain"]["source"] = source

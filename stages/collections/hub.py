@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stages.collections import tables
 from stages.collections.tables import Row
-from stages.core import fingerprint, paths
+from stages.core import fingerprint
 from stages.core.errors import UserError
 from stages.params.corpora import LOCAL
 
@@ -109,15 +109,7 @@ def dataset(location: str) -> Dataset:
     if not location.startswith(LOCAL):
         name, _, revision = location.partition("@")
         return Dataset(name, revision)
-    folder = paths.of_user(location)
-    if not folder.is_dir():
-        wrong = (
-            "not a folder; unpack it, or name the folder that it is in"
-            if folder.exists()
-            else "there is no such folder"
-        )
-        raise UserError(f"{folder}: {wrong}")
-    return Dataset(str(folder), None)
+    return Dataset(str(tables.folder_of(location)), None)
 
 
 def rows(path: Path) -> Iterator[Row]:

@@ -3,15 +3,21 @@
 A row comes with its place, `file:line` or `file: row n`, which is where a UserError about it begins.
 """
 
+from __future__ import annotations
+
 import csv
 import gzip
 import json
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from stages.core import paths
 from stages.core.errors import UserError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 FORMS = (".jsonl", ".csv", ".tsv", ".parquet")
 POINTER = b"version https://git-lfs"
@@ -27,6 +33,17 @@ class Row(NamedTuple):
 def form(path: Path) -> str:
     """The ending of a file's name that says what is in it, .gz aside."""
     return Path(path.name.removesuffix(".gz")).suffix
+
+
+def folder_of(location: str) -> Path:
+    """The folder that params.yaml names; UserError where there is none."""
+    folder = paths.of_user(location)
+    if folder.is_dir():
+        return folder
+    wrong = (
+        "not a folder; unpack it, or name the folder that it is in" if folder.exists() else "there is no such folder"
+    )
+    raise UserError(f"{folder}: {wrong}")
 
 
 def find(folder: Path, stem: str, forms: Iterable[str] = FORMS) -> Path:
@@ -83,8 +100,11 @@ def lines(path: Path) -> Iterator[str]:
 
 def check_content(path: Path) -> None:
     """UserError for a file that holds something else than its name says, as its first bytes show."""
-    with open(path, "rb") as handle:
-        begin = handle.read(len(POINTER))
+    try:
+        with open(path, "rb") as handle:
+            begin = handle.read(len(POINTER))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})")
     if begin == POINTER:
         raise UserError(f"{path}: a pointer that git-lfs left in the file's place; run git lfs pull")
     if begin.startswith(b"\x1f\x8b") and path.suffix != ".gz":
@@ -144,18 +164,29 @@ def _header(where: str, fields: list[str]) -> list[str]:
 
 
 def _of_parquet(path: Path) -> Iterator[Row]:
-    """One row group is in memory at once; a part of it is Python objects."""
+    """One row group is in memory at once, without columns of vectors; a part of it is Python objects."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     number = 0
     try:
         with pq.ParquetFile(path, memory_map=True) as file:
+            columns = [field.name for field in file.schema_arrow if _is_read(field.type)]
             for group in range(file.num_row_groups):
-                for batch in file.read_row_group(group).to_batches(max_chunksize=10_000):
+                for batch in file.read_row_group(group, columns).to_batches(max_chunksize=10_000):
                     for values in batch.to_pylist():
                         number += 1
                         yield Row(f"{path}: row {number}", values)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path}: cannot be read behind row {number} ({reason}); fetch the file again")
+
+
+def _is_read(kind: pa.DataType) -> bool:
+    """Whether a column of this type can hold ids, texts, grades or lists of them."""
+    import pyarrow as pa
+
+    if not pa.types.is_nested(kind):
+        return True
+    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    return is_list and not pa.types.is_nested(kind.value_type) and not pa.types.is_floating(kind.value_type)

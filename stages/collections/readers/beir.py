@@ -6,8 +6,7 @@ from typing import NamedTuple
 
 from stages.collections import judgments, records, tables
 from stages.collections.source import Source, subsets
-from stages.core import fingerprint, paths
-from stages.core.errors import UserError
+from stages.core import fingerprint
 from stages.params.corpora import Corpus
 
 
@@ -51,18 +50,11 @@ def files(corpus: Corpus, location: str) -> dict[str, Path]:
 
 
 def splits(location: str) -> list[str]:
-    """The names of the splits in the folder, sorted; none where there is no such folder."""
-    return judgments.stems(paths.of_user(location) / "qrels")
+    """The names of the splits in the folder, sorted; UserError where it is none."""
+    return judgments.stems(tables.folder_of(location) / "qrels")
 
 
 def _found(corpus: Corpus, location: str) -> tuple[Path, Files]:
-    folder = paths.of_user(location)
-    if not folder.is_dir():
-        wrong = (
-            "not a folder; unpack it, or name the folder that it is in"
-            if folder.exists()
-            else "there is no such folder"
-        )
-        raise UserError(f"{folder}: {wrong}")
+    folder = tables.folder_of(location)
     passages, queries = (tables.find(folder, name) for name in ("corpus", "queries"))
     return folder, Files(passages, queries, judgments.find(folder / "qrels", subsets(corpus)))
