@@ -355,7 +355,7 @@ WORDS = {
     "stages/train.py": ('help="', 'help="Other words: '),
     "stages/models/encoding.py": ('"""[^"]+"""', '"""Other words."""'),
     "stages/negatives/draw.py": ('"""[^"]+"""', '"""Other words."""'),
-    "stages/collections/readers/beir.py": (r"raise UserError\(f?\"", 'raise UserError("Other words: " f"'),
+    "stages/collections/tables.py": (r"raise UserError\(f?\"", 'raise UserError("Other words: " f"'),
     "stages/search.py": (r"\n@click", "\n# Other words.\n@click"),
 }
 
