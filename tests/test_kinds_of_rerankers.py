@@ -77,6 +77,15 @@ def test_a_colbert_keeps_markers_expansion_skiplist_and_projection(tmp_path):
     assert (read.query_tokens, read.passage_tokens, read.query_prompt) == (12, 24, "[Q] ")
 
 
+def test_a_colbert_of_random_weights_keeps_all_but_the_weights(tmp_path):
+    models = [built("early-pylate", tmp_path / name, random=drawn) for name, drawn in (("own", False), ("drawn", True))]
+    own, drawn = (models[0].load(tmp_path / name) for name in ("own", "drawn"))
+    assert own.prompts == drawn.prompts and own[0].query_expansion == drawn[0].query_expansion
+    assert list(map(type, own)) == list(map(type, drawn))
+    weights = {name: values for name, values in drawn.state_dict().items() if values.ndim == 2}
+    assert weights and not any((own.state_dict()[name] == values).all() for name, values in weights.items())
+
+
 def test_lengths_prompts_and_dimension_of_a_checkpoint_come_instead_of_the_models_own(tmp_path):
     options = {"query_tokens": 8, "passage_tokens": 20, "prompts": {"query": "ask: "}, "dimension": 16}
     built("pylate", tmp_path / "model", **options)

@@ -2,11 +2,13 @@
 
 A module has `build(folder, description)`, which makes a fetched folder into that architecture in place. Those that
 rerank have as well `load(folder)` and `score(model, queries, passages, batch_tokens, precision, tick)`, a number for
-each pair. Modules are loaded by name, so that the code fingerprint of a stage covers its own architecture and no other.
+each pair; one that reads more than a retriever from a fetched folder has `read(folder, remote_code)`. Modules are
+loaded by name, so that the code fingerprint of a stage covers its own architecture and no other.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -38,20 +40,21 @@ def build(folder: Path, description: Description) -> None:
     """
     own_code.check(folder, description.remote_code)
     adapter_repositories.merge(folder, description.remote_code)
-    if description.random:
-        redraw(folder, description.remote_code)
+    module = load_module(description.architecture)
     try:
-        load_module(description.architecture).build(folder, description)
+        if description.random:
+            redraw(folder, description.remote_code, getattr(module, "read", encoding.load_encoder))
+        module.build(folder, description)
     except (OSError, ValueError, RuntimeError, KeyError, AttributeError, ImportError) as error:
         reason = " ".join(str(error).split())[:300]
         raise UserError(f"source: the libraries do not load this model ({type(error).__name__}: {reason})")
 
 
-def redraw(folder: Path, remote_code: bool) -> None:
+def redraw(folder: Path, remote_code: bool, read: Callable[[Path, bool], Any]) -> None:
     """Keep architecture, tokenizer and modules, and draw all weights afresh: the same ones on every machine."""
     import torch
 
-    model = encoding.load_encoder(folder, remote_code)
+    model = read(folder, remote_code)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(SEED)
         for body in towers.bodies(model).values():

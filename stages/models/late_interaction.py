@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stages.core.errors import UserError
-from stages.models import caps, model_folder, reloading_rerankers, settings, towers
+from stages.models import caps, encoding, model_folder, reloading_rerankers, settings, towers
 from stages.models.encoding import autocast, batches
 from stages.models.model_folder import Description
 
 if TYPE_CHECKING:
-    from sentence_transformers import MultiVectorEncoder
+    from sentence_transformers import MultiVectorEncoder, SentenceTransformer
     from torch import Tensor, nn
 
 CHUNK = 2**22  # numbers that the comparison of a batch's pairs holds at once
@@ -56,6 +56,11 @@ def build(folder: Path, description: Description, seed: int = 0) -> None:
         model.save_pretrained(str(draft), create_model_card=False)
     model_folder.write(description, folder)
     check_saved(model, folder)
+
+
+def read(folder: Path, remote_code: bool) -> SentenceTransformer | MultiVectorEncoder:
+    """What a fetched folder holds, in float32: a model of late interaction, or else a retriever or an encoder."""
+    return (_of_library if _is_trained(folder) else encoding.load_encoder)(folder, remote_code)
 
 
 def _is_trained(folder: Path) -> bool:
