@@ -1,6 +1,6 @@
 """TREC files: reads published runs; writes runs, whose scores fall at every rank, and judgments for other programs.
 
-Qrels are read by collections/readers/beir.py.
+Qrels are read by collections/judgments.py.
 """
 
 import gzip
