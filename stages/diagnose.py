@@ -155,8 +155,10 @@ def _in_half_precision(
     """The passages that half precision could bring into the first DEPTH, with their scores in it, in the old order."""
     rescored = []
     for judged in rankings:
-        near = numerical_checks.within_reach(judged.ranking.scores, DEPTH)
         asked = queries[sample.queries[judged.query]]
+        longest = np.linalg.norm(passages[judged.passages].astype(np.float64), axis=1).max(initial=0)
+        length = float(np.linalg.norm(asked.astype(np.float64)) * longest)
+        near = numerical_checks.within_reach(judged.ranking.scores, DEPTH, length)
         scores = numerical_checks.half(asked[None], passages[judged.passages[:near]])[0]
         rescored.append(Ranking(scores, judged.ranking.relevant[:near]))
     return rescored

@@ -91,16 +91,17 @@ def test_a_query_without_a_ranking_counts_as_zero():
 
 
 @settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 10**6), depth=st.integers(1, 12))
-def test_passages_out_of_reach_change_nothing(seed, depth):
+@given(seed=st.integers(0, 10**6), depth=st.integers(1, 12), scale=st.sampled_from([1, 10]))
+def test_passages_out_of_reach_change_nothing(seed, depth, scale):
+    """Also of vectors that are compared at any length."""
     rng = np.random.default_rng(seed)
     vectors = rng.normal(size=(1, 32)) + 0.05 * rng.normal(size=(80, 32))
-    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32) * scale
     query, passages = vectors[:1], vectors[1:]
     exact = (passages.astype(np.float64) @ query[0].astype(np.float64)).astype(np.float32)
     first = checks.order(exact)
     relevant = rng.random(len(first)) < 0.1
-    near = checks.within_reach(exact[first], depth)
+    near = checks.within_reach(exact[first], depth, scale**2)
     rescored = checks.half(query, passages[first])[0]
     whole, cut = ([Ranking(rescored[:stop], relevant[:stop])] for stop in (None, near))
     assert checks.of_half_precision(cut, depth, 1) == checks.of_half_precision(whole, depth, 1)

@@ -50,9 +50,13 @@ def half(queries: np.ndarray, passages: np.ndarray) -> np.ndarray:
     return (queries @ passages.T).astype(np.float32).astype(np.float16).astype(np.float32)
 
 
-def within_reach(scores: np.ndarray, depth: int) -> int:
-    """How many of a ranking's passages, from the first, half precision could bring or tie into its first `depth`."""
-    return int((scores >= scores[:depth][-1] - REACH).sum())
+def within_reach(scores: np.ndarray, depth: int, length: float = 1.0) -> int:
+    """How many of a ranking's passages, from the first, half precision could bring or tie into its first `depth`.
+
+    `length` is the product of the lengths of the query's vector and of the longest passage's: what scores are rounded
+    by grows with it.
+    """
+    return int((scores >= scores[:depth][-1] - REACH * length).sum())
 
 
 def order(scores: np.ndarray) -> np.ndarray:

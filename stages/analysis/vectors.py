@@ -39,6 +39,7 @@ def chosen(vectors: np.memmap, rows: np.ndarray) -> np.ndarray:
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
-    """The rows of (n, d) as float64 of length 1, free of what float16 or float32 rounded away."""
+    """The rows of (n, d) as float64 of length 1, free of what float16 or float32 rounded away; one of 0 stays that."""
     vectors = np.asarray(vectors, dtype=np.float64)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.where(lengths, lengths, 1)
