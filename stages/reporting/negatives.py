@@ -39,7 +39,7 @@ def table(audits: Mapping[str, Audit]) -> Table:
         ]
         for block, audit in audits.items()
     ]
-    note = "The score gap is the base model's score of the positive minus that of the negative, both cosines."
+    note = "The score gap is the base model's score of the positive minus that of the negative, by its own similarity."
     return Table(heads, lines, [note])
 
 
