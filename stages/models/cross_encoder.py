@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stages.core.errors import UserError
-from stages.models import caps, heads, model_folder, reloading_rerankers
+from stages.models import caps, heads, model_folder, reloading_rerankers, settings
 from stages.models.encoding import autocast, batches
 from stages.models.model_folder import Description
 
@@ -118,6 +118,7 @@ def _of_library(folder: Path, remote_code: bool, seed: int = 0) -> CrossEncoder:
             trust_remote_code=remote_code,
             model_kwargs={"dtype": torch.float32},
         )
+    settings.keep_lower_case([model[0]])
     return model.float().eval()
 
 

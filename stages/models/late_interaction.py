@@ -115,7 +115,7 @@ def _cut(model: MultiVectorEncoder, description: Description) -> None:
     caps.keep_within_positions(model)
     caps.cut(model, description.tokens, description.query_tokens, description.passage_tokens)
     for body in towers.bodies(model).values():
-        if expansion := body.query_expansion:
+        if expansion := getattr(body, "query_expansion", None):
             fixed = expansion["strategy"] == "fixed"
             own = (expansion["length"], description.tokens or None, None if fixed else body.query_length)
             length = (fixed and description.query_tokens) or min(filter(None, own))
@@ -215,7 +215,7 @@ def score(
 
 def _distinct(model: MultiVectorEncoder, texts: list[str], task: str) -> tuple[list[tuple[str, int]], np.ndarray]:
     """Each text of tokens of its own with how many they are, and for each text which of those it is."""
-    expansion = towers.first(model, task).query_expansion if task == "query" else None
+    expansion = getattr(towers.first(model, task), "query_expansion", None) if task == "query" else None
     least = expansion["length"] if expansion else 1
     different = list(dict.fromkeys(texts))
     places: dict[tuple[int, ...], int] = {}
