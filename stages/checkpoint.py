@@ -10,7 +10,7 @@ from stages import params
 from stages.core import paths
 from stages.core.errors import UserError
 from stages.core.files import publish
-from stages.models import architectures, fetch, model_folder
+from stages.models import architectures, code_elsewhere, fetch, model_folder
 from stages.models.model_folder import Description
 from stages.params.models import Checkpoint
 from stages.retrieval import trec
@@ -54,6 +54,8 @@ def _make(checkpoint: Checkpoint, folder: Path) -> Description:
         shutil.copy(path, folder / ("run.trec.gz" if path.suffix == ".gz" else "run.trec"))
         return Description(architecture, corpus=checkpoint.corpus or "", split=checkpoint.split or "")
     fetch.fetch(checkpoint.source, folder, checkpoint.adapter_base)
+    if checkpoint.code:
+        code_elsewhere.bring(folder, checkpoint.code)
     description = Description(
         architecture,
         sha256=fetch.checked_sha256(folder, checkpoint.sha256),

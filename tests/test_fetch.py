@@ -8,7 +8,17 @@ import pytest
 
 from stages.core import fingerprint
 from stages.core.errors import UserError
-from stages.models import adapter_repositories, fetch, local_weights, module_paths
+from stages.models import (
+    adapter_repositories,
+    architectures,
+    code_elsewhere,
+    encoding,
+    fetch,
+    local_weights,
+    module_paths,
+    own_code,
+)
+from stages.models.model_folder import Description
 from tests import kinds, local_hub, plants
 
 TEXTS = ["a red boat", "the green house behind the wall", "x"]
@@ -99,6 +109,27 @@ def test_what_the_hub_does_not_give_is_one_line(name, line, hub, tmp_path):
     message = refused(f"hub:{name}", tmp_path / "made")
     assert message.startswith(line)
     assert ("hf auth login" in message) == ("private" in line or "gated" in line)
+
+
+def test_code_of_another_repository_is_brought_at_its_commit_and_runs(hub, tmp_path):
+    theirs = kinds.make("own-code", tmp_path / "theirs")
+    hub.repositories["org/code"] = tmp_path / "code"
+    hub.repositories["org/code"].mkdir()
+    (theirs / "modeling_their.py").rename(tmp_path / "code/modeling_their.py")
+    named = json.loads((theirs / "config.json").read_text())["auto_map"]
+    edit(theirs / "config.json", auto_map={key: f"org/code--{name}" for key, name in named.items()})
+    fetched(f"folder:{theirs}", made := tmp_path / "made")
+    code = f"hub:org/code@{local_hub.COMMIT}"
+    with pytest.raises(UserError, match=r"say code: hub:org/code@<commit> next to remote_code: true"):
+        own_code.check(made, True)
+    for wrong, line in ((f"folder:{made}", "holds no code"), ("hub:a/none@" + "1" * 40, "code: the hub has no model")):
+        with pytest.raises(UserError, match=line):
+            code_elsewhere.bring(made, wrong)
+    code_elsewhere.bring(made, code)
+    architectures.build(made, Description("symmetric", remote_code=True))
+    assert type(encoding.load_encoder(made)[0].model).__name__ == "TheirModel"
+    with pytest.raises(UserError, match="the model takes no code from org/code"):
+        code_elsewhere.bring(made, code)
 
 
 def test_links_are_followed_and_circles_are_not(dense, tmp_path):

@@ -39,6 +39,16 @@ def snapshot(repository: str, revision: str) -> Path:
     raise UserError(repository_files.without_weights(files))
 
 
+def code(repository: str, revision: str) -> list[Path]:
+    """The Python files in the root of a repository. Raises UserError, whose line begins with `code`, if it is not got."""
+    from huggingface_hub import snapshot_download
+
+    try:
+        return sorted(Path(snapshot_download(repository, revision=revision, allow_patterns="*.py")).glob("*.py"))
+    except Exception as error:
+        raise UserError(f"code: {_explained(repository, revision, error)}")
+
+
 def _brought(repository: str, revision: str, files: Collection[str]) -> Path:
     """The folder of the hub's cache, with these files of a repository in it."""
     from huggingface_hub import snapshot_download

@@ -27,8 +27,8 @@ def check(folder: Path, remote_code: bool) -> None:
         repository = elsewhere[0].partition("--")[0]
         raise UserError(
             f"source: {needed[elsewhere[0]]} takes code from another repository, {repository}, which no revision pins; "
-            f"copy both into a folder, take '{repository}--' out of that file (or auto_map, if the library's own "
-            f"network is meant), and say folder:<path>"
+            f"read it, and say code: hub:{repository}@<commit> next to remote_code: true (or take auto_map out of a "
+            f"copy, if the library's own network is meant, and say folder:<path>)"
         )
     if needed and not remote_code:
         name, place = next(iter(needed.items()))

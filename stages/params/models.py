@@ -1,5 +1,6 @@
 """The blocks of params.yaml that name base checkpoints: `checkpoints`."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -9,6 +10,7 @@ from stages.params.fields import Positive, Strict
 
 SEARCHING = ("symmetric", "asymmetric")  # architectures that search a collection by one vector a text
 RERANKING = ("cross-encoder", "late-interaction")  # architectures that rerank what another variant retrieves
+COMMIT = re.compile("@[0-9a-f]{40}$")
 WITHOUT_WEIGHTS = ("lexical", "published-run")
 UNFIT = {  # keys that an architecture does not take from `base`
     "cross-encoder": ("query_tokens", "passage_tokens", "prompts", "similarity"),
@@ -17,6 +19,7 @@ UNFIT = {  # keys that an architecture does not take from `base`
 WEIGHTS_ONLY = (
     "adapter_base",
     "remote_code",
+    "code",
     "sha256",
     "tokens",
     "query_tokens",
@@ -37,12 +40,14 @@ class Start(Strict):
     """Where a model comes from and how it reads texts: what `base` says for all checkpoints that name no source.
 
     `tokens`, `query_tokens` and `passage_tokens` cut texts; without them the model's own limits hold, as do its prompts
-    and its similarity. `adapter_base` is for a repository that holds an adapter and does not pin what it adapts.
+    and its similarity. `adapter_base` is for a repository that holds an adapter and does not pin what it adapts,
+    `code` for one whose own code lies in another repository.
     """
 
     source: str
     adapter_base: str | None = None
     remote_code: bool = False
+    code: str | None = None
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     tokens: Positive | None = None
     query_tokens: Positive | None = None
@@ -52,7 +57,7 @@ class Start(Strict):
 
     @model_validator(mode="after")
     def weights_are_pinned(self) -> "Start":
-        named = {"adapter_base": self.adapter_base} if self.adapter_base else {}
+        named = {name: value for name in ("adapter_base", "code") if (value := getattr(self, name))}
         if getattr(self, "architecture", None) not in WITHOUT_WEIGHTS:
             named["source"] = self.source
         for name, source in named.items():
@@ -61,6 +66,10 @@ class Start(Strict):
                 raise ValueError(f"{name} must be hub:<id>@<revision>, package:<distribution> or folder:<path>")
             if kind == "hub" and "@" not in rest:
                 raise ValueError(f"{name}: a hub source pins its revision: hub:<id>@<commit>")
+            if self.remote_code and kind == "hub" and not COMMIT.search(rest):
+                raise ValueError(f"{name}: code runs only at a pinned commit: hub:<id>@<40 hexadecimal digits>")
+        if self.code and not self.remote_code:
+            raise ValueError("code: it runs only with remote_code: true")
         return self
 
 
