@@ -10,7 +10,7 @@ import pytest
 
 from stages.core import costs
 from stages.core.errors import UserError
-from stages.models import encoding, reloading, towers
+from stages.models import encoding, local_settings, reloading, towers
 from stages.training import loop, retriever, vectors
 from tests import planted_models
 from tests.planted_models import INSTRUCTION
@@ -139,6 +139,7 @@ def test_a_trained_model_keeps_what_its_base_says_and_loads_as_it_was_measured(
         block = {**LORA, "modules": ["q_proj", "v_proj"]}
     model, folder = trained(base, block, triplets, tmp_path / "work")
     assert planted_models.settings_of(folder) == planted_models.settings_of(base)
+    assert local_settings.reading(folder) == local_settings.reading(base)  # what the report's table shows
     plain, before = SentenceTransformer(str(folder), device="cpu"), encoding.load_encoder(base)
     assert [type(part) for part in plain] == [type(part) for part in before]
     for role in towers.ROLES:
