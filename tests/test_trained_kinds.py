@@ -177,6 +177,14 @@ def test_a_model_of_16_bits_is_trained_in_32(tiny_model, triplets, tmp_path):
     assert {values.dtype for values in load_file(short / "model.safetensors").values()} == {torch.float32}
 
 
+def test_a_decoder_without_a_padding_token_is_padded_and_masked(tmp_path):
+    """A text has the same vector alone and beside a longer one."""
+    base = planted_models.decoder(tmp_path / "base", template=False, padding=False)
+    model = encoding.load_encoder(base)
+    together = model.encode_query([TRIPLETS["anchor"][0], TRIPLETS["positive"][7]])
+    assert together[:1] == pytest.approx(model.encode_query(TRIPLETS["anchor"][:1]), abs=1e-4)
+
+
 def test_vectors_that_do_not_depend_on_the_text_are_not_trained(triplets, tmp_path):
     base = planted_models.decoder(tmp_path / "base", pooling="cls")
     run = seed_run(base, FULL, {"loss": IN_BATCH}, triplets)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stages.core.errors import UserError
-from stages.models import caps, encoding, model_folder, reloading, settings
+from stages.models import caps, encoding, model_folder, reloading, settings, towers
 from stages.models.model_folder import Description
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def load(folder: Path, description: Description) -> SentenceTransformer:
     """
     model = encoding.load_encoder(folder, description.remote_code)
     model = _pooled(model, description.pooling) if description.pooling else model
+    _pad(model)
     caps.keep_within_positions(model)
     caps.cut(model, description.tokens, description.query_tokens, description.passage_tokens)
     settings.set_prompts(model, description.prompts)
@@ -42,6 +43,14 @@ def save(model: SentenceTransformer, folder: Path, description: Description) -> 
         (folder / name).write_bytes(content)
     model_folder.write(description, folder)
     reloading.check(model, folder)
+
+
+def _pad(model: SentenceTransformer) -> None:
+    """Give a tokenizer that has no padding token, as many decoders', its end of text for it: the mask hides it."""
+    for body in towers.bodies(model).values():
+        tokenizer = getattr(body, "tokenizer", None)
+        if callable(tokenizer) and tokenizer.pad_token is None and tokenizer.eos_token is not None:
+            tokenizer.pad_token = tokenizer.eos_token
 
 
 def _pooled(model: SentenceTransformer, pooling: str) -> SentenceTransformer:
