@@ -27,6 +27,7 @@ def rebuilt(model: SentenceTransformer, modules: Sequence[nn.Module]) -> Sentenc
         similarity_fn_name=model.similarity_fn_name,
         truncate_dim=model.truncate_dim,
     )
+    other.trust_remote_code = model.trust_remote_code
     return other.train(model.training)
 
 
