@@ -8,6 +8,8 @@ from pathlib import Path
 import click
 
 from stages import params
+from stages.collections import canonical
+from stages.collections.canonical import Caps
 from stages.core import code, costs, fingerprint, scratch
 from stages.core.errors import UserError
 from stages.core.files import link, publish
@@ -50,11 +52,14 @@ def main(variant: str, model: Path, first_stage: Path, corpora: Path, out: Path)
                 link(out / path, draft / path)
             if len(kept) == len(wanted):
                 continue
-            score = _scorer(seed_run, study.rerank)
+            scorers: dict[Caps, Score] = {}
             for path in sorted(wanted.keys() - kept):
+                cut = canonical.caps(wanted[path].docs.parent)
+                if cut not in scorers:
+                    scorers[cut] = _scorer(seed_run, study.rerank, cut)
                 work = stack.enter_context(scratch.workspace("rerank", keys[path]))
                 clock = costs.Clock()
-                scored += reranking.score_blocks(wanted[path], score, study.rerank, work, f"{variant} {path}")
+                scored += reranking.score_blocks(wanted[path], scorers[cut], study.rerank, work, f"{variant} {path}")
                 seconds += clock.seconds()
                 reranking.write_run(work, draft / path)
         seals = {path: _seal(key, draft / path) for path, key in keys.items() if (draft / path).is_file()}
@@ -101,7 +106,9 @@ def _keys(variant: str, model: Path, wanted: dict[str, Inputs], settings: Rerank
         encoding.versions(),
     ]
     return {
-        path: fingerprint.of_values(path, made_by, *(fingerprint.of_file(file) for file in inputs.files))
+        path: fingerprint.of_values(
+            path, made_by, list(canonical.caps(inputs.docs.parent)), *map(fingerprint.of_file, inputs.files)
+        )
         for path, inputs in wanted.items()
     }
 
@@ -111,10 +118,14 @@ def _seal(key: str, run: Path) -> str | None:
     return fingerprint.of_values(key, fingerprint.of_file(run)) if run.is_file() else None
 
 
-def _scorer(model: Path, settings: Rerank) -> Score:
-    """What scores pairs by the model of a folder. Raises UserError for a cross-encoder without a trained head."""
+def _scorer(model: Path, settings: Rerank, cut: Caps) -> Score:
+    """What scores pairs by the model of a folder, on a collection that is cut there.
+
+    Raises UserError for a cross-encoder without a trained head, and for longer texts than the model can read.
+    """
     module = architectures.load_module(model_folder.describe(model).architecture)
     loaded = module.load(model)
+    module.cut(loaded, *cut)
     return lambda queries, passages, tick: module.score(
         loaded, queries, passages, settings.batch_tokens, settings.precision, tick
     )

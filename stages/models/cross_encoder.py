@@ -75,6 +75,15 @@ def _set(model: CrossEncoder, description: Description) -> None:
         model.default_prompt_name = "query"
 
 
+def cut(model: CrossEncoder, tokens: int | None, query_tokens: int | None, passage_tokens: int | None) -> None:
+    """Cut pairs at `tokens`, if it is given, and not where the model's folder says; lengths of one side do not apply.
+
+    Raises UserError for more tokens than the model can read.
+    """
+    caps.check(model.config.to_dict(), tokens=tokens)
+    model.max_seq_length = tokens or model.max_seq_length
+
+
 def prompt(model: CrossEncoder) -> str | None:
     """What the library's predict puts before the query of a pair, or into its chat template; None for nothing."""
     return model.prompts.get(model.default_prompt_name or "") or None

@@ -40,7 +40,7 @@ def snapshot(repository: str, revision: str) -> Path:
 
 
 def code(repository: str, revision: str) -> list[Path]:
-    """The Python files in the root of a repository. Raises UserError, whose line begins with `code`, if it is not got."""
+    """The Python files in the root of a repository. Raises UserError, whose line begins with `code`."""
     from huggingface_hub import snapshot_download
 
     try:

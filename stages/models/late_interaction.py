@@ -123,6 +123,14 @@ def _cut(model: MultiVectorEncoder, description: Description) -> None:
             body.query_expansion = {**expansion, "length": length}
 
 
+def cut(model: MultiVectorEncoder, tokens: int | None, query_tokens: int | None, passage_tokens: int | None) -> None:
+    """Cut texts where it is given, and not where the model's folder says; a query that is expanded keeps its length.
+
+    Raises UserError for more tokens than the model can read.
+    """
+    caps.cut(model, tokens, query_tokens, passage_tokens)
+
+
 def load(folder: Path) -> MultiVectorEncoder:
     """A MultiVectorEncoder from a folder with architecture.json, on the GPU where there is one, in float32.
 

@@ -6,7 +6,6 @@ from pydantic import Field
 
 from stages.params.fields import Positive, Share, Strict
 
-
 # The share of trained elements that must move for a training to tell something. In float32 nearly all do; below a half
 # most updates were lost in rounding (a learning rate too small for the weights), or there were hardly any.
 ENOUGH_MOVED = 0.5
