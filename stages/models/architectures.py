@@ -47,7 +47,7 @@ def build(folder: Path, description: Description) -> None:
         if description.random:
             redraw(folder, description.remote_code, getattr(module, "read", encoding.load_encoder))
         module.build(folder, description)
-    except (OSError, ValueError, RuntimeError, KeyError, AttributeError, ImportError) as error:
+    except (OSError, ValueError, TypeError, RuntimeError, LookupError, AttributeError, ImportError) as error:
         reason = " ".join(str(error).split())[:300]
         raise UserError(f"source: the libraries do not load this model ({type(error).__name__}: {reason})")
 

@@ -20,7 +20,8 @@ TEXTS = [
     "def search(query, depth=10): return index.top(query, depth)",
     "A long passage is cut where the model cuts it. " * 60,
 ]
-TOLERANCE = 1e-5  # of a vector's length
+TOLERANCE = 1e-5  # of a vector's length: the same batches, on the same machine
+BATCHING = 1e-3  # of a vector's length: more than a batch's shape does to the last bits
 BATCH_TOKENS = 4096
 
 
@@ -28,7 +29,8 @@ def check(model: SentenceTransformer, folder: Path) -> None:
     """Raises UserError where a folder does not give back the model that was saved to it.
 
     A fresh SentenceTransformer of the folder, loaded as the library does by itself, must have the settings of `model`
-    and its vectors, in the same batches: another batch alone may move a vector by TOLERANCE.
+    and its vectors, in the same batches: another batch alone may move a vector by TOLERANCE. One that moves it by more
+    than BATCHING is an error as well: the network reads the padding, and ranks would be those of the batches.
     """
     from sentence_transformers import SentenceTransformer
 
@@ -41,11 +43,19 @@ def check(model: SentenceTransformer, folder: Path) -> None:
             raise UserError(f"{folder}: was saved with {name} {mine!r} and loads with {saved!r}")
     for role in towers.ROLES:
         mine, saved = (encoding.encode(each, TEXTS, BATCH_TOKENS, role=role) for each in (model, plain))
-        gap = np.abs(mine - saved).max() / max(1.0, np.linalg.norm(mine, axis=1).max())
+        longest = max(1.0, np.linalg.norm(mine, axis=1).max())
+        gap = np.abs(mine - saved).max() / longest
         if not gap <= TOLERANCE:
             raise UserError(
                 f"{folder}: the saved model is not the one that was measured: the vectors of a {role} differ by "
                 f"{gap:.1e} when it is loaded plainly"
+            )
+        gap = np.abs(mine - encoding.encode(model, TEXTS, 1, role=role)).max() / longest
+        if not gap <= BATCHING:
+            raise UserError(
+                f"{folder}: the vector of a {role} depends on the texts that it is encoded with, by {gap:.1e}: this "
+                f"network reads padding and cannot be measured; a decoder that counts positions from the left needs "
+                f'padding_side "right" in its tokenizer_config.json'
             )
 
 

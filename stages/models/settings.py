@@ -44,6 +44,17 @@ def chosen(prompts: Mapping[str, str | None], default: str | None, role: str) ->
     return prompts.get(default or "", "") or ""
 
 
+def prompts_left_out(model: SentenceTransformer, role: str) -> dict[str, str]:
+    """The prompts of a model by name, where the library puts none before a text of a role and there are such.
+
+    A prompt counts that the other role has not: the library finds "document" first, which every model has, if empty.
+    """
+    if prompt(model, role):
+        return {}
+    read = {prompt(model, other) for other in PROMPTS}
+    return {name: text for name, text in model.prompts.items() if text and text not in read}
+
+
 def set_prompts(model: SentenceTransformer, prompts: Mapping[str, str]) -> None:
     """Put the prompts of "query" and "passage" in the place of a model's own, under all names that it has for them."""
     for role, texts in (("query", "query"), ("document", "passage")):

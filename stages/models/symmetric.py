@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 from stages.core.errors import UserError
 from stages.models import caps, encoding, model_folder, reloading, settings, towers
 from stages.models.model_folder import Description
@@ -28,9 +30,11 @@ def load(folder: Path, description: Description) -> SentenceTransformer:
     model = encoding.load_encoder(folder, description.remote_code)
     model = _pooled(model, description.pooling) if description.pooling else model
     _pad(model)
+    _attend_in_full(model)
     caps.keep_within_positions(model)
     caps.cut(model, description.tokens, description.query_tokens, description.passage_tokens)
     settings.set_prompts(model, description.prompts)
+    _say_prompts_left_out(model, description)
     settings.set_similarity(model, description.similarity)
     return model
 
@@ -51,6 +55,27 @@ def _pad(model: SentenceTransformer) -> None:
         tokenizer = getattr(body, "tokenizer", None)
         if callable(tokenizer) and tokenizer.pad_token is None and tokenizer.eos_token is not None:
             tokenizer.pad_token = tokenizer.eos_token
+
+
+def _attend_in_full(model: SentenceTransformer) -> None:
+    """Keep BigBird from sparse attention, which it gives up for good, in the middle of its work, at a short text."""
+    for body in towers.bodies(model).values():
+        if hasattr(getattr(body, "model", None), "set_attention_type"):
+            body.model.set_attention_type("original_full")
+            body.model.config.attention_type = "original_full"
+
+
+def _say_prompts_left_out(model: SentenceTransformer, description: Description) -> None:
+    """Print a warning where a model's prompts have names by which the library does not find them."""
+    for role, key in (("query", "query"), ("document", "passage")):
+        left = settings.prompts_left_out(model, role)
+        if left and key not in description.prompts:
+            named = ", ".join(f"{name}: {text!r}" for name, text in left.items())
+            click.echo(
+                f"warning: prompts: nothing stands before a {key}: encode_{role} looks for the prompt '{role}', and "
+                f"this model has {named[:300]}; if one is meant, say prompts: {{{key}: ...}}",
+                err=True,
+            )
 
 
 def _pooled(model: SentenceTransformer, pooling: str) -> SentenceTransformer:

@@ -50,6 +50,7 @@ def prepare(run: SeedRun, work: Path) -> loop.Prepared:
         args=arguments(run, work, use_cpu, seen, data.column_names),
         **loop.parts(run, work, points),
     )
+    trainer.processing_class = None  # its special tokens would go into config.json, where positions may hang on them
     return loop.Prepared(trainer, points, len(data), model)
 
 
