@@ -170,6 +170,7 @@ def test_a_model_is_not_given_more_tokens_than_it_can_use(fetched, tmp_path):
         ({"model_type": "longformer", "max_position_embeddings": 4098, "pad_token_id": 1}, 4096),
         ({"model_type": "modernbert", "max_position_embeddings": 8192}, 8192),
         ({"model_type": "gpt2", "n_positions": 1024}, 1024),
+        ({"model_type": "deberta-v2", "max_position_embeddings": 512}, 512),
         ({"model_type": "t5", "n_positions": 512}, None),
         ({"model_type": "xlnet", "max_position_embeddings": -1}, None),
         ({}, None),

@@ -27,7 +27,8 @@ OFFSET_BY_PADDING = (
     "xmod",
 )
 # They know the distance of two tokens and no position: what config.json says of positions does not bound a text.
-RELATIVE = ("deberta", "deberta-v2", "mt5", "t5", "umt5", "xlnet")
+# DeBERTa is one as well, but the library cuts it there when it loads it.
+RELATIVE = ("mt5", "t5", "umt5", "xlnet")
 POSITIONS = ("max_position_embeddings", "n_positions", "max_sequence_length")
 
 
