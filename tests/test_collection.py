@@ -264,7 +264,10 @@ WRONG = {
     "qrels of dev: none of its 2 judgments names a passage": {"dev": [("q2", "d8", 1), ("q3", "d9", 1)]},
     "qrels of train: none of its 1 judgments names a passage": {"train": [("q1", "d9", 1)]},
     "split dev has no judgment of grade 1 or more": {"dev": [("q2", "d1", 0)]},
-    "split train has no judgment of grade 1 or more": {"train": []},
+    "split train has no judgment of grade 1 or more; its grades are: none; is it the file that": {"train": []},
+    "qrels of train: none of the 1 queries that no judged split asks too is judged on a passage": {
+        "train": [QRELS["dev"][0], ("q1", "d9", 1)]
+    },
     "train queries among the judged: all 2 of them": {"train": QRELS["dev"][:2]},
 }
 

@@ -145,6 +145,7 @@ def test_a_run_of_other_passages_or_queries_is_refused_and_the_rest_is_counted()
         ("", "the run is empty"),
         ("q Q0 a 1 2 t\n\nq Q0 a 2 1 t\n", "x.trec:3: a passage appears twice for one query, 'a'"),
         ("q Q0 a 1 2 t\nq Q0 b 2 nan t\n", "x.trec:2: the score nan is no number"),
+        ("q Q0 a 1 2 t\nq Q0 b\0c 2 1 t\n", "x.trec:2: an id holds a NUL character"),
         ("q Q0 a 1 1_0 t\n", "x.trec:1: not a TREC run line"),
         ("q Q0 a 1 high t\n", "x.trec:1: not a TREC run line"),
     ],

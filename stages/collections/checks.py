@@ -85,9 +85,10 @@ def check_split(
     if not any(relevant.values()):
         levels = Counter(grade for own in grades.values() for grade in own.values())
         there = ", ".join(f"{grade} ({levels[grade]:,} times)" for grade in sorted(levels)) or "none"
+        grade = "" if split in ("train", "validation") else f", and judged.{split}.rel the grade,"
         raise UserError(
-            f"the split {split} has no judgment of grade {rules.rel} or more; its grades are: {there}; is it the file, "
-            f"and judged.{split}.rel the grade, that you mean?"
+            f"the split {split} has no judgment of grade {rules.rel} or more; its grades are: {there}; is it the file"
+            f"{grade} that you mean?"
         )
     count(noted, f"{split}: queries without a relevant passage", sum(not docs for docs in relevant.values()))
     own = sum(query in docs for query, docs in relevant.items())

@@ -60,14 +60,23 @@ def check_passages(split: str, grades: Grades, present: Container[str]) -> int:
 def training(
     train: Grades, judged: Iterable[Grades], present: Container[str], queries: Queries, dropped: Counter[str]
 ) -> Grades:
-    """The training queries that no judged split asks too, with their judgments of passages that are there."""
+    """The training queries that no judged split asks too, with their judgments of passages that are there.
+
+    Raises UserError where there are training queries and none is left.
+    """
     apart = _asked_nowhere_in(judged, train, queries)
     if train and not apart:
         raise UserError(f"train queries among the judged: all {len(train)} of them; name another split as train")
     kept = {query: {doc: grade for doc, grade in own.items() if doc in present} for query, own in apart.items()}
     count(dropped, "train queries that are also judged", len(train) - len(apart))
     count(dropped, "train: judgments of absent passages", sum(len(apart[query]) - len(kept[query]) for query in apart))
-    return {query: own for query, own in kept.items() if own}
+    there = {query: own for query, own in kept.items() if own}
+    if apart and not there:
+        raise UserError(
+            f"qrels of train: none of the {len(apart)} queries that no judged split asks too is judged on a passage of "
+            f"the corpus; name another split as train, or mend the passages' ids"
+        )
+    return there
 
 
 def set_aside(train: Grades, validation: int, queries: Queries, dropped: Counter[str]) -> dict[str, Grades]:

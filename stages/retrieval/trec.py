@@ -26,7 +26,7 @@ def read(path: Path) -> pa.Table:
 
     The ranks in the file are not read, and scores are as float32 has them. Raises UserError, with file and line, for a
     file that is missing, cut or empty, for a line that is not `query Q0 passage rank score tag`, for a score that is no
-    number, and for a passage that a query has twice.
+    number, for a NUL in an id, and for a passage that a query has twice.
     """
     if not path.is_file():
         raise UserError(f"{path}: there is no such run file")
@@ -85,6 +85,10 @@ def _rows(path: Path) -> Iterator[tuple[int, str, str, float]]:
                 raise UserError(f"{path}:{number}: not a TREC run line (query Q0 passage rank score tag)")
             if math.isnan(value):
                 raise UserError(f"{path}:{number}: the score {score.decode()} is no number, and gives no order")
+            if b"\0" in query_id + doc_id:
+                raise UserError(
+                    f"{path}:{number}: an id holds a NUL character, at which other programs cut it; rename it"
+                )
             yield number, query_id.decode(), doc_id.decode(), value
 
 
