@@ -22,6 +22,12 @@ DRAFT = re.compile(r"(?<=/)\.([^/]+)\.part(?=/|$)")
 LIBRARIES = (".venv", "site-packages", "__pycache__")
 
 
+def published(path: str) -> str:
+    """The path of a draft, `.name.part`, once it is whole; a draft may lie in another one's place."""
+    whole = DRAFT.sub(r"\1", path)
+    return path if whole == path else published(whole)
+
+
 class Watched:
     """A study that notes which of its blocks are asked for."""
 
@@ -41,11 +47,11 @@ def main(module: str, *arguments: str) -> None:
     here, load = Path.cwd(), params.load
 
     def opened(event: str, details: tuple) -> None:
-        # Folders are opened without a mode; a draft `.name.part` is the output `name` before it is whole.
+        # Folders are opened without a mode.
         if event == "open" and isinstance(details[0], str | os.PathLike) and "r" in str(details[1]):
             path = Path(os.path.abspath(details[0]))
             if path.is_relative_to(here) and not any(name in path.parts for name in LIBRARIES):
-                files.add(DRAFT.sub(r"\1", path.relative_to(here).as_posix()))
+                files.add(published(path.relative_to(here).as_posix()))
 
     params.load = lambda path=Path("params.yaml"): (
         Watched(load(path), blocks) if path == Path("params.yaml") else load(path)
