@@ -34,7 +34,7 @@ def make(kind: str, folder: Path) -> Path:
     return folder
 
 
-def _json(path: Path, **values) -> None:
+def write_json(path: Path, **values) -> None:
     """Set keys of a JSON file, which need not be there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     known = json.loads(path.read_text()) if path.exists() else {}
@@ -68,9 +68,11 @@ def _modules(folder: Path, *names: str, pooling: str = "mean_tokens", include_pr
     ]
     (folder / "modules.json").write_text(json.dumps(modules))
     pooled = {f"pooling_mode_{name}": name == pooling for name in ("cls_token", "mean_tokens", "lasttoken")}
-    _json(folder / "1_Pooling/config.json", word_embedding_dimension=WIDTH, include_prompt=include_prompt, **pooled)
-    _json(folder / "sentence_bert_config.json", max_seq_length=48, do_lower_case=settings.pop("lower", False))
-    _json(folder / "config_sentence_transformers.json", **{"prompts": {}, "default_prompt_name": None, **settings})
+    write_json(
+        folder / "1_Pooling/config.json", word_embedding_dimension=WIDTH, include_prompt=include_prompt, **pooled
+    )
+    write_json(folder / "sentence_bert_config.json", max_seq_length=48, do_lower_case=settings.pop("lower", False))
+    write_json(folder / "config_sentence_transformers.json", **{"prompts": {}, "default_prompt_name": None, **settings})
 
 
 def _prompts(folder: Path) -> None:
@@ -126,14 +128,16 @@ def _lower(folder: Path) -> None:
     bert(folder)
     _modules(folder, "Normalize", lower=True)
     normalizer = json.loads((folder / "tokenizer.json").read_text())["normalizer"]
-    _json(folder / "tokenizer.json", normalizer={**normalizer, "lowercase": False})
-    _json(folder / "tokenizer_config.json", do_lower_case=False)
+    write_json(folder / "tokenizer.json", normalizer={**normalizer, "lowercase": False})
+    write_json(folder / "tokenizer_config.json", do_lower_case=False)
 
 
 def _offset(folder: Path) -> None:
     """RoBERTa's position numbers begin after the padding token's: 62 of 64 can be used."""
     bert(folder, name="Roberta", max_position_embeddings=64, pad_token_id=1, vocab_size=30522, type_vocab_size=1)
-    _json(folder / "tokenizer_config.json", model_max_length=512, model_input_names=["input_ids", "attention_mask"])
+    write_json(
+        folder / "tokenizer_config.json", model_max_length=512, model_input_names=["input_ids", "attention_mask"]
+    )
 
 
 def _decoder(folder: Path) -> None:
@@ -207,7 +211,7 @@ def _own_code(folder: Path, kind: str = "their_bert") -> None:
     _modules(folder, "Normalize")
     (folder / "modeling_their.py").write_text(OWN_NETWORK.replace("{kind}", kind))
     auto = {"AutoConfig": "modeling_their.TheirConfig", "AutoModel": "modeling_their.TheirModel"}
-    _json(folder / "config.json", model_type=kind, auto_map=auto)
+    write_json(folder / "config.json", model_type=kind, auto_map=auto)
 
 
 def _own_code_of_a_known_type(folder: Path) -> None:

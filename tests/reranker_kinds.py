@@ -15,13 +15,6 @@ def make(kind: str, folder: Path) -> Path:
     return folder
 
 
-def write_json(path: Path, **values) -> None:
-    """Set keys of a JSON file, which need not be there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    known = json.loads(path.read_text()) if path.exists() else {}
-    path.write_text(json.dumps(known | values, indent=1) + "\n")
-
-
 def _drawn(rows: int, columns: int, seed: int = 1):
     import torch
 
@@ -46,9 +39,9 @@ def pylate(folder: Path, dtype: str = "float32", **settings) -> None:
         {"idx": at, "name": str(at), "path": path, "type": kind} for at, (path, kind) in enumerate(modules.items())
     ]
     (folder / "modules.json").write_text(json.dumps(listed))
-    write_json(folder / "sentence_bert_config.json", max_seq_length=48, do_lower_case=False)
+    kinds.write_json(folder / "sentence_bert_config.json", max_seq_length=48, do_lower_case=False)
     dense = {"in_features": kinds.WIDTH, "out_features": 16, "bias": False, "use_residual": False}
-    write_json(folder / "1_Dense/config.json", **dense, activation_function="torch.nn.modules.linear.Identity")
+    kinds.write_json(folder / "1_Dense/config.json", **dense, activation_function="torch.nn.modules.linear.Identity")
     save_file(
         {"linear.weight": _drawn(16, kinds.WIDTH).to(getattr(torch, dtype))}, folder / "1_Dense/model.safetensors"
     )
@@ -60,7 +53,7 @@ def pylate(folder: Path, dtype: str = "float32", **settings) -> None:
         "skiplist_words": [".", ","],
     }
     own |= {"prompts": {}, "default_prompt_name": None, "similarity_fn_name": "MaxSim", "model_type": "ColBERT"}
-    write_json(folder / "config_sentence_transformers.json", **own, **settings)
+    kinds.write_json(folder / "config_sentence_transformers.json", **own, **settings)
 
 
 def _early_pylate(folder: Path) -> None:
@@ -81,9 +74,9 @@ def _stanford(folder: Path) -> None:
     kinds.bert(folder)
     body = {f"bert.{name}": values for name, values in BertModel.from_pretrained(folder).state_dict().items()}
     save_file({**body, "linear.weight": _drawn(16, kinds.WIDTH)}, folder / "model.safetensors", {"format": "pt"})
-    write_json(folder / "config.json", architectures=["HF_ColBERT"])
+    kinds.write_json(folder / "config.json", architectures=["HF_ColBERT"])
     known = {"query_token_id": "[unused0]", "doc_token_id": "[unused1]", "query_maxlen": 12, "doc_maxlen": 24}
-    write_json(folder / "artifact.metadata", **known, attend_to_mask_tokens=False, mask_punctuation=True)
+    kinds.write_json(folder / "artifact.metadata", **known, attend_to_mask_tokens=False, mask_punctuation=True)
 
 
 def _native(folder: Path) -> None:
@@ -148,7 +141,7 @@ def _xlm_roberta(folder: Path) -> None:
 def _modernbert(folder: Path) -> None:
     more = {"pad_token_id": 0, "cls_token_id": 101, "bos_token_id": 101, "sep_token_id": 102, "eos_token_id": 102}
     classifier(folder, "ModernBert", vocab_size=30522, local_attention=16, **more)
-    write_json(folder / "tokenizer_config.json", model_input_names=["input_ids", "attention_mask"])
+    kinds.write_json(folder / "tokenizer_config.json", model_input_names=["input_ids", "attention_mask"])
 
 
 def _prompted(folder: Path) -> None:
@@ -255,7 +248,7 @@ def own_body(folder: Path) -> Path:
     names = {"AutoConfig": "TheirConfig", "AutoModel": "TheirModel"}
     names["AutoModelForSequenceClassification"] = "TheirClassifier"
     auto = {auto: f"modeling_their.{name}" for auto, name in names.items()}
-    write_json(folder / "config.json", model_type="their_bert", auto_map=auto)
+    kinds.write_json(folder / "config.json", model_type="their_bert", auto_map=auto)
     return folder
 
 
