@@ -18,7 +18,7 @@ from stages.core.errors import UserError
 from stages.core.files import publish
 from stages.core.rounding import rounded
 from stages.evaluation import results as files
-from stages.models import caps, encoding, local_settings
+from stages.models import caps, encoding, local_settings, precision
 from stages.models.local_settings import Reading
 from stages.params import Study
 
@@ -59,9 +59,8 @@ def main(indexes: Path, ranked: Path, models: Path, corpora: Path, results: Path
     looked_at = {**target.model_dump(), **settings.model_dump(), "passages": len(sample.sample)}
     looked_at |= {"norms": len(sample.texts), "queries": len(sample.relevant), "pairs": len(sample.pairs[0])}
     correlations = geometry.correlations(trained, changes)
-    diagnosed = Diagnosis(
-        Sample(**looked_at), geometries, checks, correlations, _readings(study, models), _cut(study, indexes)
-    )
+    read = _readings(study, models), _cut(study, indexes), _computed(study, indexes, ranked)
+    diagnosed = Diagnosis(Sample(**looked_at), geometries, checks, correlations, *read)
     with publish(out) as draft:
         draft.write_text(diagnosis.as_json(diagnosed))
 
@@ -81,6 +80,14 @@ def _cut(study: Study, indexes: Path) -> dict[str, dict[str, dict[str, Cut]]]:
             texts = {name: Cut(**entry) for name, entry in json.loads(path.read_text()).items()}
             cut.setdefault(variant, {})[corpus] = texts
     return cut
+
+
+def _computed(study: Study, indexes: Path, runs: Path) -> dict[str, str]:
+    """Variant -> the precision of its vectors or, of a reranker, its scores; other variants are left out."""
+    folders = {variant: sorted((indexes / variant).glob("*/*")) for variant in study.searchers}
+    folders |= {variant: [runs / variant] for variant in study.rerankers}
+    found = {variant: [precision.recorded(folder) for folder in places] for variant, places in folders.items()}
+    return {variant: first for variant, (first, *_) in found.items() if first}
 
 
 def _measured(

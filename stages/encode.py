@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 
 from stages import params
 from stages.collections import canonical
-from stages.core import code, costs, fingerprint, scratch
+from stages.core import code, costs, fingerprint, scratch, threads
 from stages.core.errors import UserError
 from stages.core.files import link, publish
-from stages.models import caps, encoding, model_folder
+from stages.models import caps, encoding, model_folder, precision
 from stages.params.report import Index
 from stages.retrieval import bm25, runs, trec
 
@@ -37,11 +37,13 @@ def main(variant: str, corpus: str, model: Path, collection: Path, out: Path) ->
     """Encode the passages and queries of CORPUS with every seed run of VARIANT.
 
     Writes, for each seed run, docs.npy (one vector a passage, row number = document number, of unit length where the
-    model's similarity is cosine), topics/<split>.npy, and caps.json, how many texts the model did not read whole; for
-    BM25 its inverted index; for a published run its rankings. After a kill the next run goes on from the last whole
-    shard.
+    model's similarity is cosine), topics/<split>.npy, caps.json, how many texts the model did not read whole, and
+    computed.json, the precision that it computed in; for BM25 its inverted index; for a published run its rankings.
+    After a kill the next run goes on from the last whole shard.
     """
-    index = params.load().index
+    study = params.load()
+    threads.limit(study.threads)
+    index = study.index
     with ExitStack() as stack, publish(out) as draft:
         finished = []
         for seed_run in model_folder.seed_runs(model):
@@ -59,6 +61,7 @@ def main(variant: str, corpus: str, model: Path, collection: Path, out: Path) ->
                 case "published-run":
                     (target / "empty").touch()
                 case _:
+                    index = index.model_copy(update={"precision": precision.chosen(index.precision)})
                     work = stack.enter_context(scratch.workspace("encode", _key(seed_run, collection, index)))
                     made = _encode(f"{variant}.{corpus}.{seed_run.name}", seed_run, collection, work, index)
                     finished += [(work / path, target / path) for path in made]
@@ -98,7 +101,8 @@ def _encode(name: str, model: Path, collection: Path, work: Path, index: Index) 
     costs.record("encode", name, **figures)
     with publish(work / CAPS) as draft:
         draft.write_text(json.dumps(read, indent=1) + "\n")
-    return [*made, CAPS]
+    precision.record(index.precision, work)
+    return [*made, CAPS, Path(precision.NAME)]
 
 
 def _sources(collection: Path) -> list[Path]:

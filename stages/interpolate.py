@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from stages import params
+from stages.core import threads
 from stages.core.errors import UserError
 from stages.core.files import publish
-from stages.models import encoding, interpolation, model_folder, reloading
+from stages.models import encoding, interpolation, model_folder, precision, reloading
 from stages.training import validation
 
 if TYPE_CHECKING:
@@ -34,17 +36,21 @@ def main(variant: str, checkpoint: Path, trained: Path, triplets: Path, out: Pat
     Writes seed-<n>/, a folder that sentence-transformers loads, and what every alpha came to. Among equals the smallest
     alpha, the one nearest to the base checkpoint, is taken.
     """
-    block = params.load().interpolations[variant]
+    study = params.load()
+    threads.limit(study.threads)
+    block = study.interpolations[variant]
     sample = validation.read_sample(triplets / "validation")
     if sample is None:
         raise UserError(f"{triplets}: holds no validation sample; give its corpus validation queries")
+    computed_in = precision.chosen(study.index.precision)
+    measure = partial(validation.reciprocal_rank, sample=sample, precision=computed_in)
     base = dict(encoding.load_encoder(checkpoint).named_parameters())
     between = []
     with publish(out) as draft:
         for source in model_folder.seed_runs(trained):
             model = encoding.load_encoder(source)
             interpolation.check(model, base, source)
-            alpha, figures = move_to_best(model, base, block.alphas, sample)
+            alpha, figures = move_to_best(model, base, block.alphas, measure)
             record = {"variant": variant, "seed_run": source.name, "checkpoint": block.checkpoint}
             _write(model, source, {**record, "trained": block.trained, "alpha": alpha}, draft / source.name)
             between.append({"seed_run": source.name, "alpha": alpha, "RR@10": figures})
@@ -55,14 +61,14 @@ def main(variant: str, checkpoint: Path, trained: Path, triplets: Path, out: Pat
 
 
 def move_to_best(
-    model: SentenceTransformer, base: interpolation.Weights, alphas: list[float], sample: validation.Sample
+    model: SentenceTransformer, base: interpolation.Weights, alphas: list[float], measure: validation.Measure
 ) -> tuple[float, dict[float, float]]:
-    """Move a trained model to the best of the alphas between `base` and itself; returns it, and RR@10 by alpha."""
+    """Move a trained model to the best of the alphas between `base` and itself; returns it, and each one's measure."""
     trained = interpolation.weights(model)
     figures = {}
     for alpha in sorted(alphas):
         interpolation.put_between(model, base, trained, alpha)
-        figures[alpha] = round(validation.reciprocal_rank(model, sample), 6)
+        figures[alpha] = round(measure(model), 6)
     best = max(figures, key=lambda alpha: figures[alpha])
     interpolation.put_between(model, base, trained, best)
     return best, figures

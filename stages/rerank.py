@@ -10,10 +10,10 @@ import click
 from stages import params
 from stages.collections import canonical
 from stages.collections.canonical import Caps
-from stages.core import code, costs, fingerprint, scratch
+from stages.core import code, costs, fingerprint, scratch, threads
 from stages.core.errors import UserError
 from stages.core.files import link, publish
-from stages.models import architectures, encoding, model_folder
+from stages.models import architectures, encoding, model_folder, precision
 from stages.params.report import Rerank
 from stages.retrieval import reranking
 from stages.retrieval.reranking import Inputs, Score
@@ -38,6 +38,8 @@ def main(variant: str, model: Path, first_stage: Path, corpora: Path, out: Path)
     again.
     """
     study = params.load()
+    threads.limit(study.threads)
+    settings = study.rerank.model_copy(update={"precision": precision.chosen(study.rerank.precision)})
     splits = [(corpus, split) for corpus, block in study.corpora.items() for split in block.judged]
     earlier = json.loads((out / KEYS).read_text()) if (out / KEYS).is_file() else {}
     keys: dict[str, str] = {}
@@ -46,7 +48,7 @@ def main(variant: str, model: Path, first_stage: Path, corpora: Path, out: Path)
         draft.mkdir()
         for seed_run in model_folder.seed_runs(model):
             wanted = dict(_wanted(variant, seed_run.name, splits, first_stage, corpora))
-            keys |= _keys(variant, seed_run, wanted, study.rerank)
+            keys |= _keys(variant, seed_run, wanted, settings)
             kept = [path for path in wanted if earlier.get(path, "") == _seal(keys[path], out / path)]
             for path in kept:
                 link(out / path, draft / path)
@@ -56,14 +58,15 @@ def main(variant: str, model: Path, first_stage: Path, corpora: Path, out: Path)
             for path in sorted(wanted.keys() - kept):
                 cut = canonical.caps(wanted[path].docs.parent)
                 if cut not in scorers:
-                    scorers[cut] = _scorer(seed_run, study.rerank, cut)
+                    scorers[cut] = _scorer(seed_run, settings, cut)
                 work = stack.enter_context(scratch.workspace("rerank", keys[path]))
                 clock = costs.Clock()
-                scored += reranking.score_blocks(wanted[path], scorers[cut], study.rerank, work, f"{variant} {path}")
+                scored += reranking.score_blocks(wanted[path], scorers[cut], settings, work, f"{variant} {path}")
                 seconds += clock.seconds()
                 reranking.write_run(work, draft / path)
         seals = {path: _seal(key, draft / path) for path, key in keys.items() if (draft / path).is_file()}
         (draft / KEYS).write_text(json.dumps(seals, indent=1) + "\n")
+        precision.record(settings.precision, draft)
     if scored:
         costs.record("rerank", variant, pairs_per_second=scored / seconds, pairs=scored, seconds=seconds)
 

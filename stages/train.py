@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from stages import params
-from stages.core import code
+from stages.core import code, threads
 from stages.models import reloading
 from stages.training import loop, losses, retriever, seed_runs, tuning
 
@@ -29,6 +29,7 @@ def main(variant: str, checkpoint: Path, triplets: Path, out: Path, log: Path) -
     pretrained/. Work that was killed goes on from its last checkpoint and ends with the same bytes.
     """
     study = params.load()
+    threads.limit(study.threads)
     runs = seed_runs.of_variant(study, variant, study.retrievers[variant], checkpoint, triplets)
     if not runs:
         seed_runs.copy_checkpoint(variant, checkpoint, out, log)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from stages import params
-from stages.core import code
+from stages.core import code, threads
 from stages.models import architectures, model_folder
 from stages.training import loop, losses, reranker, seed_runs, tuning
 
@@ -29,6 +29,7 @@ def main(variant: str, checkpoint: Path, triplets: Path, out: Path, log: Path) -
     its last checkpoint and ends with the same bytes.
     """
     study = params.load()
+    threads.limit(study.threads)
     described = model_folder.describe(checkpoint).architecture
     architecture = reranker.module(described)
     module = importlib.import_module(architecture)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -52,15 +53,17 @@ def diagnosed(**changed) -> Diagnosis:
         "base": {"in_domain": {"docs": Cut(1000, 234, 64), "test": Cut(50, 0, 64)}},
         "full-hard": {"in_domain": {"docs": Cut(1000, 234, 64), "test": Cut(50, 2, 16)}},
     }
-    known = {"readings": {"base": E5, "full-hard": E5, "cross-lion": PLAIN}, "cut": cut, **changed}
+    read = {"base": E5, "full-hard": replace(E5, trained_in="bfloat16"), "cross-lion": PLAIN}
+    computed = {"base": "float32", "full-hard": "bfloat16", "cross-lion": "float16"}
+    known = {"readings": read, "cut": cut, "computed": computed, **changed}
     return Diagnosis(Sample("in_domain", "test", "RR@10", 1, 1, 1, 1, 1, 1), {}, {}, {}, **known)
 
 
 def test_the_table_has_prompts_limits_and_what_was_cut():
     lines = markdown.document(readings.table(STUDY, diagnosed())).splitlines()
-    assert '| full-hard | `"query: "` | `"passage: "` | cosine | 64 | 512 | float32 |' in lines
-    assert '| base | `"query: "` | `"passage: "` | cosine | 64 | 512 | – |' in lines
-    assert "| cross-lion | – | – | dot | – | – | float32 |" in lines
+    assert '| full-hard | `"query: "` | `"passage: "` | cosine | 64 | 512 | bfloat16 | bfloat16 |' in lines
+    assert '| base | `"query: "` | `"passage: "` | cosine | 64 | 512 | – | float32 |' in lines
+    assert "| cross-lion | – | – | dot | – | – | – | float16 |" in lines
     assert "| in_domain | passages | 64 | 234 of 1,000 | 23.4 | base, full-hard |" in lines
     assert "| in_domain | test queries | 16 | 2 of 50 | 4.0 | full-hard |" in lines
     whole = {"base": {"in_domain": {"docs": Cut(9, 0, None)}}}

@@ -38,7 +38,8 @@ class Diagnosis:
 
     geometry is of variants with vectors. correlations is figure of the geometry -> its rank correlation, over the
     fine-tuned retrievers, with their difference from the base. readings is variant -> how its model reads texts; cut is
-    variant -> corpus -> "docs" or a split of queries -> how many of them it did not read whole.
+    variant -> corpus -> "docs" or a split of queries -> how many of them it did not read whole. computed is variant ->
+    the precision that its vectors or scores were computed in.
     """
 
     sample: Sample
@@ -47,6 +48,7 @@ class Diagnosis:
     correlations: dict[str, Correlation]
     readings: dict[str, Reading] = field(default_factory=dict)
     cut: dict[str, dict[str, dict[str, Cut]]] = field(default_factory=dict)
+    computed: dict[str, str] = field(default_factory=dict)
 
 
 def read(path: Path) -> Diagnosis:
@@ -58,7 +60,8 @@ def read(path: Path) -> Diagnosis:
         for variant, by_corpus in stored.get("cut", {}).items()
     }
     sample = Sample(**stored["sample"])
-    return Diagnosis(sample, stored["geometry"], stored["numerical_checks"], correlations, readings, cut)
+    computed = stored.get("computed", {})
+    return Diagnosis(sample, stored["geometry"], stored["numerical_checks"], correlations, readings, cut, computed)
 
 
 def as_json(diagnosis: Diagnosis) -> str:

@@ -45,7 +45,8 @@ def configs(source: str) -> list[dict[str, Any]]:
 class Reading:
     """How a saved model reads texts: what is put before them, how they are compared, and after how many tokens cut.
 
-    `similarity` is None for a cross-encoder, tokens are None where the files name no length.
+    `similarity` is None for a cross-encoder, tokens are None where the files name no length. `trained_in` is the
+    precision that its training computed in, None for a model that this study did not train.
     """
 
     query_prompt: str
@@ -53,6 +54,7 @@ class Reading:
     similarity: str | None
     query_tokens: int | None
     passage_tokens: int | None
+    trained_in: str | None = None
 
 
 def reading(folder: Path) -> Reading | None:
@@ -67,7 +69,13 @@ def reading(folder: Path) -> Reading | None:
     if together:
         query, passage = prompts.get(default or "") or "", ""
     tokens = _length(folder, "query"), _length(folder, "document")
-    return Reading(query, passage, None if together else said.get("similarity_fn_name", "cosine"), *tokens)
+    similarity = None if together else said.get("similarity_fn_name", "cosine")
+    return Reading(query, passage, similarity, *tokens, _trained_in(folder))
+
+
+def _trained_in(folder: Path) -> str | None:
+    recipe = folder / "recipe.json"
+    return json.loads(recipe.read_text()).get("recipe", {}).get("precision") if recipe.is_file() else None
 
 
 def _length(folder: Path, role: str) -> int | None:

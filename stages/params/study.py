@@ -4,14 +4,14 @@ Reading it anywhere validates all of it, so that a typo stops the first stage an
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, model_validator
 
 from stages.core.errors import UserError
 from stages.params import anchors, checks, messages, renamed
 from stages.params.corpora import Corpus
-from stages.params.fields import Name, Strict
+from stages.params.fields import Name, Positive, Precision, Strict
 from stages.params.models import Checkpoint, Start, with_base
 from stages.params.report import Diagnose, Gate, Index, Report, Rerank, Search, Umap, ValidationCurve
 from stages.params.triplets import Pool, Triplets
@@ -20,6 +20,8 @@ from stages.params.variants import Interpolation, Recipe, Reranker, Retriever, V
 
 
 class Study(Strict):
+    precision: Precision = "float32"
+    threads: Positive | None = None
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
     corpora: Annotated[dict[Name, Corpus], Field(min_length=1)]
     base: Start | None = None
@@ -92,7 +94,8 @@ def load(path: Path = Path("params.yaml")) -> Study:
         anchors.check(written, path)
         blocks = YAML(typ="safe").load(written)
     except YAMLError as error:
-        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}")
+        colon = "; between braces write no value with a colon, but on a line of its own" if "':'" in str(error) else ""
+        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}{colon}")
     if not isinstance(blocks, dict):
         raise UserError(f"{path}: holds no blocks; restore it with git checkout {path}")
     if old := renamed.found(blocks):
@@ -106,7 +109,8 @@ def load(path: Path = Path("params.yaml")) -> Study:
 def parse(blocks: dict) -> Study:
     """Build a Study from the blocks of a params file; a top-level block without a fixed meaning is a tuning.
 
-    Raises pydantic's ValidationError.
+    A checkpoint takes what it does not say from `base`, and what computes takes its precision from the study. Raises
+    pydantic's ValidationError.
     """
     known = _fixed_blocks()
     tunings = {name: block for name, block in blocks.items() if name not in known}
@@ -114,7 +118,20 @@ def parse(blocks: dict) -> Study:
     fixed = {name: block for name, block in blocks.items() if name in known}
     named = blocks.get("checkpoints")
     checkpoints = {name: with_base(block, fixed.get("base")) for name, block in (named or {}).items()}
-    return Study.model_validate({**fixed, "tunings": tunings, "recipes": recipes, "checkpoints": checkpoints})
+    blocks = {**fixed, "tunings": tunings, "recipes": recipes, "checkpoints": checkpoints}
+    return Study.model_validate(_with_precision(blocks))
+
+
+def _with_precision(blocks: dict) -> dict:
+    """The blocks that compute, with the study's `precision` where they name none of their own."""
+
+    def filled(block: Any) -> Any:
+        return {"precision": precision, **block} if isinstance(block, dict) else block
+
+    precision = blocks.get("precision", Study.model_fields["precision"].default)
+    recipes = {name: filled(recipe) for name, recipe in blocks["recipes"].items()}
+    computing = {name: filled(blocks[name]) for name in ("index", "rerank") if name in blocks}
+    return {**blocks, **computing, "recipes": recipes}
 
 
 def _fixed_blocks() -> set[str]:

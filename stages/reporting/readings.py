@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 from stages.analysis.diagnosis import Cut, Diagnosis
 from stages.params import Study
-from stages.params.variants import Interpolation
 from stages.reporting.markdown import Block
 from stages.reporting.table import NOTHING, Cell, Table
 from stages.reporting.text import Text, code, text
@@ -26,16 +25,17 @@ def table(study: Study, diagnosis: Diagnosis) -> list[Block]:
             reading.similarity or NOTHING,
             f"{reading.query_tokens:,}" if reading.query_tokens else NOTHING,
             f"{reading.passage_tokens:,}" if reading.passage_tokens else NOTHING,
-            _trained_in(study, variant),
+            reading.trained_in or NOTHING,
+            diagnosis.computed.get(variant, NOTHING),
         ]
         for variant, reading in diagnosis.readings.items()
     ]
-    rerank = f" and reranks in {study.rerank.precision}" if study.rerankers else ""
     note = text(
-        f"Prompts and limits are those of the models' own files. The study encodes in {study.index.precision}{rerank}; "
-        "weights are float32, whatever they are stored in. Of a cross-encoder the limit is that of the pair."
+        "Prompts and limits are those of the models' own files. Weights are float32, whatever they are stored in; "
+        f"layers compute in what the last two columns say{_by_hardware(study)}. Of a cross-encoder the limit is that "
+        "of the pair."
     )
-    return [Table([*heads, "trained in"], lines, [note]), *_cut(diagnosis)]
+    return [Table([*heads, "trained in", "computed in"], lines, [note]), *_cut(diagnosis)]
 
 
 def warnings(diagnosis: Diagnosis) -> list[str]:
@@ -57,10 +57,11 @@ def _prompt(prompt: str) -> Cell:
     return in_words(prompt) if prompt else NOTHING
 
 
-def _trained_in(study: Study, variant: str) -> str:
-    block = study.variants[variant]
-    recipe = None if isinstance(block, Interpolation) else study.recipes[block.recipe]
-    return recipe.precision if recipe else NOTHING
+def _by_hardware(study: Study) -> str:
+    """Said where params.yaml leaves a precision to the machine."""
+    recipes = [recipe.precision for recipe in study.recipes.values() if recipe]
+    is_auto = "auto" in (study.index.precision, study.rerank.precision, *recipes)
+    return ", which is what the machine of this run does natively where params.yaml says auto" if is_auto else ""
 
 
 def _cut(diagnosis: Diagnosis) -> Iterator[Block]:

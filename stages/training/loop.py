@@ -15,7 +15,7 @@ from stages.core import costs
 from stages.core.errors import UserError
 from stages.core.files import publish
 from stages.params.tuning import ENOUGH_MOVED
-from stages.training import batches, gpu, optimizers, seed_runs, tuning, validation, weights
+from stages.training import attention, batches, gpu, optimizers, seed_runs, tuning, validation, weights
 from stages.training.seed_runs import SeedRun
 from stages.training.validation import Points
 
@@ -58,6 +58,7 @@ def train(
     clock = costs.Clock()
     prepared = prepare(run, work)
     trainer, model = prepared.trainer, prepared.trainer.model
+    attention.fit(model)
     before = weights.snapshot(model)
     trainable, total = _count(run, model)
     untouched = _untouched(run, model)
@@ -158,7 +159,7 @@ def arguments(run: SeedRun, work: Path, use_cpu: bool) -> dict[str, Any]:
         "logging_strategy": "steps",
         "logging_steps": 1,
         "report_to": "none",
-        "dataloader_pin_memory": False,
+        "dataloader_pin_memory": not use_cpu,
     }
 
 

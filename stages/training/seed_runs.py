@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from stages.core import fingerprint, scratch
 from stages.core.files import link, publish
-from stages.models import model_folder
+from stages.models import model_folder, precision
 
 if TYPE_CHECKING:
     from stages.params import Study
@@ -66,10 +66,14 @@ class SeedRun:
 
 
 def of_variant(study: Study, variant: str, block: Retriever, checkpoint: Path, triplets: Path) -> list[SeedRun]:
-    """A variant's seed runs, from the folders of its base checkpoint and triplets; none without fine-tuning."""
+    """A variant's seed runs, from the folders of its base checkpoint and triplets; none without fine-tuning.
+
+    Their recipe names the precision that is computed in, also where params.yaml says "auto".
+    """
     tuning, recipe = study.tunings[block.tuning], study.recipes[block.recipe]
     if recipe is None or tuning.kind == "none":
         return []
+    recipe = recipe.model_copy(update={"precision": precision.chosen(recipe.precision)})
     return [
         SeedRun(variant, seed, checkpoint, triplets / f"seed-{seed}.parquet", tuning, recipe, study.validation_curve)
         for seed in study.seeds
