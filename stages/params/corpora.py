@@ -1,7 +1,7 @@
 """The blocks of params.yaml that name collections: `corpora`."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -56,6 +56,9 @@ class Corpus(Strict):
     passage_tokens: Positive | None = None
     language: Annotated[str, Field(pattern=r"^[a-z]{2,3}$")] | None = None
     shares: dict[Name, Positive] | None = None
+    queries: Annotated[tuple[Literal["summary", "returns", "see-also", "listing"], ...], Field(min_length=1)] = (
+        "summary",
+    )
     configs: Configs | None = None
     pairs: Pairs | None = None
     docpairs: str | None = None

@@ -22,5 +22,5 @@ def read(corpus: Corpus, location: str) -> Source:
             raise UserError(f"no split is called '{subset}'; shares makes: {', '.join(shares)}")
     dropped: Counter[str] = Counter()
     objects, versions = harvest.installed(location.split(","), dropped)
-    source = pairs.collect(objects, shares, dropped, versions)
+    source = pairs.collect(objects, shares, dropped, versions, corpus.queries)
     return replace(source, qrels={split: source.qrels[subset] for split, subset in subsets(corpus).items()})

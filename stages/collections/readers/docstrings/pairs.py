@@ -3,10 +3,13 @@
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import NamedTuple
 
 from stages.collections.near_duplicates import normal, representatives
 from stages.collections.readers.docstrings.harvest import Documented
+from stages.collections.readers.docstrings.kinds import KINDS
 from stages.collections.readers.docstrings.prose import summary_and_narrative
 from stages.collections.source import Query, Source
 
@@ -14,11 +17,17 @@ PASSAGE_WORDS = 20, 110
 QUERY_WORDS = 4, 25
 OBJECTS_PER_TEXT = 4
 JACCARD = 0.7
+SUMMARY = "summary"
 
 BOILERPLATE = re.compile(
     r"(deprecated|alias|same as|see |refer to|internal|helper|private|todo|undocumented|"
     r"placeholder|dummy|abstract|base class|constructor|initiali[sz]e self|copyright|docstring|"
     r"this (is|file|module|class|function|method))",
+    re.IGNORECASE,
+)
+COMPARED = re.compile(
+    r"\b(this|these|corresponding|equivalent) (functions?|methods?|class|routines?|distribution)\b|"
+    r"\bsame (shape|size|length|d?type)\b|^(if|similar|equivalent|counterpart|as above|like)\b|\bdocumentation\b",
     re.IGNORECASE,
 )
 MARKUP = re.compile(r"[_`\\{}<>=$|#@\[\]^~*%]|\w\.\w|\w\(|::|\b[a-z]+[A-Z]|//")
@@ -50,30 +59,78 @@ def refusal(query: str, passage: str) -> str | None:
     return next((reason for reason, holds in reasons.items() if holds), None)
 
 
-def pairs_of(objects: Iterable[Documented], dropped: Counter[str]) -> Iterator[tuple[Documented, str, str]]:
-    """Yield (object, query, passage); a sentence that more than 4 objects share is left out of the passages."""
-    parsed = [(item, *summary_and_narrative(item.doc)) for item in objects]
-    common = Counter(sentence for _, _, narrative in parsed for sentence in set(narrative))
-    for item, query, narrative in parsed:
-        passage = cut(sentence for sentence in narrative if common[sentence] <= OBJECTS_PER_TEXT)
-        reason = refusal(query, passage)
-        if reason:
-            dropped[reason] += 1
-        else:
-            yield item, query, passage
+class Pair(NamedTuple):
+    """A query of one kind and the passage of the object that it asks for."""
+
+    item: Documented
+    kind: str
+    query: str
+    passage: str
+
+
+def pairs_of(objects: Sequence[Documented], asked: Iterable[str], dropped: Counter[str]) -> Iterator[Pair]:
+    """Yield the pairs of each object in turn; a sentence that more than 4 objects share is left out of the passages.
+
+    `asked` are the kinds of queries, "summary" and those of kinds.KINDS. A query of another kind than the summary must
+    say what its object is, of no other object, and not in nearly the words of a query before it.
+    """
+    parsed = [summary_and_narrative(item.doc) for item in objects]
+    common = Counter(sentence for _, narrative in parsed for sentence in set(narrative))
+    passages = [cut(s for s in narrative if common[s] <= OBJECTS_PER_TEXT) for _, narrative in parsed]
+    told: dict[str, list[tuple[int | None, str]]] = {
+        kind: list(KINDS[kind](objects)) for kind in asked if kind in KINDS
+    }
+    told[SUMMARY] = list(enumerate(summary for summary, _ in parsed))
+    said = Counter(text for _, text in {(number, normal(text)) for rows in told.values() for number, text in rows})
+    found: list[list[Pair]] = [[] for _ in objects]
+    for kind in asked:
+        prefix = "" if kind == SUMMARY else f"{kind}: "
+        for number, query in told[kind]:
+            if number is None:
+                dropped[f"{prefix}query of an unknown object"] += 1
+                continue
+            reason = refusal(query, passages[number])
+            if kind != SUMMARY and not reason:
+                reason = vague(query, said) or repeated(query, [pair.query for pair in found[number]])
+            if reason:
+                dropped[f"{prefix}{reason}"] += 1
+            else:
+                found[number].append(Pair(objects[number], kind, query, passages[number]))
+    for pairs in found:
+        yield from pairs
+
+
+def vague(query: str, said: Counter[str]) -> str | None:
+    """Why a query does not say which object is meant, given of how many objects each text is said; None if it does."""
+    if said[normal(query)] > 1:
+        return "query of several objects"
+    return "query by comparison" if COMPARED.search(query) else None
+
+
+def repeated(query: str, others: Iterable[str]) -> str | None:
+    """Why a query is no evidence beside others for the same object: it has their words, or nearly; None if it is."""
+    words = set(normal(query).split())
+    alike = [len(words & own) / len(words | own) for own in (set(normal(other).split()) for other in others)]
+    if max(alike, default=0.0) < JACCARD:
+        return None
+    return "query equal to another of its object" if 1.0 in alike else "query nearly another of its object"
 
 
 def collect(
-    objects: Iterable[Documented], shares: dict[str, int], dropped: Counter[str], origin: dict[str, str]
+    objects: Iterable[Documented],
+    shares: dict[str, int],
+    dropped: Counter[str],
+    origin: dict[str, str],
+    asked: Iterable[str] = (SUMMARY,),
 ) -> Source:
     """Merge duplicates among the pairs and assign their clusters to the splits of `shares` (per cent of the clusters).
 
     A cluster is the modules that share a query or a passage, directly or through others.
     """
-    pairs = list(pairs_of(objects, dropped))
-    names = unique([item.name for item, _, _ in pairs])
-    modules = [item.module for item, _, _ in pairs]
-    relevant, same = judged([query for _, query, _ in pairs], [passage for _, _, passage in pairs], dropped)
+    pairs = list(pairs_of(list(objects), asked, dropped))
+    doc_ids, query_ids = names_of(pairs)
+    modules = [pair.item.module for pair in pairs]
+    relevant, same = judged([pair.query for pair in pairs], [pair.passage for pair in pairs], dropped)
     clusters = Components()
     for asking in relevant:
         for row in asking:
@@ -84,12 +141,21 @@ def collect(
     for asking, positives in relevant.items():
         first = asking[0]
         cluster = clusters.name(modules[first])
-        queries[f"q:{names[first]}"] = Query(pairs[first][1], cluster)
-        qrels[split_of(cluster, shares)] += [(f"q:{names[first]}", names[row], 1) for row in positives]
-    kept = sorted({row for positives in relevant.values() for row in positives})
-    dropped["passage merged or left without a query"] = len(pairs) - len(kept)
-    docs = ((names[row], pairs[row][2]) for row in kept)
+        queries[query_ids[first]] = Query(pairs[first].query, cluster)
+        qrels[split_of(cluster, shares)] += [(query_ids[first], doc_ids[row], 1) for row in positives]
+    kept = {doc_ids[row]: pairs[row].passage for positives in relevant.values() for row in positives}
+    dropped["passage merged or left without a query"] = len(set(doc_ids)) - len(kept)
+    docs = ((name, kept[name]) for name in dict.fromkeys(doc_ids) if name in kept)
     return Source(docs, queries, qrels, {reason: n for reason, n in sorted(dropped.items()) if n}, origin)
+
+
+def names_of(pairs: Sequence[Pair]) -> tuple[list[str], list[str]]:
+    """The id of the passage and of the query of each pair; pairs of one object, which follow each other, share one."""
+    runs = [list(run) for _, run in groupby(pairs, key=lambda pair: id(pair.item))]
+    objects = unique([run[0].item.name for run in runs])
+    doc_ids = [name for name, run in zip(objects, runs, strict=True) for _ in run]
+    kinds = ["" if pair.kind == SUMMARY else f":{pair.kind}" for pair in pairs]
+    return doc_ids, unique([f"q:{name}{kind}" for name, kind in zip(doc_ids, kinds, strict=True)])
 
 
 def judged(
