@@ -12,29 +12,34 @@ import pytest
 
 from stages.collections import readers
 from stages.collections.near_duplicates import representatives, shingles
-from stages.collections.readers.docstrings.harvest import harvest
+from stages.collections.readers.docstrings.harvest import Documented, harvest
 from stages.collections.readers.docstrings.pairs import collect
 from stages.collections.readers.docstrings.prose import summary_and_narrative
+from stages.collections.readers.docstrings.references import resolver
 from stages.collections.source import Source
 from stages.core.errors import UserError
 from stages.params.corpora import Corpus, JudgedSplit
 
 IN_DOMAIN = "scikit-learn,scipy", (("train", 40), ("dev", 10), ("test", 50))
 OUT_OF_DOMAIN = "matplotlib,pillow", (("test", 100),)
+SUMMARY = ("summary",)
+EVERY_KIND = ("summary", "returns", "see-also", "listing")
+WIDER = "networkx,numpy,scikit-learn,scipy", (("train", 18), ("dev", 9), ("test", 73)), EVERY_KIND
+WIDER_OUT_OF_DOMAIN = "altair,fonttools,hypothesis,matplotlib,pillow,pytest", (("test", 100),), EVERY_KIND
 
 
-def read(packages: str, shares: dict[str, int]) -> Source:
+def read(packages: str, shares: dict[str, int], kinds: tuple[str, ...] = SUMMARY) -> Source:
     """All splits of a corpus of packages, its passages in a list."""
     judged = {split: JudgedSplit() for split in shares if split != "train"}
     train = "train" if "train" in shares else None
-    corpus = Corpus(source=f"docstrings:{packages}", shares=shares, train=train, judged=judged)
+    corpus = Corpus(source=f"docstrings:{packages}", shares=shares, train=train, judged=judged, queries=kinds)
     source = readers.read(corpus)
     return replace(source, docs=list(source.docs))
 
 
 @cache
-def corpus(packages: str, shares: tuple[tuple[str, int], ...]) -> Source:
-    return read(packages, dict(shares))
+def corpus(packages: str, shares: tuple[tuple[str, int], ...], kinds: tuple[str, ...] = SUMMARY) -> Source:
+    return read(packages, dict(shares), kinds)
 
 
 def content_hash(source: Source) -> str:
@@ -48,11 +53,11 @@ def content_hash(source: Source) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def harvested(folder, files: dict[str, str], shares: dict[str, int]) -> Source:
+def harvested(folder, files: dict[str, str], shares: dict[str, int], kinds: tuple[str, ...] = SUMMARY) -> Source:
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")
     objects = harvest([(f"fake/{name}", folder / name) for name in sorted(files)], Counter())
-    source = collect(objects, shares, Counter(), {})
+    source = collect(objects, shares, Counter(), {}, kinds)
     return replace(source, docs=list(source.docs))
 
 
@@ -141,8 +146,100 @@ def test_a_passage_that_holds_its_query_is_left_out(tmp_path):
     assert (source.docs, source.queries, source.dropped["passage holds its query"]) == ([], {}, 1)
 
 
-def test_splits_share_no_cluster_no_positive_no_query_and_no_near_duplicate():
-    source = corpus(*IN_DOMAIN)
+MANY_KINDS = """\
+'''Reading of tables.
+
+rows    -- All lines of a file that hold numbers,
+        -- each with its place
+columns -- One field of every line
+nowhere -- What no module here documents
+'''
+
+def rows():
+    '''Read all rows of a table.
+
+    NARRATIVE
+
+    Returns
+    -------
+    rows : list
+        Numbers in the order in which the file has them. They are copies.
+    names : list
+        The words of the header line alone.
+
+    See Also
+    --------
+    Table.read : Loop over a table without holding it.
+    fake.first.columns
+        Single fields of a table, line by line.
+    columns : Single fields of the table, line by line.
+    Table.close : Similar to the end of a context.
+    rows, columns : Two of them at once.
+    '''
+
+def columns():
+    '''Take columns apart.
+
+    NARRATIVE Fields that are missing hold nothing, quotes are taken off, and a comma inside of them is left alone.
+
+    Returns
+    -------
+    list
+        Numbers in the order of fields, which may be of any length.
+    '''
+
+class Table:
+    '''A table on disk.'''
+
+    def read(self):
+        '''Go through it.
+
+        The file is opened at the first row and closed behind the last one, and an error on the way closes it as well.
+
+        Returns
+        -------
+        Numbers, nowhere described.
+        '''
+"""
+
+
+def test_results_see_also_sections_and_member_lists_ask_for_the_objects_they_name(tmp_path):
+    files = {"first.py": MANY_KINDS.replace("NARRATIVE", NARRATIVE)}
+    source = harvested(tmp_path, files, {"test": 100}, EVERY_KIND)
+    assert [(source.queries[query].text, doc) for query, doc, _ in source.qrels["test"]] == [
+        ("Read all rows of a table", "fake.first.rows"),
+        ("Numbers in the order in which the file has them", "fake.first.rows"),
+        ("All lines of a file that hold numbers, each with its place", "fake.first.rows"),
+        ("Numbers in the order of fields, which may be of any length", "fake.first.columns"),
+        ("Single fields of a table, line by line", "fake.first.columns"),
+        ("One field of every line", "fake.first.columns"),
+        ("Loop over a table without holding it", "fake.first.Table.read"),
+    ]
+    assert source.dropped["see-also: query nearly another of its object"] == 1
+    assert source.dropped["listing: query of an unknown object"] == 1
+
+
+def test_a_name_means_the_nearest_object_whose_dotted_name_it_fits_and_none_of_two():
+    names = ["lib._a.norm", "lib._b.norm", "lib.linalg._c.norm", "lib._a.Tree.cut", "lib._b.Tree.cut", "other.norm"]
+    objects = [Documented(name, name.rsplit(".", 1)[0], "") for name in names]
+    meant = resolver(objects)
+
+    def named(name: str, place: str) -> str | None:
+        number = meant(name, Documented(place, "", ""))
+        return None if number is None else names[number]
+
+    assert named("norm", "lib._a.Tree.cut") == "lib._a.norm"
+    assert named("norm", "lib._d.far") is None
+    assert named("lib.linalg.norm", "other.norm") == "lib.linalg._c.norm"
+    assert named("Tree.cut", "lib._b.Tree.grow") == "lib._b.Tree.cut"
+    assert named("other.norm", "lib._a.norm") == "other.norm"
+    assert named("norm", "lib.linalg._c.norm") is None
+    assert named("nothing", "lib._a.norm") is None
+
+
+@pytest.mark.parametrize("collection", [IN_DOMAIN, WIDER], ids=["summaries", "every kind"])
+def test_splits_share_no_cluster_no_positive_no_query_and_no_near_duplicate(collection):
+    source = corpus(*collection)
     sides = []
     for rows in source.qrels.values():
         asked = {query_id for query_id, _, _ in rows}
@@ -171,22 +268,39 @@ def test_near_duplicates_are_what_the_definition_says():
 
 
 @pytest.mark.parametrize(
-    "packages, shares, origin, expected",
+    "collection, origin, expected",
     [
         (
-            *IN_DOMAIN,
+            IN_DOMAIN,
             {"scikit-learn": "1.9.1", "scipy": "1.17.1"},
             "0f94a4a4cf08ece67c1e0cbed11b7c678965e64781784e80e10f97d9af2f5c4b",
         ),
         (
-            *OUT_OF_DOMAIN,
+            OUT_OF_DOMAIN,
             {"matplotlib": "3.11.2", "pillow": "13.0.0"},
             "8718ab2049a3a016778db10a1f09c58239f94e1e9f954f87f0813cf0699f9363",
         ),
+        (
+            WIDER,
+            {"networkx": "3.6.1", "numpy": "2.4.6", "scikit-learn": "1.9.1", "scipy": "1.17.1"},
+            "e5fad0c84a9da5929f2735ae6ff4fbc8619615bfe5bf2cb758bfbba3b174faf2",
+        ),
+        (
+            WIDER_OUT_OF_DOMAIN,
+            {
+                "altair": "6.3.0",
+                "fonttools": "4.68.0",
+                "hypothesis": "6.170.15",
+                "matplotlib": "3.11.2",
+                "pillow": "13.0.0",
+                "pytest": "9.2.0",
+            },
+            "ae4e02d39380849b33809876fc215789eb74fec5b8b3cf408edd32a4bb008363",
+        ),
     ],
 )
-def test_the_default_corpora_are_the_ones_reported(packages, shares, origin, expected):
-    source = corpus(packages, shares)
+def test_the_default_corpora_are_the_ones_reported(collection, origin, expected):
+    source = corpus(*collection)
     assert source.origin == origin, "other versions than the locked ones: the reported numbers are not of this corpus"
     assert content_hash(source) == expected
 

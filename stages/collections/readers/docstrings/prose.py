@@ -2,6 +2,7 @@
 
 import re
 import textwrap
+from functools import cache
 
 NARRATIVE = {"", "notes", "note", "explanation", "description", "extended summary"}
 UNDERLINE = re.compile(r"([-=~^*])\1{2,}\s*$")
@@ -22,6 +23,7 @@ SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9\"'(])")
 ABBREVIATION = re.compile(r"\b(e\.g|i\.e|cf|vs|al|etc|eqs?|refs?|figs?|sec|ch|pp?|no|vol|dr)\.$", re.IGNORECASE)
 
 
+@cache
 def sections(doc: str) -> dict[str, str]:
     """Title in lower case -> text of the sections of a documentation string; "" is the title of what comes first.
 
@@ -82,7 +84,7 @@ def plain(text: str) -> str:
 
 def summary_and_narrative(doc: str) -> tuple[str, list[str]]:
     """The first sentence without its full stop, and the sentences after it that are prose ("" and [] if none)."""
-    parts = sections(doc)
+    parts = dict(sections(doc))
     lead = paragraphs(parts.pop(""))
     if not lead:
         return "", []
