@@ -1,6 +1,9 @@
 """Ratios against the libraries' own ways: the same work, in turn, in one process, on one machine.
 
     python -m benchmarks.speed encode    # SentenceTransformer.encode at its defaults
+    python -m benchmarks.speed train     # SentenceTransformerTrainer at its defaults, the same batches and loss
+    python -m benchmarks.speed peak      # the matrix products alone
+    python -m benchmarks.speed nothing   # dvc repro and dvc status with nothing to do
     python -m benchmarks.speed rerank    # CrossEncoder.predict and .rank, and batches in the order of the pairs
     python -m benchmarks.speed search    # faiss IndexFlatIP and sentence_transformers.util.semantic_search
     python -m benchmarks.speed memory    # a million short passages encoded and searched in a bounded space
@@ -9,21 +12,31 @@
 Run `dvc repro` first: the texts are those of the default collection.
 """
 
+import os
+import platform
 import resource
 import statistics
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
 import pyarrow.parquet as pq
 
+from stages import params
 from stages.core import scratch
 from stages.evaluation import significance
-from stages.models import caps, cross_encoder, encoding
+from stages.models import caps, cross_encoder, encoding, precision
+from stages.params.variants import Retriever
 from stages.retrieval import candidates, dense, runs
+from stages.training import attention, losses, retriever, seed_runs
+from stages.training.seed_runs import SeedRun
 
 ROUNDS = 3
 
@@ -31,23 +44,115 @@ ROUNDS = 3
 @click.group()
 def main() -> None:
     """Speed and memory against the libraries' own ways, as ratios of one run."""
+    click.echo(f"{machine()}, {os.cpu_count()} cores")
+
+
+def machine() -> str:
+    """The processor's name, or the kind of machine where the system does not tell it."""
+    told = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    names = [line.partition(":")[2].strip() for line in told if line.startswith("model name")]
+    return names[0] if names else platform.machine()
 
 
 @main.command()
 @click.option("--passages", default=1500, show_default=True)
-@click.option("--tokens", default=128, show_default=True)
+@click.option("--tokens", default=64, show_default=True)
 def encode(passages: int, tokens: int) -> None:
-    """Token-sorted batches against SentenceTransformer.encode at its defaults, full precision."""
+    """Token-sorted batches, in float32 and as `precision: auto`, against SentenceTransformer.encode at its defaults."""
     texts = pq.read_table("data/corpora/in_domain/docs.parquet")["text"].to_pylist()[:passages]
     model = encoding.load_encoder(Path("data/checkpoints/minilm"))
     caps.cut(model, tokens, None, None)
-    ours, theirs = _in_turn(
+    native = precision.chosen("auto")
+    ours, whole, theirs = _in_turn(
+        lambda: encoding.encode(model, texts, 2048, native),
         lambda: encoding.encode(model, texts, 2048),
         lambda: model.encode(texts, normalize_embeddings=True, show_progress_bar=False),
     )
-    gap = np.abs(encoding.encode(model, texts, 2048) - model.encode(texts, normalize_embeddings=True)).max()
-    _say("encode", len(texts), "passages", ours, {"SentenceTransformer.encode": theirs})
-    click.echo(f"largest difference of a coordinate: {gap:.1e}")
+    made = encoding.encode(model, texts, 2048)
+    gap = np.abs(made - model.encode(texts, normalize_embeddings=True, show_progress_bar=False)).max()
+    cosine = (made * encoding.encode(model, texts, 2048, native)).sum(axis=1).min()
+    _say(f"encode in {native}", len(texts), "passages", ours, {"SentenceTransformer.encode": theirs})
+    _say("encode in float32", len(texts), "passages", whole, {"SentenceTransformer.encode": theirs})
+    click.echo(
+        f"largest difference of a coordinate in float32: {gap:.1e}; least cosine of {native} to it: {cosine:.6f}"
+    )
+
+
+@main.command()
+@click.option("--triplets", default=256, show_default=True)
+@click.option("--batch", default=32, show_default=True)
+def train(triplets: int, batch: int) -> None:
+    """A variant's training as the study does it, against SentenceTransformerTrainer at its defaults: same batches."""
+    study, seed = params.load(), 13
+    block = Retriever(checkpoint="minilm", tuning="full", triplets="hard", recipe="printed")
+    checkpoint, drawn = Path("data/checkpoints/minilm"), Path("data/triplets/hard")
+    with tempfile.TemporaryDirectory() as folder:
+        pq.write_table(
+            pq.read_table(drawn / f"seed-{seed}.parquet").slice(0, triplets), f"{folder}/seed-{seed}.parquet"
+        )
+        study = study.model_copy(update={"seeds": [seed]})
+        (drawn_run,) = seed_runs.of_variant(study, "benchmark", block, checkpoint, Path(folder))
+        seed_run = replace(drawn_run, recipe=drawn_run.recipe.model_copy(update={"batch": batch}))
+        ours, theirs = _in_turn(
+            lambda: _as_the_study(seed_run, Path(folder) / "ours"),
+            lambda: _at_defaults(seed_run, Path(folder) / "theirs"),
+        )
+    _say("train", triplets, "triplets", ours, {"SentenceTransformerTrainer": theirs})
+
+
+def _as_the_study(run: SeedRun, work: Path) -> None:
+    """Train a seed run in what `precision: auto` chooses, without validation and before anything is saved."""
+    recipe = run.recipe.model_copy(update={"precision": precision.chosen("auto")})
+    prepared = retriever.prepare(replace(run, recipe=recipe), work)
+    attention.fit(prepared.trainer.model)
+    prepared.trainer.args.save_strategy = "no"
+    prepared.trainer.train()
+
+
+def _at_defaults(run: SeedRun, work: Path) -> None:
+    """Train the same model on the same triplets with the library's own arguments, in float32."""
+    from datasets import Dataset
+    from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+
+    model = encoding.load_encoder(run.checkpoint)
+    batch = {"per_device_train_batch_size": run.recipe.batch, "num_train_epochs": 1}
+    arguments = {"output_dir": str(work), "save_strategy": "no", "report_to": "none", "disable_tqdm": True, **batch}
+    SentenceTransformerTrainer(
+        model=model,
+        args=SentenceTransformerTrainingArguments(**arguments),
+        train_dataset=Dataset(losses.columns(pq.read_table(run.triplets), run.recipe.loss)),
+        loss=losses.build(model, run.recipe.loss),
+    ).train()
+
+
+@main.command()
+def peak() -> None:
+    """The layers' own matrix products, without anything around them: what no encoder can exceed."""
+    import torch
+
+    for name in ("float32", "bfloat16"):
+        for rows, inner, columns in ((2048, 384, 384), (2048, 384, 1536), (2048, 1536, 384)):
+            left, right = (
+                torch.randn(shape, dtype=getattr(torch, name)) for shape in ((rows, inner), (columns, inner))
+            )
+            (seconds,) = _in_turn(partial(_multiply, left, right))
+            rate = 50 * 2 * rows * inner * columns / statistics.median(seconds) / 1e9
+            click.echo(f"{name}, {rows} x {inner} x {columns}: {rate:,.0f} GFLOP/s")
+
+
+def _multiply(left: Any, right: Any) -> None:
+    import torch
+
+    for _ in range(50):
+        torch.nn.functional.linear(left, right)
+
+
+@main.command()
+def nothing() -> None:
+    """`dvc repro` and `dvc status` with nothing to do, in seconds."""
+    for command in (["dvc", "repro"], ["dvc", "status"]):
+        (seconds,) = _in_turn(partial(subprocess.run, command, check=True, capture_output=True))
+        click.echo(f"{' '.join(command)}: {statistics.median(seconds):.1f} s")
 
 
 @main.command()
