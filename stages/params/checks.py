@@ -210,6 +210,11 @@ def _targets(study: Study) -> Iterator[str]:
     for where, target in named.items():
         if target is not None:
             yield from _missing(f"{where}.measure", target.measure, study.measures, "measure")
+            if (target.corpus, target.split) == (study.report.in_domain.corpus, study.report.chosen_on):
+                yield (
+                    f"report.chosen_on: '{target.split}' is the split of {where}, which judges what is chosen; name "
+                    f"another judged split of corpora.{target.corpus}, or null"
+                )
     for measure in study.measures:
         depth = measure.rpartition("@")[2]
         if depth.isdigit() and int(depth) > study.search.depth:
