@@ -17,7 +17,8 @@ from tests.conftest import STUDY
 from tests.plants import DEV, IN_DOMAIN, OUT_OF_DOMAIN
 
 NAMES = ("full-hard", "full-random", "lora-hard")
-ON_TEST = STUDY.model_copy(update={"report": STUDY.report.model_copy(update={"chosen_on": None})})
+ON_TEST = STUDY.model_copy(update={"report": STUDY.report.model_copy(update={"chosen_on": "test"})})
+UNNAMED = STUDY.model_copy(update={"report": STUDY.report.model_copy(update={"chosen_on": None})})
 
 
 def results(dev: dict[str, float], test: dict[str, tuple[float, str]], seed_runs: int = 1) -> list[Result]:
@@ -63,10 +64,10 @@ def test_the_base_is_kept_where_nothing_is_above_it_on_dev_and_equal_ones_go_by_
     assert choice.choose(STUDY, results({"full-hard": -0.02, "lora-hard": -0.03}, fallen)).ahead is None
 
 
-@pytest.mark.parametrize("study", [STUDY, ON_TEST])
-def test_without_a_split_to_choose_on_the_best_on_test_is_named_and_known_for_it(study):
+@pytest.mark.parametrize("study, dev", [(STUDY, {}), (ON_TEST, {"full-hard": 0.05}), (UNNAMED, {"full-hard": 0.05})])
+def test_without_a_split_to_choose_on_the_best_on_test_is_named_and_known_for_it(study, dev):
     test = {"full-hard": (0.01, "cannot tell"), "lora-hard": (0.02, "cannot tell")}
-    made = choice.choose(study, results({"full-hard": 0.05} if study is ON_TEST else {}, test))
+    made = choice.choose(study, results(dev, test))
     assert (made.chosen, made.apart, made.candidates, made.ahead) == ("lora-hard", False, 2, None)
 
 

@@ -1,4 +1,8 @@
-"""Which fine-tuned variant a study names: one split chooses it, and the target in domain judges it."""
+"""Which fine-tuned variant a study names: one split chooses it, and the target in domain judges it.
+
+What is best on the queries that chose it looks better than it is (Cawley and Talbot 2010, On over-fitting in model
+selection and subsequent selection bias in performance evaluation).
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -27,8 +27,7 @@ def for_splits(study: Study, name: str, there: Collection[str]) -> str | None:
         )
     if judged:
         says += [f"corpora.{name}.judged: {{{', '.join(f'{split}: {{}}' for split in judged)}}}"]
-        moved = [f"{key}.split: {judged[0]}" for key, target in _targets(study, name) if target not in judged]
-        says += [*moved, *_choice_given_up(study, name, judged[0], moved)]
+        says += [f"{key}.split: {judged[0]}" for key, target in _targets(study, name) if target not in judged]
     if not trains and trained_on(study, name):
         says.append(without_training(study, name))
     told = f"has no judgments of {' and '.join(absent)}, but of {', '.join(there) or 'nothing'}"
@@ -49,12 +48,6 @@ def _targets(study: Study, name: str) -> list[tuple[str, str]]:
         "umap": study.umap,
     }
     return [(key, target.split) for key, target in named.items() if target is not None and target.corpus == name]
-
-
-def _choice_given_up(study: Study, name: str, split: str, moved: Collection[str]) -> list[str]:
-    """What to say of report.chosen_on where a target of the report moves to its split."""
-    judges = name == study.report.in_domain.corpus and any(line.startswith("report.") for line in moved)
-    return ["report.chosen_on: null"] if judges and study.report.chosen_on == split else []
 
 
 def trained_on(study: Study, name: str) -> dict[str, list[str]]:

@@ -131,15 +131,12 @@ def _same_queries(study: Study, made: Choice) -> list[str | Text]:
     """What to think of a choice that was made on the queries that judge it."""
     if made.apart:
         return [f" {_split(made.in_domain)} had no part in the choice."]
-    asked = study.report.choosing
-    why = f"nothing is measured on {asked.corpus} {asked.split}" if asked else "no split is named to choose on"
-    return [
-        text(
-            f" The same queries judge it, since {why} (",
-            code("report.chosen_on"),
-            "): expect a smaller gain on other queries. The verdict takes into account how many variants were tried.",
-        )
-    ]
+    asked, named = study.report.choosing, code("report.chosen_on")
+    why = text(named, " names no other split")
+    if asked and asked != study.report.in_domain:
+        why = text(f"nothing is measured on {asked.corpus} {asked.split}, which ", named, " names")
+    told = "): expect a smaller gain on other queries. The verdict takes into account how many variants were tried."
+    return [text(" The same queries judge it (", why, told)]
 
 
 def _ahead(made: Choice) -> list[str | Text]:

@@ -108,9 +108,11 @@ def changes(study: Study, results: Sequence[Result]) -> Section:
 
 def transfer(transfer: Transfer) -> Section:
     """What variants cost out of domain; with one set there the averages are those of the main table, and left out."""
-    one_set = ["One collection is out of domain. The table of variants has the figures."]
+    one_set = len(transfer.sets) == 2
+    told = ["One collection is out of domain: the table and the chart of variants have its figures."]
     return {
-        "average": one_set if len(transfer.sets) == 2 else transfer_page.average(transfer),
+        "average": told if one_set else transfer_page.average(transfer),
+        "pictured": not one_set,
         "forgetting": transfer_page.forgetting(transfer),
         "pairs": transfer_page.pairs(transfer),
         "drawn": transfer.out_of_domain,
