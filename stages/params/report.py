@@ -11,12 +11,12 @@ class Rerank(Strict):
     depth: Positive
     queries: Positive | None = None
     batch_tokens: Positive
-    precision: Precision
+    precision: Precision = "float32"
     seed: int
 
 
 class Index(Strict):
-    precision: Precision
+    precision: Precision = "float32"
     dtype: Literal["float32", "float16"]
     batch_tokens: Positive
     block: Positive
