@@ -18,11 +18,11 @@ from ruamel.yaml import YAML
 
 from stages import params
 from stages.core import costs
-from stages.evaluation import comparison, results
+from stages.evaluation import choice, comparison, results
 from stages.evaluation.results import Result
 from stages.ledger import claims as ledger
 from stages.params.report import Report
-from stages.reporting import answer, changes, markdown, variants_table
+from stages.reporting import changes, makeup, markdown
 from stages.reporting.table import Cell, Table
 from stages.reporting.text import code, text
 
@@ -65,10 +65,10 @@ def table() -> str:
 
 
 def example() -> str:
-    """One line of the table in words: the first fine-tuned variant that the answer does not name already."""
+    """One line of the table in words: the first fine-tuned variant that the answer is not about."""
     study, entries = params.load(ROOT / "params.yaml"), results.read(REPORTS / "results.json")
-    decided = answer.decide(study, entries)
-    name = next(one for one in answer.candidates(study) if decided is None or one != decided.variant)
+    made = choice.choose(study, entries)
+    name = next(one for one in choice.candidates(study) if made is None or one != made.best.variant)
     by_target = [results.at(entries, target)[name] for target in study.report.targets]
     sentences = [f"For example `{name}`:", _in_words(by_target[0], study.report)]
     for result in by_target[1:]:
@@ -102,7 +102,7 @@ def _in_words(result: Result, report: Report) -> str:
 
 def variants() -> str:
     """What each variant is made of."""
-    return markdown.table(replace(variants_table.makeup(params.load(ROOT / "params.yaml")), notes=[]))
+    return markdown.table(replace(makeup.table(params.load(ROOT / "params.yaml")), notes=[]))
 
 
 def rerun() -> str:

@@ -92,8 +92,7 @@ def export_table(form: str, out: Path | None) -> None:
     results = files.read(_existing(RESULTS))
     text = variants_table.paper(study, results)
     if form == "markdown":
-        reranked = variants_table.rerankers(study, results)
-        text = markdown.document([variants_table.variants(study, results), *([reranked] if reranked else [])])
+        text = markdown.document(variants_table.tables(study, results).values())
     if out:
         _write(text, out)
         click.echo(f"{out}: {len(study.variants)} variants")

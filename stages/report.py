@@ -19,6 +19,7 @@ from stages.reporting import (
     answer,
     collections_table,
     costs_table,
+    makeup,
     markdown,
     readings,
     results_tables,
@@ -49,8 +50,9 @@ output = click.Path(path_type=Path)
 @click.option("--costs", type=output, required=True, help="seconds and memory of the stages, JSON")
 @click.option("--out", type=output, required=True, help="the whole report")
 @click.option("--table", type=output, required=True, help="its answer and main table, which the README repeats")
+@click.option("--answer", "answered", type=output, required=True, help="the answer as data, JSON")
 @click.option("--costs-page", type=output, required=True, help="what the stages cost")
-def main(out: Path, table: Path, costs_page: Path, **inputs: Path) -> None:
+def main(out: Path, table: Path, answered: Path, costs_page: Path, **inputs: Path) -> None:
     """Write the report: the answer, what got better or worse and by how much, and all that is behind it."""
     study = params.load()
     logs = training_logs.read(inputs["training"], study.variants)
@@ -73,6 +75,8 @@ def main(out: Path, table: Path, costs_page: Path, **inputs: Path) -> None:
     for path, blocks in pages.items():
         with publish(path) as draft:
             draft.write_text(markdown.document(blocks))
+    with publish(answered) as draft:
+        draft.write_text(answer.as_json(study, files.read(inputs["results"])))
 
 
 def warnings(study: Study, inputs: Mapping[str, Path]) -> list[str]:
@@ -81,14 +85,9 @@ def warnings(study: Study, inputs: Mapping[str, Path]) -> list[str]:
 
 
 def _opening(study: Study, logs: Mapping[str, training_logs.TrainingLog], inputs: Mapping[str, Path]) -> list[Block]:
-    """The answer, the main table and that of the rerankers."""
+    """The answer, the main table, and those of what else was tried and of the rerankers."""
     results = files.read(inputs["results"])
-    rerankers = variants_table.rerankers(study, results)
-    return [
-        *answer.paragraphs(study, results, logs),
-        variants_table.variants(study, results),
-        *([rerankers] if rerankers else []),
-    ]
+    return [*answer.paragraphs(study, results, logs), *variants_table.tables(study, results).values()]
 
 
 def _comparisons(
@@ -110,7 +109,7 @@ def _comparisons(
         Heading("How sure the verdicts are", 2),
         variants_table.sureness(study, results),
         Heading("What the variants are", 2),
-        variants_table.makeup(study),
+        makeup.table(study),
         *readings.table(study, spaces.read(inputs["diagnosis"])),
         Heading("Out of domain", 2),
         *transfer_page.average(transfers.read(inputs["transfer"])),

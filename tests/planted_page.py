@@ -25,7 +25,7 @@ from stages.negatives.hardness import Audit, Figures
 from stages.negatives.histograms import RankHistogram
 from stages.reporting.training_logs import SeedRun
 from tests import plants
-from tests.plants import IN_DOMAIN, OUT_OF_DOMAIN
+from tests.plants import DEV, IN_DOMAIN, OUT_OF_DOMAIN
 
 VARIANTS = ["bm25", "base", "full-hard", "lora-hard", "coded-hard"]
 TUNED = VARIANTS[2:]
@@ -72,9 +72,9 @@ CLAIMS = CheckedLedger(
 
 
 def measured(variants: list[str], seeds: int) -> list[Result]:
-    """Results on both targets of the variants that have a verdict: coded-hard has a training log and no result."""
+    """Results where variants are chosen and judged, of those that have one: coded-hard has a training log alone."""
     found = []
-    for target in (IN_DOMAIN, OUT_OF_DOMAIN):
+    for target in (DEV, IN_DOMAIN, OUT_OF_DOMAIN):
         for name in variants:
             if name == "base":
                 found.append(plants.result(name, target=target))

@@ -26,11 +26,13 @@ from stages.evaluation.results import Pair, Result
 from stages.params.report import Target, ValidationCurve
 from stages.params.tuning import FineTuning
 from stages.params.variants import Recipe
+from stages.retrieval import runs
 from stages.training import loop
 from stages.training.seed_runs import SeedRun
 from tests.conftest import ROOT, run
 
 IN_DOMAIN = Target(corpus="in_domain", split="test", measure="RR@10")
+DEV = Target(corpus="in_domain", split="dev", measure="RR@10")
 OUT_OF_DOMAIN = Target(corpus="out_of_domain", split="test", measure="RR@10")
 QUERIES = 600
 VARIANTS = {
@@ -194,6 +196,17 @@ def write_corpus(folder: Path, passages: int, queries: int, split: str = "test")
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(pa.table(columns), folder / f"{name}.parquet")
     (folder / "docs.json").write_text(json.dumps({"documents": passages, "tokens": None}))
+
+
+def write_run(path: Path, ranks: dict[int, int]) -> None:
+    """A run of a corpus with 100 passages or more: for query q<n> passage d<n> at this rank, 0 for not at all."""
+    lines = []
+    for number, at in ranks.items():
+        docs = [f"d{(number + 1 + step) % 100}" for step in range(5)]
+        docs.insert(at - 1, f"d{number}") if at else None
+        lines += [(f"q{number}", doc, 1 / step) for step, doc in enumerate(docs, 1)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    runs.write([pa.table([list(column) for column in zip(*lines, strict=True)], schema=runs.RUN)], path)
 
 
 def write_vectors(folder: Path) -> dict[str, np.ndarray]:

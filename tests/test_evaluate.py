@@ -15,7 +15,7 @@ from stages import evaluate
 from stages.evaluation import comparison, per_query, results
 from stages.evaluation.results import Pair, Result
 from stages.params.report import Target
-from stages.retrieval import candidates, runs
+from stages.retrieval import candidates
 from tests import plants
 from tests.plants import IN_DOMAIN, OUT_OF_DOMAIN
 
@@ -51,16 +51,8 @@ def write_run(folder: Path, variant: str, corpus: str, split: str, seed_run: str
     asked = [f"q{at}" for at in range(count) if variant != "bm25" or at % 10 != 9]
     if variant == "cross":
         asked = candidates.sample([f"q{at}" for at in range(count)], RERANKED, 13)
-    lines = []
-    for query in asked:
-        number = int(query[1:])
-        at = rank(variant, seed_run, number)
-        docs = [f"d{(number + 1 + step) % 100}" for step in range(5)]
-        docs.insert(at - 1, f"d{number}") if at else None
-        lines += [(query, doc, 1 / step) for step, doc in enumerate(docs, 1)]
     path = folder / "runs" / variant / corpus / seed_run / f"{split}.parquet"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    runs.write([pa.table([list(column) for column in zip(*lines, strict=True)], schema=runs.RUN)], path)
+    plants.write_run(path, {int(query[1:]): rank(variant, seed_run, int(query[1:])) for query in asked})
 
 
 @dataclass(frozen=True)

@@ -100,6 +100,11 @@ def changed(path: str, value, folder: Path) -> Path:
             "cross-lion.first_stage: no variant that searches is called",
         ),
         ("recipes/pointwise/loss", {"kind": "margin-mse"}, "the loss margin-mse needs a pool's scores"),
+        (
+            "report/out_of_domain",
+            {"corpus": "in_domain", "split": "dev", "measure": "RR@10"},
+            "report.chosen_on: 'dev' is the split of report.out_of_domain, which checks what was chosen; name another",
+        ),
         ("report/pairs", [["base", "base"]], "report.pairs: 'base' is paired with itself"),
         ("report/pairs", [["base", "bm25"], ["bm25", "base"]], "report.pairs: bm25 and base stand twice"),
         ("corpora/in_domain/judged", {"train": {}}, "corpora.in_domain: 'train' is the name of a training split"),

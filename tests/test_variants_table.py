@@ -7,7 +7,7 @@ import pytest
 
 from stages.core.errors import UserError
 from stages.params import Study
-from stages.reporting import latex, markdown, variants_table
+from stages.reporting import latex, makeup, markdown, variants_table
 from tests import plants
 from tests.conftest import STUDY
 from tests.plants import IN_DOMAIN, OUT_OF_DOMAIN
@@ -37,13 +37,29 @@ def with_report(**changed) -> Study:
 def test_the_main_table_has_seven_columns_and_bold_best_values():
     table = variants_table.variants(STUDY, RESULTS)
     assert len(table.heads) == 7 and all(len(line) == 7 for line in table.lines)
-    assert [line[0] for line in table.lines] == list(STUDY.searchers)
+    assert [line[0] for line in table.lines] == variants_table.main_variants(STUDY)
     written = lines(table)
     assert written[0].startswith("| variant | RR@10 in domain | change in domain, % (interval) | verdict in domain |")
     assert "| full-hard | 0.4500 ± 0.0100 | -10.0 (-16.0 to -4.0) | worse | – | – | – |" in written
     assert "| base | **0.5000** |  |  | **0.6000** |  |  |" in written
     assert "| bm25 | – | – | – | – | – | – |" in written
     assert len(variants_table.variants(with_report(out_of_domain=None), RESULTS).heads) == 4
+
+
+def test_other_architectures_and_interpolations_stand_in_a_table_of_their_own_below_the_base():
+    apart = ["towers-random", "full-random-mix"]
+    assert variants_table.main_variants(STUDY) == [name for name in STUDY.searchers if name not in apart]
+    assert [line[0] for line in variants_table.others(STUDY, RESULTS).lines] == ["base", *apart]
+    assert list(variants_table.tables(STUDY, RESULTS)) == [
+        "Variants", "Other architectures and interpolations", "Rerankers"
+    ]  # fmt: skip
+    alike = {name: block for name, block in STUDY.retrievers.items() if name not in apart}
+    one_kind = STUDY.model_copy(update={"retrievers": alike, "interpolations": {}, "rerankers": {}})
+    assert list(variants_table.tables(one_kind, RESULTS)) == ["Variants"]
+
+
+def test_a_base_that_has_no_weights_is_compared_with_every_retriever():
+    assert variants_table.main_variants(with_report(base="bm25")) == list(STUDY.retrievers)
 
 
 def test_notes_say_which_collection_a_domain_is_and_what_verdicts_mean():
@@ -75,7 +91,7 @@ def test_how_sure_has_every_variant_but_the_base():
 
 
 def test_what_variants_are_made_of():
-    made = {line[0]: list(line[1:]) for line in variants_table.makeup(STUDY).lines}
+    made = {line[0]: list(line[1:]) for line in makeup.table(STUDY).lines}
     assert made["base"] == ["base model, not fine-tuned", "minilm", "", "", ""]
     assert made["lora-hard"] == ["fine-tuned retriever", "minilm", "lora", "hard", "printed"]
     assert made["full-random-mix"] == ["interpolation with full-random", "minilm", "", "", ""]

@@ -210,6 +210,12 @@ def _targets(study: Study) -> Iterator[str]:
     for where, target in named.items():
         if target is not None:
             yield from _missing(f"{where}.measure", target.measure, study.measures, "measure")
+    out, choosing = study.report.out_of_domain, study.report.choosing
+    if out and choosing and (out.corpus, out.split) == (choosing.corpus, choosing.split):
+        yield (
+            f"report.chosen_on: '{out.split}' is the split of report.out_of_domain, which checks what was chosen; name "
+            f"another judged split of corpora.{out.corpus}, or null"
+        )
     for measure in study.measures:
         depth = measure.rpartition("@")[2]
         if depth.isdigit() and int(depth) > study.search.depth:

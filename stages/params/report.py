@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from stages.params.fields import Positive, Precision, Strict
+from stages.params.fields import Name, Positive, Precision, Strict
 
 
 class Rerank(Strict):
@@ -42,6 +42,7 @@ class Report(Strict):
     base: str
     in_domain: Target
     out_of_domain: Target | None = None
+    chosen_on: Name | None = None
     significance: Annotated[float, Field(gt=0, lt=0.5)]
     margin: Annotated[float, Field(gt=0)]
     resamples: Annotated[int, Field(ge=1000)]
@@ -52,6 +53,11 @@ class Report(Strict):
     def targets(self) -> list[Target]:
         """The target in domain and, where there is one, the target out of domain."""
         return [target for target in (self.in_domain, self.out_of_domain) if target]
+
+    @property
+    def choosing(self) -> Target | None:
+        """Where the variant of the answer is chosen; None where no split is named for that."""
+        return self.in_domain.model_copy(update={"split": self.chosen_on}) if self.chosen_on else None
 
 
 class Gate(Strict):

@@ -1,127 +1,180 @@
-"""The study's answer, from the verdicts of its variants: fine-tune (which variant), do not, or cannot tell."""
+"""The study's answer in words, for the report, the README, the page and a terminal; evaluation/choice.py decides it."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
 
-from stages.evaluation import results as files
-from stages.evaluation.comparison import BETTER, NO_DIFFERENCE, VERDICTS, WORSE, Comparison
+from stages.evaluation import choice, per_query
+from stages.evaluation.choice import Choice, compared
+from stages.evaluation.comparison import NO_DIFFERENCE, VERDICTS, WORSE
 from stages.evaluation.results import Result
 from stages.params import Study
-from stages.params.report import Report, Target
 from stages.reporting import changes
-from stages.reporting.text import Text, code, strong, text
+from stages.reporting.text import Text, code, plain, strong, text
 from stages.reporting.training_logs import TrainingLog
 
 
-@dataclass(frozen=True)
-class Answer:
-    """`variant` is the one to fine-tune, or that came nearest to a gain; None where none did, with no results then."""
-
-    advice: Literal["fine-tune", "do not", "cannot tell"]
-    variant: str | None = None
-    in_domain: Result | None = None
-    out_of_domain: Result | None = None
+def in_brief(written: Path) -> list[str]:
+    """The answer in at most five lines of plain words, from reports/answer.json; the last names the model's folder."""
+    return [str(line) for line in json.loads(written.read_text())["brief"]]
 
 
-def decide(study: Study, results: Sequence[Result]) -> Answer | None:
-    """Fine-tune: a fine-tuned variant is better in domain; of these one is chosen that is not worse out of domain,
-    where there is one, and whose interval has the highest lower end. Do not: each is worse, or differs by less than the
-    margin. Cannot tell: anything else. None where no fine-tuned variant was measured in domain.
-    """
-    here, there = (judged(results, target) for target in (study.report.in_domain, study.report.out_of_domain))
-    compared = {name: here[name] for name in candidates(study) if name in here}
-    if not compared:
-        return None
-    better = [name for name, result in compared.items() if _comparison(result).verdict == BETTER]
-    harmless = [name for name in better if name not in there or _comparison(there[name]).verdict != WORSE]
-    if better:
-        best = max(harmless or better, key=lambda name: _comparison(compared[name]).low)
-        return Answer("fine-tune", best, compared[best], there.get(best))
-    if all(_comparison(result).verdict in (WORSE, NO_DIFFERENCE) for result in compared.values()):
-        return Answer("do not")
-    nearest = max(compared, key=lambda name: _comparison(compared[name]).difference)
-    return Answer("cannot tell", nearest, compared[nearest], there.get(nearest))
+def as_json(study: Study, results: Sequence[Result]) -> str:
+    """The answer as data: advice (null without one), what was chosen and where, the results that judge it, in brief."""
+    made = choice.choose(study, results)
+    if made is None:
+        return json.dumps({"advice": None, "brief": [plain(_no_answer(study))]}, indent=1) + "\n"
+    folder = model(made)
+    brief: list[Text] = [
+        advice(study, made),
+        selection(study, made),
+        *_judged(study, made),
+        text(f"Its model is in {folder}."),
+    ]
+    known = {
+        "advice": made.advice,
+        "chosen": made.chosen,
+        "chosen_on": made.best.target.model_dump(),
+        "apart": made.apart,
+        "model": folder,
+        "brief": [plain(line) for line in brief],
+    }
+    return json.dumps({**known, **asdict(made)}, indent=1) + "\n"
 
 
-def candidates(study: Study) -> list[str]:
-    """The variants that the answer may name: fine-tuned retrievers, and interpolations of them with a base checkpoint.
-
-    Only those that were trained on the corpus in domain or on one of its group.
-    """
-
-    def group(corpus: str) -> str:
-        return study.corpora[corpus].group or corpus
-
-    trained_on = {name: study.trained_on(name) for name in study.searchers}
-    in_domain = group(study.report.in_domain.corpus)
-    return [name for name, corpus in trained_on.items() if corpus and group(corpus) == in_domain]
-
-
-def judged(results: Iterable[Result], target: Target | None) -> dict[str, Result]:
-    """Variant -> its result on a target, for those whose comparison has a verdict."""
-    here = files.at(results, target)
-    return {name: result for name, result in here.items() if result.comparison and result.comparison.verdict}
+def model(made: Choice) -> str:
+    """The folder of what was chosen; of several seed runs the one that is best where the choice was made."""
+    if made.chosen == made.base:
+        return f"data/models/{made.base}/{per_query.BASE_CHECKPOINT[0]}"
+    runs = made.best.by_seed_run
+    return f"data/models/{made.chosen}/{min(runs, key=lambda name: (-runs[name], name))}"
 
 
 def paragraphs(
     study: Study, results: Sequence[Result], logs: Mapping[str, TrainingLog], changes: bool = True
 ) -> list[Text]:
-    """The answer as it opens the report and the README: advice, changes in and out of domain, cost, limits.
+    """The answer as it opens the report and the README: advice, choice, what the targets say of it, cost, limits.
 
-    Without `changes` it leaves out how its variant changed, for a page that shows that in another form.
+    Without `changes` it leaves out what the targets say, for a page that shows that in another form.
     """
-    answer = decide(study, results)
-    if answer is None:
-        return [text(strong("No answer yet:"), " ", _unanswered(study)), *_reranked(study, results)]
-    change = f" {_change(answer.in_domain, study.report)}" if answer.in_domain and changes else ""
-    lines = [text(advice(study, answer), change), *_out_of_domain(answer, study.report, changes)]
-    if answer.variant:
-        lines.append(text(cost(answer.variant, study, logs)))
-    return [*lines, counted(study, results), *_reranked(study, results)]
+    made = choice.choose(study, results)
+    if made is None:
+        return [_no_answer(study), *_reranked(study, results)]
+    return [
+        advice(study, made),
+        text(selection(study, made), *_ahead(made)),
+        *(_judged(study, made) if changes else []),
+        *_warnings(study, made),
+        cost(made.best.variant, study, logs),
+        counted(study, results, made),
+        *_reranked(study, results),
+    ]
 
 
-def _unanswered(study: Study) -> Text:
-    """Why nothing can be said of fine-tuning in domain, and what would change that."""
-    target = study.report.in_domain
+def _no_answer(study: Study) -> Text:
+    """That nothing can be said of fine-tuning in domain, why, and what would change that."""
+    target, start = study.report.in_domain, strong("No answer yet:")
     elsewhere = dict.fromkeys(corpus for name in study.searchers if (corpus := study.trained_on(name)))
-    if candidates(study) or not elsewhere:
-        return text(f"no fine-tuned retriever has been measured on {target.corpus} {target.split}.")
+    if choice.candidates(study) or not elsewhere:
+        return text(start, f" no fine-tuned retriever has been measured on {target.corpus} {target.split}.")
     named = ", ".join(elsewhere)
     return text(
-        f"the fine-tuned retrievers were trained on {named}, and {target.corpus} is another corpus: in domain there is "
-        "nothing to judge. Where they are parts of one collection, give them the same ",
+        start,
+        f" the fine-tuned retrievers were trained on {named}, and {target.corpus} is another corpus: in domain there "
+        "is nothing to judge. Where they are parts of one collection, give them the same ",
         code("group"),
         ".",
     )
 
 
-def advice(study: Study, answer: Answer) -> Text:
-    """The one sentence: fine-tune, do not, or cannot tell."""
-    if answer.advice == "fine-tune":
+def advice(study: Study, made: Choice) -> Text:
+    """The first sentence: fine-tune, one checkpoint is better, keep the base, or cannot tell."""
+    best, base, judged = code(made.best.variant), code(made.base), compared(made.in_domain)
+    if made.advice == "fine-tune":
+        return text(strong("Fine-tune:"), " the recipe of ", best, " ranks better than ", base, ".")
+    if made.advice == "one checkpoint is better":
+        first = strong("One checkpoint came out better, which is not yet a recipe:")
+        return text(first, " ", best, f" with seed {study.seeds[0]}. ", _more_seeds(study))
+    if made.advice == "cannot tell":
         return text(
-            strong("Fine-tune:"), " ", code(str(answer.variant)), " ranks better than ", code(study.report.base), "."
+            strong(f"Cannot tell with {judged.queries:,} queries"), " whether ", best, " is better than ", base, "."
         )
-    if answer.advice == "do not":
-        limit = f"differs by less than {study.report.margin:g} %."
-        return text(strong("Do not fine-tune"), " in any of the ways tried: each is worse than the base, or ", limit)
-    queries = _comparison(answer.in_domain).queries if answer.in_domain else 0
-    nearest = (" ", code(str(answer.variant)), " comes nearest to a gain.")
-    return text(strong(f"Cannot tell with {queries:,} queries."), *nearest)
+    keep = strong("Keep the base model:")
+    if made.chosen == made.base:
+        return text(keep, " no fine-tuned variant ranks better than ", base, f" on {_split(made.best)}.")
+    if judged.verdict == NO_DIFFERENCE:
+        return text(keep, " ", best, " differs from ", base, f" by less than {study.report.margin:g} %.")
+    return text(keep, " ", best, " ranks worse than ", base, ".")
 
 
-def _out_of_domain(answer: Answer, report: Report, changes: bool) -> list[Text]:
-    """What is known of the answer's variant out of domain."""
-    if answer.out_of_domain is None:
+def _more_seeds(study: Study) -> Text:
+    seeds = ",".join(str(study.seeds[0] + step) for step in range(3))
+    return text("To judge the recipe, run it with ", code(f"-S 'seeds=[{seeds}]'"), ".")
+
+
+def selection(study: Study, made: Choice) -> Text:
+    """Where the variant was chosen, and by what figures."""
+    best, of = code(made.best.variant), f"{made.candidates} fine-tuned variant{'' if made.candidates == 1 else 's'}"
+    base, queries = made.best.base or 0.0, compared(made.best).queries
+    figures = (
+        f"{made.best.measure} goes from {base:.4f} to {base + compared(made.best).difference:.4f} "
+        f"({changes.size(made.best)}, {queries:,} queries)"
+    )
+    place = _split(made.best)
+    if made.chosen == made.base:
+        return text("Of ", of, " ", best, f" comes closest on {place}: {figures}.", *_same_queries(study, made))
+    return text(f"It was chosen on {place}, as the best of {of}: {figures}.", *_same_queries(study, made))
+
+
+def _same_queries(study: Study, made: Choice) -> list[str | Text]:
+    """What to think of a choice that was made on the queries that judge it."""
+    if made.apart:
+        return [f" {_split(made.in_domain)} had no part in the choice."]
+    asked, named = study.report.choosing, code("report.chosen_on")
+    why = text(named, " names no other split")
+    if asked and asked != study.report.in_domain:
+        why = text(f"nothing is measured on {asked.corpus} {asked.split}, which ", named, " names")
+    told = "): expect a smaller gain on other queries. The verdict takes into account how many variants were tried."
+    return [text(" The same queries judge it (", why, told)]
+
+
+def _ahead(made: Choice) -> list[str | Text]:
+    """That another variant is ahead on the queries that judge, and why it is not the answer."""
+    if made.ahead is None:
+        return []
+    result = made.ahead
+    return [
+        text(
+            " There ",
+            code(result.variant),
+            f" is ahead ({changes.size(result)}, {compared(result).verdict}), but it was not chosen, and what comes "
+            "out first of several looks better than it is.",
+        )
+    ]
+
+
+def _judged(study: Study, made: Choice) -> list[Text]:
+    """What the targets say of the best variant."""
+    there = made.out_of_domain
+    return [
+        text(_change(study, made.in_domain)),
+        *([text(f"Out of domain, {_change(study, there)}")] if there else []),
+    ]
+
+
+def _warnings(study: Study, made: Choice) -> list[Text]:
+    """That a better variant is worse out of domain, or was not measured there."""
+    if made.advice not in ("fine-tune", "one checkpoint is better"):
+        return []
+    if made.out_of_domain is None:
         missing = ("Nothing was measured out of domain: name a second corpus in ", code("report.out_of_domain"), ".")
-        return [text(*missing)] if answer.advice == "fine-tune" else []
-    lines = [text(f"Out of domain, {_change(answer.out_of_domain, report)}")] if changes else []
-    if answer.advice == "fine-tune" and _comparison(answer.out_of_domain).verdict == WORSE:
-        lines.append(text(strong("It is worse out of domain:"), " use it for this collection only."))
-    return lines
+        return [text(*missing)]
+    worse = text(strong("It is worse out of domain:"), " use it for this collection only.")
+    return [worse] if compared(made.out_of_domain).verdict == WORSE else []
 
 
-def cost(variant: str, study: Study, logs: Mapping[str, TrainingLog]) -> str:
+def cost(variant: str, study: Study, logs: Mapping[str, TrainingLog]) -> Text:
     """What a fine-tuned variant takes: training steps, weights that move, and encoding."""
     block = study.interpolations.get(variant)
     trained = block.trained if block else variant
@@ -132,66 +185,67 @@ def cost(variant: str, study: Study, logs: Mapping[str, TrainingLog]) -> str:
     batch = f"{run.mean_batch:.1f}" if run.left_out else f"{recipe.batch}"
     share = 100 * run.trainable / run.total
     mixed = " Its weights are then interpolated with those of the base checkpoint." if block else ""
-    return (
-        f"Training takes {run.steps:,} steps of {batch} {unit} and moves {run.trainable:,} weights "
-        f"({share:.2f} % of the model).{mixed} The whole collection has to be encoded again."
+    return text(
+        "Training ",
+        code(variant),
+        f" takes {run.steps:,} steps of {batch} {unit} and moves {run.trainable:,} weights "
+        f"({share:.2f} % of the model).{mixed} The whole collection has to be encoded again.",
     )
 
 
-def counted(study: Study, results: Sequence[Result]) -> Text:
+def counted(study: Study, results: Sequence[Result], made: Choice) -> Text:
     """How many fine-tuned variants have which verdict in domain, and what the verdicts rest on."""
-    verdicts = judged(results, study.report.in_domain)
-    compared = [_comparison(verdicts[name]) for name in candidates(study) if name in verdicts]
-    mixed = sum(name in study.interpolations for name in candidates(study) if name in verdicts)
-    counts = [f"{sum(one.verdict == word for one in compared)} {word}" for word in VERDICTS]
+    verdicts = choice.judged(results, study.report.in_domain)
+    names = [name for name in choice.candidates(study) if name in verdicts]
+    judged = [compared(verdicts[name]) for name in names]
+    mixed = sum(name in study.interpolations for name in names)
+    counts = [f"{sum(one.verdict == word for one in judged)} {word}" for word in VERDICTS]
     also = f" ({mixed} of them interpolated)" if mixed else ""
-    queries = f"{compared[0].queries:,} queries in {compared[0].clusters:,} clusters"
+    queries = f"{judged[0].queries:,} queries in {judged[0].clusters:,} clusters"
     return text(
-        f"Of {len(compared)} fine-tuned variant{'' if len(compared) == 1 else 's'}{also}, compared with ",
-        code(study.report.base),
+        f"Of {len(judged)} fine-tuned variant{'' if len(judged) == 1 else 's'}{also}, compared with ",
+        code(made.base),
         f" in domain on {queries}: {', '.join(counts)}. ",
-        _limits(study.seeds),
-        " A variant that is chosen because it came out best looks a little better than it is.",
+        *_limits(study, made),
     )
 
 
-def _limits(seeds: Sequence[int]) -> Text:
-    if len(seeds) > 1:
-        return text(f"The intervals count queries and {len(seeds)} seeds, so the verdicts are about the recipes.")
-    return text(
-        f"Each was trained with one seed ({seeds[0]}), so the verdicts are about these models: another seed may move a "
-        "variant by some points. Before you trust a recipe, run it with ",
-        code("-S 'seeds=[1,2,3]'"),
-        ".",
-    )
+def _limits(study: Study, made: Choice) -> list[str | Text]:
+    if len(study.seeds) > 1:
+        return [f"The intervals count queries and {len(study.seeds)} seeds, so the verdicts are about the recipes."]
+    told = made.advice == "one checkpoint is better"
+    return [
+        f"Each was trained with one seed ({study.seeds[0]}), so the verdicts are about these models: another seed may "
+        "move a variant by some points.",
+        *([] if told else [text(" ", _more_seeds(study))]),
+    ]
 
 
 def _reranked(study: Study, results: Sequence[Result]) -> list[Text]:
-    """How the best reranker does against the base; nothing where there is none."""
-    here, there = (judged(results, target) for target in (study.report.in_domain, study.report.out_of_domain))
+    """How the reranker does that is best where the choice is made; nothing where there is none."""
+    here, there = (choice.judged(results, target) for target in (study.report.in_domain, study.report.out_of_domain))
     here = {name: result for name, result in here.items() if name in study.rerankers}
     if not here:
         return []
-    best = max(here, key=lambda name: _comparison(here[name]).low)
-    on = f"On {_comparison(here[best]).queries:,} of the queries, " if here[best].on_part else ""
-    lines = [f"{on}{_change(here[best], study.report)}"]
-    if best in there:
-        lines.append(f" Out of domain, {_change(there[best], study.report)}")
-    stage = (", which reranks what ", code(study.rerankers[best].first_stage), " retrieves. ")
-    return [text(f"The best of {len(here)} rerankers is ", code(best), *stage, *lines)]
+    tried = choice.measured(results, study.report.choosing, here) or here
+    best = choice.highest(tried)
+    name, result = best.variant, here[best.variant]
+    on = f"On {compared(result).queries:,} of the queries, " if result.on_part else ""
+    lines = [f"{on}{_change(study, result)}"]
+    if name in there:
+        lines.append(f" Out of domain, {_change(study, there[name])}")
+    stage = (", which reranks what ", code(study.rerankers[name].first_stage), " retrieves. ")
+    return [text(f"The best of {len(tried)} rerankers on {_split(best)} is ", code(name), *stage, *lines)]
 
 
-def _change(result: Result, report: Report) -> str:
-    compared = _comparison(result)
-    base = result.base or 0
-    level = f"{100 * (1 - report.significance):g} % interval {changes.ends(result)}"
+def _split(result: Result) -> str:
+    return f"{result.corpus} {result.split}"
+
+
+def _change(study: Study, result: Result) -> str:
+    judged, base = compared(result), result.base or 0.0
+    level = f"{100 * (1 - study.report.significance):g} % interval {changes.ends(result)}"
     return (
-        f"{result.measure} on {result.corpus} {result.split} goes from {base:.4f} to {base + compared.difference:.4f}: "
-        f"{changes.size(result)} ({level}), {compared.verdict}."
+        f"{result.measure} on {_split(result)} goes from {base:.4f} to {base + judged.difference:.4f}: "
+        f"{changes.size(result)} ({level}), {judged.verdict}."
     )
-
-
-def _comparison(result: Result) -> Comparison:
-    if result.comparison is None:
-        raise ValueError(f"{result.variant} was not compared on {result.target}")
-    return result.comparison

@@ -1,16 +1,18 @@
-"""The main table: each variant's value, change and verdict, in and out of domain.
+"""The tables of variants: value, change and verdict of each, in and out of domain.
 
-One source for the report and the README (`variants`, `rerankers`), for the page and for a paper (`readings`).
+The main one asks what fine-tuning does to the base: variants of its architecture, and what is compared without any
+fine-tuning. Other architectures and interpolations have a table of their own, and so have rerankers. One source for the
+report and the README (`tables`), for the page and for a paper (`readings`).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from stages.core.errors import UserError
 from stages.evaluation import results as files
 from stages.evaluation.results import Result
 from stages.params import Study
-from stages.params.variants import Interpolation, Reranker
+from stages.params.models import SEARCHING
 from stages.reporting import changes, latex
 from stages.reporting.table import NOTHING, Cell, Table
 from stages.reporting.text import Text, code, strong, text
@@ -47,14 +49,42 @@ def readings(study: Study, results: Sequence[Result]) -> dict[str, list[Reading]
     }
 
 
+def tables(study: Study, results: Sequence[Result]) -> dict[str, Table]:
+    """What a table has -> the table, of those that the study has variants for."""
+    made = {
+        "Variants": variants(study, results),
+        "Other architectures and interpolations": others(study, results),
+        "Rerankers": rerankers(study, results),
+    }
+    return {label: table for label, table in made.items() if table}
+
+
+def main_variants(study: Study) -> list[str]:
+    """The retrievers but for those of another architecture than the base's that could be fine-tuned."""
+    kinds = {name: study.checkpoints[block.checkpoint].architecture for name, block in study.retrievers.items()}
+    base = kinds[study.report.base]
+    return [name for name, kind in kinds.items() if kind == base or not {kind, base} <= set(SEARCHING)]
+
+
+def other_variants(study: Study) -> list[str]:
+    """The variants that search and are not in the main table: other architectures, and interpolations."""
+    main = main_variants(study)
+    return [name for name in study.searchers if name not in main]
+
+
 def variants(study: Study, results: Sequence[Result]) -> Table:
-    """The variants that search, in at most seven columns, and what the columns mean."""
-    shown = readings(study, results)
-    heads = ["variant"]
-    for target, domain in zip(study.report.targets, DOMAINS, strict=False):
-        heads += [f"{target.measure} {domain}", f"change {domain}, % (interval)", f"verdict {domain}"]
-    lines = [[name, *(cell for one in shown[name] for cell in _cells(one))] for name in study.searchers]
-    return Table(heads, lines, [_targets(study, results), _meaning(study), *_of_nothing(study, results)])
+    """The main table in at most seven columns, and what the columns mean."""
+    notes: list[str | Text] = [_targets(study, results), _meaning(study), *_of_nothing(study, results)]
+    return _table(study, readings(study, results), main_variants(study), notes)
+
+
+def others(study: Study, results: Sequence[Result]) -> Table | None:
+    """Other architectures and interpolations under the same heads, below the base; None without any."""
+    names = other_variants(study)
+    if not names:
+        return None
+    note = "Retrievers of another architecture than the base's, and interpolations of weights, next to the base."
+    return _table(study, readings(study, results), [study.report.base, *names], [note])
 
 
 def rerankers(study: Study, results: Sequence[Result]) -> Table | None:
@@ -62,9 +92,18 @@ def rerankers(study: Study, results: Sequence[Result]) -> Table | None:
     if not study.rerankers:
         return None
     shown = {**base_on_part(study, results), **readings(study, results)}
-    names = [name for name in shown if name not in study.searchers]
+    return _table(study, shown, [name for name in shown if name not in study.searchers], [_reranked(study, results)])
+
+
+def _table(
+    study: Study, shown: Mapping[str, Sequence[Reading]], names: Iterable[str], notes: Sequence[str | Text]
+) -> Table:
+    """The named variants, each with three columns a target."""
+    heads = ["variant"]
+    for target, domain in zip(study.report.targets, DOMAINS, strict=False):
+        heads += [f"{target.measure} {domain}", f"change {domain}, % (interval)", f"verdict {domain}"]
     lines = [[name, *(cell for one in shown[name] for cell in _cells(one))] for name in names]
-    return Table(variants(study, results).heads, lines, [_reranked(study, results)])
+    return Table(heads, lines, notes)
 
 
 def base_on_part(study: Study, results: Sequence[Result]) -> dict[str, list[Reading]]:
@@ -109,23 +148,6 @@ def sureness(study: Study, results: Sequence[Result]) -> Table:
         "find in 80 % of such samples of queries. p is corrected (Holm) over all variants of its column."
     )
     return Table(heads, lines, [note])
-
-
-def makeup(study: Study) -> Table:
-    """What each variant is made of, by the names of params.yaml."""
-    lines = []
-    for name, block in study.variants.items():
-        if isinstance(block, Interpolation):
-            lines.append([name, f"interpolation with {block.trained}", block.checkpoint, "", "", ""])
-        else:
-            tuned = study.recipes[block.recipe] is not None
-            kind = "fine-tuned retriever" if tuned else "base model, not fine-tuned"
-            if isinstance(block, Reranker):
-                kind = f"reranker over {block.first_stage}" + ("" if tuned else ", not fine-tuned")
-            own = [block.tuning, block.triplets, block.recipe] if tuned else ["", "", ""]
-            lines.append([name, kind, block.checkpoint, *own])
-    heads = ["variant", "what it is", "base checkpoint", "tuning", "triplets", "recipe"]
-    return Table(heads, lines, [text("All names are those of blocks in ", code("params.yaml"), ".")])
 
 
 def caption(study: Study, results: Sequence[Result]) -> list[str | Text]:
@@ -217,12 +239,13 @@ def p_value(p: float | None) -> str:
 
 
 def paper(study: Study, results: Sequence[Result]) -> str:
-    """The table in LaTeX; rerankers are below a rule of their own, after the base on the same queries."""
+    """The tables as one in LaTeX, a rule between them; rerankers come after the base on the same queries."""
     shown = {**readings(study, results), **base_on_part(study, results)}
     lines = {name: [name, *(cell for one in cells for cell in _paper_cells(one))] for name, cells in shown.items()}
     groups = [(str(target), 4) for target in study.report.targets]
     heads = ["Variant", *(["Value", "Change %", "Interval %", "Verdict"] * len(groups))]
-    parts = [[lines[name] for name in study.searchers]]
+    named = [names for names in (main_variants(study), other_variants(study)) if names]
+    parts = [[lines[name] for name in names] for names in named]
     notes = caption(study, results)
     if study.rerankers:
         parts.append([lines[name] for name in [*base_on_part(study, results), *study.rerankers]])

@@ -8,13 +8,14 @@ from stages.analysis.cause import Answers
 from stages.analysis.contrasts import Contrast
 from stages.analysis.diagnosis import Diagnosis
 from stages.analysis.transfer import Transfer
+from stages.evaluation import choice
 from stages.evaluation import results as files
 from stages.evaluation.results import Pair, Result
 from stages.params import Study
 from stages.params.report import Report
 from stages.reporting import answer as answers
 from stages.reporting import changes as changed
-from stages.reporting import costs_table, readings, results_tables, space_table, training_table, variants_table
+from stages.reporting import costs_table, makeup, readings, results_tables, space_table, training_table, variants_table
 from stages.reporting import transfer as transfer_page
 from stages.reporting.figures import running_means
 from stages.reporting.page import charts, scatter
@@ -30,12 +31,12 @@ Section = dict[str, Any]
 
 
 def answer(study: Study, results: Sequence[Result], logs: Mapping[str, TrainingLog]) -> Section:
-    """The advice, the changes of the variant that it names, and the other sentences that open the report."""
-    advice = answers.decide(study, results)
+    """The advice, the changes of the variant that it is about, and the other sentences that open the report."""
+    made = choice.choose(study, results)
     first, *rest = answers.paragraphs(study, results, logs, changes=False)
-    measured = [advice.in_domain, advice.out_of_domain] if advice else []
+    measured = [made.in_domain, made.out_of_domain] if made else []
     readings = [_reading(result, study.report) for result in measured if result]
-    return {"first": first, "rest": rest, "variant": advice.variant if advice else None, "readings": readings}
+    return {"first": first, "rest": rest, "variant": made.best.variant if made else None, "readings": readings}
 
 
 def _reading(result: Result, report: Report) -> Section:
@@ -54,33 +55,30 @@ def variants(
     logs: Mapping[str, TrainingLog],
     diagnosis: Diagnosis,
 ) -> Section:
-    """The main table and that of the rerankers; each value has the id of its line of the sources."""
-    shown = variants_table.readings(study, results)
+    """The tables of variants; each value has the id of its line of the sources."""
+    base = variants_table.base_on_part(study, results)
+    shown = {**base, **variants_table.readings(study, results)}
     by_target = [files.at(results, target) for target in study.report.targets]
-    makeup = {plain(line[0]): line[1:] for line in variants_table.makeup(study).lines}
+    made_of = {plain(line[0]): line[1:] for line in makeup.table(study).lines}
 
-    def line(name: str, readings: Sequence[variants_table.Reading]) -> Section:
+    def line(name: str) -> Section:
         cells = [
             {"reading": one, "verdict": chip(one.verdict), "link": link(there[name]) if name in there else None}
-            for one, there in zip(readings, by_target, strict=True)
+            for one, there in zip(shown[name], by_target, strict=True)
         ]
-        kind, *names = [plain(cell) for cell in makeup.get(name, [""])]
+        kind, *names = [plain(cell) for cell in made_of.get(name, [""])]
         made = ", ".join(filter(None, [kind if name in study.interpolations else "", *names]))
         return {"variant": name, "made": made, "base": name == study.report.base, "cells": cells}
 
-    table, reranked = variants_table.variants(study, results), variants_table.rerankers(study, results)
-    lines = [line(name, shown[name]) for name in study.searchers]
-    base = variants_table.base_on_part(study, results)
-    parts = [line(name, cells) for name, cells in [*base.items(), *((name, shown[name]) for name in study.rerankers)]]
     domains = zip(study.report.targets, variants_table.DOMAINS, strict=False)
     return {
         "groups": [f"{target.measure} {domain}" for target, domain in domains],
         "tables": [
-            {"lines": lines, "notes": table.notes, "label": "Variants that search"},
-            *([{"lines": parts, "notes": reranked.notes, "label": "Rerankers"}] if reranked else []),
+            {"lines": [line(plain(first)) for first, *_ in table.lines], "notes": table.notes, "label": label}
+            for label, table in variants_table.tables(study, results).items()
         ],
         "sureness": [variants_table.sureness(study, results)],
-        "makeup": [variants_table.makeup(study), *readings.table(study, diagnosis)],
+        "makeup": [makeup.table(study), *readings.table(study, diagnosis)],
         "pairs": results_tables.pairs(study, pairs, logs),
         "measures": results_tables.measures(study, results),
     }
@@ -110,9 +108,11 @@ def changes(study: Study, results: Sequence[Result]) -> Section:
 
 def transfer(transfer: Transfer) -> Section:
     """What variants cost out of domain; with one set there the averages are those of the main table, and left out."""
-    one_set = ["One collection is out of domain. The table of variants has the figures."]
+    one_set = len(transfer.sets) == 2
+    told = ["One collection is out of domain: the table and the chart of variants have its figures."]
     return {
-        "average": one_set if len(transfer.sets) == 2 else transfer_page.average(transfer),
+        "average": told if one_set else transfer_page.average(transfer),
+        "pictured": not one_set,
         "forgetting": transfer_page.forgetting(transfer),
         "pairs": transfer_page.pairs(transfer),
         "drawn": transfer.out_of_domain,
