@@ -46,13 +46,15 @@ def written(value: object) -> str:
         return f"[{','.join(map(written, value))}]"
     if isinstance(value, str):
         return f"'{value}'"
-    return str(value).lower()
+    return "null" if value is None else str(value).lower()
 
 
 def another(value: object) -> object:
     """A value of the same type; of a text or number, one as long as it."""
     if isinstance(value, bool):
         return not value
+    if value is None:
+        return 1
     if isinstance(value, list):
         return [*value, *value] or [1]
     place = max(at for at, letter in enumerate(str(value)) if letter.isalnum()) if str(value) else 0
@@ -88,7 +90,7 @@ def test_only_the_line_of_a_value_changes(name, tmp_path):
     after = put(text, [f"{key}={written(another(value))}" for key, value in values.items()], tmp_path)
     pairs = [*zip(text.splitlines(), after.splitlines(), strict=True)]
     differing = [old for old, new in pairs if old != new]
-    assert all(re.match(r" *([\w-]+: |hub:)", line) for line in differing)
+    assert all(re.match(r" *([\w-]+:( |$)|hub:)", line) for line in differing)
 
 
 def test_an_entry_can_be_added_and_taken_away(tmp_path):
