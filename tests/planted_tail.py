@@ -152,6 +152,7 @@ def measure() -> None:
         data["corpora"],
         "--out=reports/report.md",
         "--table=reports/table.md",
+        "--answer=reports/answer.json",
         "--costs-page=reports/costs.md",
     )
     drawn = {
