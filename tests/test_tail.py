@@ -78,7 +78,7 @@ def test_no_variant_needs_a_run_with_lines(study):
 
 
 def test_each_verb_reads_the_keys_that_dvc_yaml_names(study, monkeypatch):
-    """None that it does not name; and of `report` and `umap`, whose keys users turn, it names none that it lets be."""
+    """None that it does not name; and of `report` and `umap` it names none that it lets be, but some that may be absent."""
     study()
     read: dict[str, set[str]] = {}
     succeeds, load = plants.succeeds, params.load
@@ -93,5 +93,7 @@ def test_each_verb_reads_the_keys_that_dvc_yaml_names(study, monkeypatch):
     planted_tail.measure()
     for name in read.keys() - {"export"}:
         assert not wiring.undeclared(read[name], name), name
-        knobs = {key for key in wiring.settings(name) if key.partition(".")[0] in ("report", "umap", "diagnose")}
+        knobs = {
+            key for key in wiring.declared(name)["params"] if key.partition(".")[0] in ("report", "umap", "diagnose")
+        }
         assert not {knob for knob in knobs if not any(f"{key}.".startswith(f"{knob}.") for key in read[name])}, name
