@@ -78,7 +78,7 @@ def test_no_variant_needs_a_run_with_lines(study):
 
 
 def test_each_verb_reads_the_keys_that_dvc_yaml_names(study, monkeypatch):
-    """None that it does not name; and of `report` and `umap` it names none that it lets be, but some that may be absent."""
+    """None that it does not name; and of `report` and `umap` it names none in vain but some that may be absent."""
     study()
     read: dict[str, set[str]] = {}
     succeeds, load = plants.succeeds, params.load
