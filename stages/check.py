@@ -1,5 +1,6 @@
 """Check: the whole of params.yaml, before anything heavy runs."""
 
+import subprocess
 from collections.abc import Collection
 from itertools import product
 from pathlib import Path
@@ -33,7 +34,30 @@ def main(data: Path, training: Path, out: Path) -> None:
     repeats. Outputs of variants and corpora that params.yaml no longer names are removed here and nowhere else, with
     what killed runs left a week ago. The file written is always the same, so that it makes no other stage stale.
     """
-    study = params.load()
+    try:
+        study = params.load()
+        _check(study)
+    except UserError as error:
+        raise UserError(f"{error.message}{_way_back()}")
+    for line in [*pruned(study, data, training), *scratch.clear(data)]:
+        click.echo(line)
+    for warning in study.warnings():
+        click.echo(f"warning: {warning}", err=True)
+    with publish(out) as draft:
+        draft.write_text("params.yaml was checked\n")
+
+
+def _way_back() -> str:
+    """How to undo what -S wrote, which DVC leaves in place, where another params.yaml is committed."""
+    try:
+        said = subprocess.run(["git", "status", "--porcelain", "params.yaml"], capture_output=True, text=True).stdout
+    except OSError:
+        return ""
+    return "; git restore -SW params.yaml brings back the committed one" if "M" in said[:2] else ""
+
+
+def _check(study: params.Study) -> None:
+    """Raises UserError for the first wrong name or number that is not seen in params.yaml alone."""
     check_measures(study.measures)
     for table, blocks in (("corpora", study.corpora), ("checkpoints", study.checkpoints)):
         for name, block in blocks.items():
@@ -48,12 +72,6 @@ def main(data: Path, training: Path, out: Path) -> None:
                 _check_similarity(f"{table}.{name}", checkpoint, variant.recipe, study.recipes[variant.recipe])
     check_lengths(study)
     check_precision(study)
-    for line in [*pruned(study, data, training), *scratch.clear(data)]:
-        click.echo(line)
-    for warning in study.warnings():
-        click.echo(f"warning: {warning}", err=True)
-    with publish(out) as draft:
-        draft.write_text("params.yaml was checked\n")
 
 
 def check_measures(measures: list[str]) -> None:

@@ -41,7 +41,7 @@ def main(pipeline: Path, watched: Path, out: Path) -> None:
     study = params.load()
     stages, blocks = (YAML(typ="safe").load(path.read_text()) for path in (pipeline, Path("params.yaml")))
     settings = study.model_dump(mode="json", by_alias=True)
-    settings |= settings.pop("tunings")
+    settings |= settings["tunings"]
     with publish(out) as draft:
         for instance in graph.instances(stages, blocks):
             read = {key: graph.value(settings, key) for key in instance.settings}

@@ -1,12 +1,13 @@
 """Diagnose: the geometry of every variant's space next to its change, and numerical checks of its runs."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import product
 from pathlib import Path
 
 import click
 import numpy as np
+import pyarrow as pa
 
 from stages import params
 from stages.analysis import diagnosis, geometry, numerical_checks, probe, vectors
@@ -17,10 +18,11 @@ from stages.analysis.probe import JudgedRanking, Probe
 from stages.core.errors import UserError
 from stages.core.files import publish
 from stages.core.rounding import rounded
-from stages.evaluation import results as files
+from stages.evaluation import per_query
 from stages.models import caps, encoding, local_settings, precision
 from stages.models.local_settings import Reading
 from stages.params import Study
+from stages.params.report import Target
 
 DEPTH = 10
 folder = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -32,9 +34,9 @@ file = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--runs", "ranked", type=folder, required=True, help="the runs of all variants")
 @click.option("--models", type=folder, required=True, help="the models of all variants")
 @click.option("--corpora", type=folder, required=True, help="the corpora, with their judgments")
-@click.option("--results", type=file, required=True, help="means and comparisons with the base, JSON")
+@click.option("--queries", type=file, required=True, help="per-query values, parquet")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="all figures, JSON")
-def main(indexes: Path, ranked: Path, models: Path, corpora: Path, results: Path, out: Path) -> None:
+def main(indexes: Path, ranked: Path, models: Path, corpora: Path, queries: Path, out: Path) -> None:
     """Measure every variant's space, and what ties and half precision could change in its runs, in domain.
 
     A variant's figures are means over its seed runs; one without vectors (BM25, a published run) has only those of
@@ -46,11 +48,6 @@ def main(indexes: Path, ranked: Path, models: Path, corpora: Path, results: Path
     rel = study.corpora[target.corpus].judged[target.split].rel
     sample = probe.read(corpora / target.corpus, target.split, rel, settings)
     geometries, checks = _measured(study, sample, indexes, ranked, models)
-    changes = {
-        variant: result.comparison.difference
-        for variant, result in files.at(files.read(results), target).items()
-        if result.comparison
-    }
     trained = {
         variant: geometries[variant]
         for variant in study.retrievers
@@ -58,11 +55,20 @@ def main(indexes: Path, ranked: Path, models: Path, corpora: Path, results: Path
     }
     looked_at = {**target.model_dump(), **settings.model_dump(), "passages": len(sample.sample)}
     looked_at |= {"norms": len(sample.texts), "queries": len(sample.relevant), "pairs": len(sample.pairs[0])}
-    correlations = geometry.correlations(trained, changes)
+    correlations = geometry.correlations(trained, _changes(per_query.read(queries), trained, study.report.base, target))
     read = _readings(study, models), _cut(study, indexes), _computed(study, indexes, ranked)
     diagnosed = Diagnosis(Sample(**looked_at), geometries, checks, correlations, *read)
     with publish(out) as draft:
         draft.write_text(diagnosis.as_json(diagnosed))
+
+
+def _changes(table: pa.Table, variants: Iterable[str], base: str, target: Target) -> dict[str, float]:
+    """Variant -> its difference from the base on a target, in the measure's unit, for those measured there."""
+    known = per_query.variants(table, target)
+    of_base = per_query.of(table, base, target)
+    measured = [name for name in variants if name in known and name != base]
+    both = {name: per_query.common(per_query.of(table, name, target), of_base) for name in measured}
+    return {name: rounded(own.mean - shared.mean) for name, (own, shared) in both.items()}
 
 
 def _readings(study: Study, models: Path) -> dict[str, Reading]:

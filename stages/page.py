@@ -29,7 +29,7 @@ file = click.Path(exists=True, dir_okay=False, path_type=Path)
 SHOWN = {
     "evaluate": "variants, and their change against the base",
     "transfer": "what variants cost out of domain",
-    "visualize": "the shared projection",
+    "project": "the shared projection",
     "diagnose": "the vector spaces",
     "audit": "the negatives",
     "cause": "the cause study",

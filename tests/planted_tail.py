@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages import audit, diagnose, differences, evaluate, export, page, report, transfer, visualize
+from stages import audit, diagnose, differences, evaluate, export, page, project, report, transfer, visualize
 from stages.analysis import cause
 from stages.analysis.vectors import unit
 from stages.ledger import checked
@@ -116,19 +116,13 @@ def measure() -> None:
         made["pairs"],
         "--metrics=reports/metrics.json",
     )
-    plants.succeeds(
-        visualize.main,
-        data["indexes"],
-        data["corpora"],
-        training,
-        made["results"],
-        "--out=reports/figures",
-        made["projection"],
-    )
+    points = "--points=data/projection.parquet"
+    plants.succeeds(project.main, data["indexes"], data["corpora"], points, "--out=reports/projection.json")
+    plants.succeeds(visualize.main, training, made["results"], made["projection"], points, "--out=reports/figures")
     plants.succeeds(
         diagnose.main,
         *(data[name] for name in ("indexes", "runs", "models", "corpora")),
-        made["results"],
+        table,
         "--out=reports/diagnosis.json",
     )
     plants.succeeds(
@@ -158,6 +152,7 @@ def measure() -> None:
         data["corpora"],
         "--out=reports/report.md",
         "--table=reports/table.md",
+        "--answer=reports/answer.json",
         "--costs-page=reports/costs.md",
     )
     drawn = {

@@ -1,6 +1,8 @@
 """What the first stage finds before anything heavy runs: too many tokens for a model, float16 without a GPU."""
 
 import json
+import shlex
+import subprocess
 
 import pytest
 
@@ -75,3 +77,25 @@ def test_a_recipe_for_cosines_is_refused_for_a_model_on_this_machine_that_ranks_
     (folder / "modules.json").write_text(json.dumps(modules))
     assert local_settings.similarity("folder:bert") == "cosine"
     assert local_settings.similarity("folder:xlm") is None and local_settings.similarity("hub:a/b@1") is None
+
+
+@pytest.mark.parametrize("staged", [False, True])
+def test_the_error_says_how_to_go_back_where_the_committed_file_is_another_one(models, staged):
+    """And what it says does so, also where something staged the file."""
+
+    def git(words: str) -> None:
+        subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@example.org", *shlex.split(words)], check=True)
+
+    wrong = "Error: checkpoints.minilm.tokens: 513 is more than the 512 positions that these weights can use"
+    assert checked(models, checkpoint={"tokens": 513}) == f"{wrong}; lower it, or leave it out"  # not in git
+    git("init -q")
+    plants.write_params(models)
+    git("add params.yaml")
+    git("commit -qm params")
+    committed = (models / "params.yaml").read_bytes()
+    said = checked(models, checkpoint={"tokens": 513})
+    assert said == f"{wrong}; lower it, or leave it out; git restore -SW params.yaml brings back the committed one"
+    if staged:
+        git("add params.yaml")
+    git("restore -SW params.yaml")
+    assert (models / "params.yaml").read_bytes() == committed

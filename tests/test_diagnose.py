@@ -11,7 +11,6 @@ from click.testing import CliRunner, Result
 from stages import diagnose
 from stages.analysis import diagnosis
 from stages.analysis.diagnosis import Diagnosis
-from stages.evaluation import results
 from stages.retrieval import dense, runs
 from tests import plants
 
@@ -32,7 +31,7 @@ def write_run(project: Path, variant: str, seed_run: str, scores: np.ndarray, ro
 
 @pytest.fixture
 def project(tmp_path, tiny_model, monkeypatch) -> Path:
-    """The planted vectors with the runs that exact search gives, one tiny model for all, and results."""
+    """The planted vectors with the runs that exact search gives, one tiny model for all, and per-query values."""
     plants.write_vectors(tmp_path)
     for variant in VECTORS:
         own = index(tmp_path, variant)
@@ -43,17 +42,15 @@ def project(tmp_path, tiny_model, monkeypatch) -> Path:
     # BM25 has the answer on rank 2, tied with the first: in another order of equals it is first.
     rows = np.array([[(at + 1) % QUERIES, at, (at + 2) % QUERIES] for at in range(QUERIES)])
     write_run(tmp_path, "bm25", "pretrained", np.tile(np.float32([2, 2, 1]), (QUERIES, 1)), rows)
-    (tmp_path / "reports").mkdir()
-    entries = [plants.result("base")]
-    entries += [plants.result(name, plants.comparison(-0.1 * at)) for at, name in enumerate(["turned", "collapsed"])]
-    (tmp_path / "reports/results.json").write_text(results.as_json(entries))
+    table = plants.worsened(plants.per_query(VECTORS, QUERIES), "collapsed", 0.5, 10)
+    plants.write_table(tmp_path / "reports/queries.parquet", table)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 def run() -> Result:
     folders = [f"--{name}=data/{name}" for name in ("indexes", "runs", "models", "corpora")]
-    return CliRunner().invoke(diagnose.main, [*folders, "--results=reports/results.json", "--out=reports/d.json"])
+    return CliRunner().invoke(diagnose.main, [*folders, "--queries=reports/queries.parquet", "--out=reports/d.json"])
 
 
 def measured() -> Diagnosis:

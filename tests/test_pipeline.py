@@ -17,6 +17,7 @@ from ruamel.yaml import YAML
 from stages.core import code
 from stages.evaluation import results
 from stages.params.report import Target
+from tests import test_wiring as wiring
 from tests.conftest import ROOT, copy_of_project, edit, run
 
 FIRST = ("check", "code")
@@ -254,6 +255,7 @@ def test_answers_that_a_user_reads(study):
         "encode",
         "search",
         "evaluate",
+        "project",
         "visualize",
         "audit",
         "diagnose",
@@ -303,6 +305,7 @@ LOCKED = [
     "train-reranker@late",
     "rerank@late",
     "evaluate",
+    "project",
     "visualize",
     "audit",
     "diagnose",
@@ -319,14 +322,13 @@ LOCKED = [
 
 @pytest.mark.parametrize("name", LOCKED)
 def test_a_stage_reads_what_it_declares(name, study):
-    """Blocks of params.yaml, and files that Python opens, while the stage runs once more."""
+    """Keys of params.yaml, and files that Python opens, while the stage runs once more."""
     locked = YAML(typ="safe").load((study / "dvc.lock").read_text())["stages"][name]
     shutil.copytree(ROOT / "tests", study / "tests", dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     done = run(locked["cmd"].replace("python -m", "python -m tests.watched", 1), study)
     read = json.loads(done.stdout.splitlines()[-1])
     run("rm -rf tests && git checkout -q . && dvc checkout -q", study)
-    keys = locked["params"]["params.yaml"]
-    assert {*read["blocks"]} <= {"tunings", *(key.partition(".")[0] for key in keys)}
+    assert not wiring.undeclared(read["keys"], name.partition("@")[0])
     own = [entry["path"] for kind in ("deps", "outs") for entry in locked[kind]]
     allowed = (
         *own,

@@ -9,7 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests import planted_tail, plants
+from stages import params
+from tests import planted_tail, plants, watched
+from tests import test_wiring as wiring
 
 
 @pytest.fixture
@@ -73,3 +75,25 @@ def test_no_variant_needs_a_run_with_lines(study):
     assert "| base | **0.0000** |  |  |" in written("report.md")
     assert "(3 queries in 2 clusters, 1 of them without a relevant passage: they count 0)" in written("report.md")
     assert pq.read_table("reports/queries.parquet")["rank"].to_pylist() == [0] * 12
+
+
+def test_each_verb_reads_the_keys_that_dvc_yaml_names(study, monkeypatch):
+    """None that it does not name; and of `report` and `umap` it names none in vain but some that may be absent."""
+    study()
+    read: dict[str, set[str]] = {}
+    succeeds, load = plants.succeeds, params.load
+
+    def noted(command, *arguments):
+        keys = read.setdefault(command.callback.__module__.removeprefix("stages."), set())
+        with monkeypatch.context() as patched:
+            patched.setattr(params, "load", lambda: watched.watch(load(), keys, patched.setattr))
+            return succeeds(command, *arguments)
+
+    monkeypatch.setattr(plants, "succeeds", noted)
+    planted_tail.measure()
+    for name in read.keys() - {"export"}:
+        assert not wiring.undeclared(read[name], name), name
+        knobs = {
+            key for key in wiring.declared(name)["params"] if key.partition(".")[0] in ("report", "umap", "diagnose")
+        }
+        assert not {knob for knob in knobs if not any(f"{key}.".startswith(f"{knob}.") for key in read[name])}, name

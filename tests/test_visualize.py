@@ -1,4 +1,4 @@
-"""The stage visualize on planted vectors: one sample for all variants, and always the same bytes."""
+"""The stages project and visualize on planted vectors: one sample for all variants, and always the same bytes."""
 
 import json
 from pathlib import Path
@@ -8,12 +8,14 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
+from stages import project as projecting
 from stages import visualize
 from stages.analysis import projection
 from stages.evaluation import results
 from tests import plants
 from tests.plants import IN_DOMAIN, OUT_OF_DOMAIN
 
+POINTS = "--points=data/projection.parquet"
 PAIRS, QUERIES = 24, plants.TEXTS["queries"]
 VARIANTS = {
     "bm25": "pretrained",
@@ -43,10 +45,20 @@ def project(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
+def projected() -> Result:
+    folders = ["--indexes=data/indexes", "--corpora=data/corpora"]
+    return CliRunner().invoke(projecting.main, [*folders, POINTS, "--out=reports/projection.json"])
+
+
+def drawn(out: str = "reports/figures") -> Result:
+    read = ["--training=reports/training", "--results=reports/results.json", "--projection=reports/projection.json"]
+    return CliRunner().invoke(visualize.main, [*read, POINTS, f"--out={out}"])
+
+
 def run(out: str = "reports/figures") -> Result:
-    words = ["--indexes=data/indexes", "--corpora=data/corpora", "--training=reports/training"]
-    outs = ["--results=reports/results.json", f"--out={out}", "--projection=reports/projection.json"]
-    return CliRunner().invoke(visualize.main, [*words, *outs])
+    """Both stages, the second where the first succeeds."""
+    done = projected()
+    return done if done.exit_code else drawn(out)
 
 
 def test_one_sample_is_measured_for_all_variants_and_drawn_with_the_same_bytes_twice(project):
@@ -98,7 +110,8 @@ def test_what_is_missing_is_named_in_one_line(project, lost, message):
     (project / lost).rename(project / "elsewhere")
     done = run()
     assert done.exit_code == 1 and done.output.splitlines()[-1].endswith(message)
-    assert not (project / "reports/figures").exists() and not (project / "reports/projection.json").exists()
+    assert not (project / "reports/figures").exists()
+    assert (project / "reports/projection.json").exists() == lost.startswith("reports/training")
 
 
 def test_a_diverged_variant_is_named(project):

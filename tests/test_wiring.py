@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -75,13 +76,26 @@ def test_paths_in_the_command_are_deps_and_outs(name):
     listed = {variant.sub("VARIANT", path) for path in listed if not path.startswith(("stages", "data/code"))}
     listed -= {"data/checked", "params.yaml"} - said
     said -= {"data/code"} | ({"data", "reports/training"} if name == "check" else set())
-    listed -= {"reports/results.json"} if name == "costs" else set()  # when it changes, costs are gathered
+    listed -= {"reports/queries.parquet"} if name == "costs" else set()  # when it changes, costs are gathered
 
     def covers(one: str, other: str) -> bool:
         return one == other or one.startswith(f"{other}/")
 
     assert all(any(covers(path, word) for word in said) for path in listed)
     assert all(any(covers(path, word) or covers(word, path) for path in listed) for word in said)
+
+
+def settings(name: str) -> list[str]:
+    """The keys of params.yaml that a stage names; a row's own key stands as ${...}, and its tuning as tunings."""
+    stage = declared(name)
+    named = [entry for entry in stage["params"] if isinstance(entry, str)] + stage.get("meta", {}).get("also", [])
+    return ["tunings" if key == "${item.tuning}" else key.partition(".${")[0] for key in named]
+
+
+def undeclared(read: Iterable[str], name: str) -> set[str]:
+    """The keys that were read and that the stage does not name, nor a block that they are in."""
+    named = settings(name)
+    return {key for key in read if not any(key == one or key.startswith(f"{one}.") for one in named)}
 
 
 SEARCHERS = {"retrievers", "interpolations"}
@@ -119,7 +133,7 @@ WHOLE = [{"params.yaml": None}]
 
 @pytest.mark.parametrize("name", [name for name in STAGES if declared(name)["params"] != WHOLE])
 def test_declared_params_are_the_blocks_read(name):
-    listed = {"tunings" if entry == "${item.tuning}" else entry.partition(".")[0] for entry in declared(name)["params"]}
+    listed = {key.partition(".")[0] for key in settings(name)}
     assert blocks_read(name) <= listed
     assert listed <= set(params.Study.model_fields)
 

@@ -1,4 +1,4 @@
-"""Run a verb as its command does, and print what it read: blocks of params.yaml, and files of the project.
+"""Run a verb as its command does, and print what it read: keys of params.yaml, and files of the project.
 
 `python -m tests.watched stages.train full-hard --checkpoint ...`; the last line of stdout is JSON.
 """
@@ -8,16 +8,14 @@ import os
 import re
 import runpy
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-SEARCHERS = {"retrievers", "interpolations"}
-READ = {
-    "warnings": {"recipes"},
-    "searchers": SEARCHERS,
-    "variants": {*SEARCHERS, "rerankers"},
-    "trained_on": {*SEARCHERS, "rerankers", "triplets"},
-}
+from stages import params
+from stages.params import Study
+from stages.params.fields import Strict
+
 DRAFT = re.compile(r"(?<=/)\.([^/]+)\.part(?=/|$)")
 LIBRARIES = (".venv", "site-packages", "__pycache__")
 
@@ -28,21 +26,26 @@ def published(path: str) -> str:
     return path if whole == path else published(whole)
 
 
-class Watched:
-    """A study that notes which of its blocks are asked for."""
+def watch(study: Study, keys: set[str], patch: Callable[[Any, str, Any], None] = setattr) -> Study:
+    """The study; every key of params.yaml that is read of it from now on is added to `keys`: a block, or one in it."""
+    blocks = {name: block for name in Study.model_fields if isinstance(block := getattr(study, name), Strict)}
+    prefixes = {id(study): "", **{id(block): f"{name}." for name, block in blocks.items()}}
+    asked = Strict.__getattribute__
 
-    def __init__(self, study: Any, blocks: set[str]) -> None:
-        self.study, self.blocks = study, blocks
+    def noted(self: Strict, name: str) -> Any:
+        value, prefix = asked(self, name), prefixes.get(id(self))
+        if prefix is not None and name in type(self).model_fields and name not in (blocks if not prefix else ()):
+            keys.add(f"{prefix}{name}")
+        elif prefix and name.startswith("model_"):
+            keys.add(prefix.removesuffix("."))
+        return value
 
-    def __getattr__(self, name: str) -> Any:
-        self.blocks.update(READ.get(name, {name}))
-        return getattr(self.study, name)
+    patch(Strict, "__getattribute__", noted)
+    return study
 
 
 def main(module: str, *arguments: str) -> None:
-    from stages import params
-
-    blocks: set[str] = set()
+    keys: set[str] = set()
     files: set[str] = set()
     here, load = Path.cwd(), params.load
 
@@ -53,9 +56,8 @@ def main(module: str, *arguments: str) -> None:
             if path.is_relative_to(here) and not any(name in path.parts for name in LIBRARIES):
                 files.add(published(path.relative_to(here).as_posix()))
 
-    params.load = lambda path=Path("params.yaml"): (
-        Watched(load(path), blocks) if path == Path("params.yaml") else load(path)
-    )
+    own = Path("params.yaml")
+    params.load = lambda path=own: watch(load(path), keys) if path == own else load(path)
     sys.addaudithook(opened)
     sys.argv = [module, *arguments]
     try:
@@ -63,7 +65,7 @@ def main(module: str, *arguments: str) -> None:
     except SystemExit as ended:
         if ended.code:
             raise
-    print(json.dumps({"blocks": sorted(blocks), "files": sorted(files)}))
+    print(json.dumps({"keys": sorted(keys), "files": sorted(files)}))
 
 
 if __name__ == "__main__":

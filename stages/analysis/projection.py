@@ -3,6 +3,8 @@
 Vectors of a variant are (2n, d): n queries, then their n passages in the same order; points are (2n, 2) likewise.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -82,3 +84,17 @@ def figures(
         "mean_cosine_to_positive": (vectors[:half] * vectors[half:]).sum(axis=1).mean(),
     }
     return {name: None if value is None else round(float(value), 4) for name, value in measured.items()}
+
+
+def as_table(points: Mapping[str, np.ndarray]) -> pa.Table:
+    """variant -> points (2n, 2) as the columns variant, x and y, a row a point, in their order."""
+    names = [name for name, own in points.items() for _ in own]
+    x, y = np.vstack([*points.values(), np.empty((0, 2))]).astype(np.float32).T
+    return pa.table({"variant": pa.array(names, pa.string()), "x": x, "y": y})
+
+
+def from_table(table: pa.Table) -> dict[str, np.ndarray]:
+    """The points that as_table was given."""
+    variants = pc.unique(table["variant"]).to_pylist()
+    parts = {name: table.filter(pc.equal(table["variant"], name)) for name in variants}
+    return {name: np.column_stack([part["x"].to_numpy(), part["y"].to_numpy()]) for name, part in parts.items()}

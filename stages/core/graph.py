@@ -14,7 +14,7 @@ FIELD = re.compile(r"\$\{([\w.-]+)\}")
 class Instance:
     """One stage that DVC runs: `train` and `full-hard` of train@full-hard; key is "" for a stage that is not expanded.
 
-    `settings` are the keys of params.yaml that it names; the whole file is the key "".
+    `settings` are the keys of params.yaml that it names, under `params` and under `also`; the whole file is the key "".
     """
 
     stage: str
@@ -44,7 +44,7 @@ def instances(pipeline: dict[str, Any], blocks: dict[str, Any]) -> list[Instance
         for key, fields in _expanded(entry, blocks):
             names = (
                 _filled(name, fields) if isinstance(name, str) else ""  # {"params.yaml": None} is the whole file
-                for name in declared.get("params", [])
+                for name in [*declared.get("params", []), *declared.get("meta", {}).get("also", [])]
             )
             found.append(Instance(stage, key, module[1], tuple(names)))
     return found
