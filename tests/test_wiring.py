@@ -26,6 +26,7 @@ PACKAGES = (
     "analysis",
     "ledger",
     "reporting",
+    "running",
 )
 
 
