@@ -74,7 +74,7 @@ def lines(plan: Plan, known: Mapping[str, float], jobs: int) -> Iterator[str]:
     total = sum(size or 0.0 for size in sizes.values())
     yield (
         f"{len(plan.stale)} of {len(plan.known.needs)} stages would run, {jobs} at once: about {duration(time)}"
-        f"{lacking}, and write {total:,.0f} MB. Those whose inputs come out equal, or that are in DVC's cache, are skipped."
+        f"{lacking}, and write {total:,.0f} MB. Those whose inputs come out equal, or that DVC has cached, are skipped."
     )
 
 
