@@ -6,7 +6,7 @@ import click
 
 from stages import params
 from stages.core.errors import UserError
-from stages.running import closing, costs, driver, guard, lock_file, machine, overrides, pipeline, preview
+from stages.running import closing, costs, driver, guard, lock_file, machine, overrides, pipeline, preview, warm
 from stages.running.console import Console, duration
 from stages.running.job import log_of
 
@@ -32,48 +32,47 @@ def main(targets: tuple[str, ...], jobs: int | None, settings: tuple[str, ...], 
             for line in preview.lines(plan, costs.known(), jobs or machine.jobs(threads())):
                 click.echo(line)
             return
-        before = overrides.apply(settings) if settings else None
-        known = pipeline.load(targets)
-        run = driver.Run(known, Console(), costs.expected(known, costs.known()))
-        try:
-            _decide(run, before)
-            _run(run, jobs)
-        finally:
-            run.console.close()
-            lock_file.order(known)
-            lock_file.keep()
+        with overrides.applied(settings):
+            run = _begun(targets)
+        _run(run, jobs)
     for line in closing.lines():
         click.echo(line)
 
 
-def _decide(run: driver.Run, before: bytes | None) -> None:
-    """Check params.yaml and see which code changed; a changed params file that is refused is put back."""
+def _begun(targets: tuple[str, ...]) -> driver.Run:
+    """The pipeline once params.yaml has been checked and the code looked at; raises UserError where that fails."""
+    try:
+        known = pipeline.load(targets)
+    except UserError:
+        params.load()  # says what is wrong in the study's own words
+        raise
+    run = driver.Run(known, Console(), costs.expected(known, costs.known()))
     driver.survey(run, FIRST)
     driver.go(run, FIRST)
     _end_where_stopped(run)
-    if run.failed and before is not None:
-        overrides.restore(before)
-    if run.failed:
-        raise UserError(f"{next(iter(run.failed.values()))}{'; params.yaml is as it was' if before else ''}")
+    for error in run.failed.values():
+        run.console.close()
+        raise UserError(error)
+    return run
 
 
 def _run(run: driver.Run, jobs: int | None) -> None:
     """Run everything else, and end with 1 where a stage failed."""
     driver.survey(run)
-    ahead = run.ahead
-    if not ahead:
-        click.echo(f"Nothing to run: none of {len(run.known.needs)} stages changed")
-        return
-    run.jobs, run.gpus = jobs or machine.jobs(threads()), machine.gpus()
-    run.console.begin(len(ahead))
-    run.console.line(announcement(run))
-    driver.go(run)
+    if not run.ahead:
+        run.console.line(f"Nothing to run: none of {len(run.known.needs)} stages changed")
+    else:
+        limit = threads()
+        run.jobs, run.gpus = jobs or machine.jobs(limit), machine.gpus()
+        run.console.begin(len(run.ahead))
+        run.console.line(announcement(run))
+        with warm.server(run.ahead, limit, log_of("server")) as run.warm:
+            driver.go(run)
+    run.console.close()
+    lock_file.order(run.known)
+    lock_file.keep()
     _end_where_stopped(run)
-    for stage, error in run.failed.items():
-        click.echo(f"{stage} failed: {error} ({log_of(stage)})", err=True)
-    if run.failed:
-        lost = f"; {len(run.lost)} that need {'it' if len(run.failed) == 1 else 'them'} did not run" if run.lost else ""
-        raise UserError(f"{len(run.failed)} of {len(run.known.needs)} stages failed{lost}")
+    _end_where_failed(run)
 
 
 def announcement(run: driver.Run) -> str:
@@ -85,9 +84,12 @@ def announcement(run: driver.Run) -> str:
     return f"{most}{len(run.ahead)} of {len(run.known.needs)} stages to run, {run.jobs} at once: {time}{lacking}"
 
 
-def threads() -> int:
-    """How many threads the study gives a stage."""
-    return getattr(params.load(), "threads", 1)
+def threads() -> int | None:
+    """How many threads the study gives a stage; None where it leaves that to the libraries, or cannot be read."""
+    try:
+        return params.load().threads
+    except UserError:
+        return None
 
 
 def _end_where_stopped(run: driver.Run) -> None:
@@ -95,6 +97,14 @@ def _end_where_stopped(run: driver.Run) -> None:
         run.console.close()
         click.echo("stopped; run again to go on", err=True)
         sys.exit(128 + run.stopped)
+
+
+def _end_where_failed(run: driver.Run) -> None:
+    for stage, error in run.failed.items():
+        click.echo(f"{stage} failed: {error} ({log_of(stage)})", err=True)
+    if run.failed:
+        lost = f"; {len(run.lost)} that need {'it' if len(run.failed) == 1 else 'them'} did not run" if run.lost else ""
+        raise UserError(f"{len(run.failed)} of {len(run.known.needs)} stages failed{lost}")
 
 
 if __name__ == "__main__":

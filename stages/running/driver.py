@@ -6,12 +6,12 @@ import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from stages.running import costs, job, pipeline, schedule
 from stages.running.console import Console, duration
 from stages.running.job import Job
 from stages.running.pipeline import Pipeline
+from stages.running.warm import Warm
 
 BETWEEN = 0.05
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -29,7 +29,7 @@ class Run:
     seconds: Mapping[str, float | None]
     jobs: int = 1
     gpus: Collection[str] = ()
-    warm: Path | None = None
+    warm: Warm | None = None
     stale: set[str] = field(default_factory=set)
     unsure: set[str] = field(default_factory=set)
     done: set[str] = field(default_factory=set)
@@ -107,7 +107,8 @@ def _begin(run: Run, names: Collection[str] | None) -> bool:
             if _is_settled(run, name):
                 settled = True
             elif len(run.running) < run.jobs:
-                started = job.start(run.known, name, _free_gpu(run), run.warm)
+                socket = run.warm.socket_for(name) if run.warm else None
+                started = job.start(run.known, name, _free_gpu(run), socket)
                 run.running[started.pid] = started
     return bool(run.running)
 

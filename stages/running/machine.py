@@ -12,9 +12,12 @@ MOST_ON_A_GPU = 4
 CONTROL_GROUP = Path("/sys/fs/cgroup")
 
 
-def jobs(threads: int) -> int:
-    """How many stages of so many threads run at once: what cores, free memory and GPUs allow, at least one."""
-    limits = [cores() // threads, int(free_memory() // GIGABYTES_A_JOB)]
+def jobs(threads: int | None) -> int:
+    """How many stages of so many threads run at once: what cores, free memory and GPUs allow, at least one.
+
+    One where a stage takes all cores (None).
+    """
+    limits = [cores() // (threads or cores()), int(free_memory() // GIGABYTES_A_JOB)]
     if found := gpus():
         limits.append(sum(places(memory) for memory in found.values()))
     return max(1, min(limits))

@@ -1,7 +1,8 @@
 """`-S key=value`, with DVC's meaning, on params.yaml or on a copy of it."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from stages.core.errors import UserError
@@ -35,10 +36,18 @@ def apply(settings: Sequence[str], target: Path = PARAMS) -> bytes:
     return before
 
 
-def restore(before: bytes) -> None:
-    """Put params.yaml back as it was."""
-    with publish(PARAMS) as draft:
-        draft.write_bytes(before)
+@contextmanager
+def applied(settings: Sequence[str]) -> Iterator[None]:
+    """Change params.yaml; a UserError from within puts it back as it was, and says so."""
+    before = apply(settings) if settings else None
+    try:
+        yield
+    except UserError as error:
+        if before is None:
+            raise
+        with publish(PARAMS) as draft:
+            draft.write_bytes(before)
+        raise UserError(f"{error.message}; params.yaml is as it was")
 
 
 def _words(error: BaseException) -> str:
