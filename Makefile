@@ -1,13 +1,13 @@
 PYTHON ?= python3
 WITH = PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-# Set up and run the study; what did not change since the last time is not run again.
+# Set up and run the study, JOBS stages at once; what did not change since the last time is not run again.
 reproduce: .venv/ready
-	@if test -e dvc.lock && ! test -s dvc.lock; then \
-	  echo "dvc.lock: is empty, a process was ended while it wrote it; git checkout dvc.lock brings it back, and DVC's cache what was computed since" >&2; \
-	  exit 1; \
-	fi
-	$(WITH) dvc repro
+	@$(WITH) python -m stages.reproduce $(if $(JOBS),--jobs $(JOBS))
+
+# What `make reproduce` would run, for how long and how large.
+preview: .venv/ready
+	@$(WITH) python -m stages.reproduce --dry $(if $(JOBS),--jobs $(JOBS))
 
 # Set up and run the tests, after lint, format and types.
 test: .venv/ready
@@ -25,4 +25,4 @@ readme: .venv/ready
 	.venv/bin/python -m pip install --quiet --requirement requirements.lock
 	touch $@
 
-.PHONY: reproduce test readme
+.PHONY: reproduce preview test readme

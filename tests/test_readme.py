@@ -156,7 +156,7 @@ def test_targets_of_dvc_and_make_exist():
                 "PLACEHOLDER",
             }
         if words[0] == "make":
-            assert set(words[1:]) <= targets
+            assert {word for word in words[1:] if "=" not in word} <= targets
         if words[0] == "cp":
             assert (ROOT / words[1]).is_file()
 

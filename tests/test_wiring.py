@@ -27,6 +27,7 @@ PACKAGES = (
     "analysis",
     "ledger",
     "reporting",
+    "running",
 )
 
 

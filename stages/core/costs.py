@@ -17,6 +17,7 @@ from typing import Any
 from stages.core.files import publish
 
 ROOT = Path("data/costs")
+WHOLE = "whole"  # what is recorded of whole stages, under the names that DVC gives them, by who runs them
 
 
 class Clock:
@@ -62,7 +63,8 @@ def recorded(path: Path) -> list[dict[str, Any]]:
 def gathered(earlier: list[dict[str, Any]], known: Collection[str]) -> list[dict[str, Any]]:
     """Earlier figures with those of data/costs in their place, sorted; names that begin with no known name are gone.
 
-    `known` are the variants and corpora of the study; a figure is called `<variant or corpus>.<...>`.
+    `known` are the variants and corpora of the study; a figure is called `<variant or corpus>.<...>`. Seconds of whole
+    stages are kept.
     """
     figures = {(entry["stage"], entry["name"]): entry for entry in earlier}
     for path in ROOT.glob("*/*.json"):
@@ -71,4 +73,4 @@ def gathered(earlier: list[dict[str, Any]], known: Collection[str]) -> list[dict
             "name": path.stem,
             **json.loads(path.read_text()),
         }
-    return [figures[key] for key in sorted(figures) if key[1].partition(".")[0] in known]
+    return [figures[key] for key in sorted(figures) if key[0] == WHOLE or key[1].partition(".")[0] in known]

@@ -1,0 +1,111 @@
+"""Reproduce: run what changed, several stages at once, and show the answer."""
+
+import sys
+
+import click
+
+from stages import params
+from stages.core.errors import UserError
+from stages.running import closing, costs, driver, guard, lock_file, machine, overrides, pipeline, preview, warm
+from stages.running.console import Console, duration
+from stages.running.job import log_of
+
+FIRST = ("check", "code")  # they decide what else is stale
+
+
+@click.command()
+@click.argument("targets", nargs=-1)
+@click.option("--jobs", type=click.IntRange(1), help="stages at once; as many as cores, memory and GPUs allow")
+@click.option("-S", "--set-param", "settings", multiple=True, help="change params.yaml first, as dvc exp run -S does")
+@click.option("--dry", is_flag=True, help="say what would run, for how long and how large, and change nothing")
+def main(targets: tuple[str, ...], jobs: int | None, settings: tuple[str, ...], dry: bool) -> None:
+    """Run the stages that changed, or of these what TARGETS need; DVC is the cache and says what changed.
+
+    Stages that do not need each other run side by side, each with its output in data/logs/<stage>.log. dvc.lock is the
+    same as after `dvc repro`. A stage that fails stops those that need it, and no others.
+    """
+    with guard.alone():
+        if lock_file.is_cut():
+            click.echo(lock_file.mend(), err=True)
+        if dry:
+            plan = preview.plan(targets, settings)
+            for line in preview.lines(plan, costs.known(), jobs or machine.jobs(threads())):
+                click.echo(line)
+            return
+        with overrides.applied(settings):
+            run = _begun(targets)
+        _run(run, jobs)
+    for line in closing.lines():
+        click.echo(line)
+
+
+def _begun(targets: tuple[str, ...]) -> driver.Run:
+    """The pipeline once params.yaml has been checked and the code looked at; raises UserError where that fails."""
+    try:
+        known = pipeline.load(targets)
+    except UserError:
+        params.load()  # says what is wrong in the study's own words
+        raise
+    run = driver.Run(known, Console(), costs.expected(known, costs.known()))
+    driver.survey(run, FIRST)
+    driver.go(run, FIRST)
+    _end_where_stopped(run)
+    for error in run.failed.values():
+        run.console.close()
+        raise UserError(error)
+    return run
+
+
+def _run(run: driver.Run, jobs: int | None) -> None:
+    """Run everything else, and end with 1 where a stage failed."""
+    driver.survey(run)
+    if not run.ahead:
+        run.console.line(f"Nothing to run: none of {len(run.known.needs)} stages changed")
+    else:
+        limit = threads()
+        run.jobs, run.gpus = jobs or machine.jobs(limit), machine.gpus()
+        run.console.begin(len(run.ahead))
+        run.console.line(announcement(run))
+        with warm.server(run.ahead, limit, log_of("server")) as run.warm:
+            driver.go(run)
+    run.console.close()
+    lock_file.order(run.known)
+    lock_file.keep()
+    _end_where_stopped(run)
+    _end_where_failed(run)
+
+
+def announcement(run: driver.Run) -> str:
+    """How many stages run and about how long."""
+    unknown = [name for name in run.ahead if run.seconds[name] is None]
+    most = "" if not run.unsure else "up to "
+    time = "time unknown" if run.left is None else f"about {duration(run.left)}"
+    lacking = f" and {len(unknown)} stages of unknown time" if unknown and run.left is not None else ""
+    return f"{most}{len(run.ahead)} of {len(run.known.needs)} stages to run, {run.jobs} at once: {time}{lacking}"
+
+
+def threads() -> int | None:
+    """How many threads the study gives a stage; None where it leaves that to the libraries, or cannot be read."""
+    try:
+        return params.load().threads
+    except UserError:
+        return None
+
+
+def _end_where_stopped(run: driver.Run) -> None:
+    if run.stopped:
+        run.console.close()
+        click.echo("stopped; run again to go on", err=True)
+        sys.exit(128 + run.stopped)
+
+
+def _end_where_failed(run: driver.Run) -> None:
+    for stage, error in run.failed.items():
+        click.echo(f"{stage} failed: {error} ({log_of(stage)})", err=True)
+    if run.failed:
+        lost = f"; {len(run.lost)} that need {'it' if len(run.failed) == 1 else 'them'} did not run" if run.lost else ""
+        raise UserError(f"{len(run.failed)} of {len(run.known.needs)} stages failed{lost}")
+
+
+if __name__ == "__main__":
+    main()
