@@ -53,7 +53,7 @@ SCOPE = (
     "over other ways to train a level. The levels were trained on the same training queries as the recipes, as the "
     "paper's base may have been trained on those of MS MARCO; a checkpoint that was trained longer has also seen them "
     "more often.",
-    "All recipes have the schedule of the default study, 32 steps of 8 triplets; the paper's code trains for thousands "
+    "All recipes have a schedule of 32 steps of 8 triplets; the paper's code trains for thousands "
     "of steps of 512 to 1,024. The negatives are hard for the base checkpoint, at every level alike; negatives mined "
     "by each level itself would be harder.",
 )
