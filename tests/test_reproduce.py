@@ -244,7 +244,8 @@ def test_a_dvc_lock_that_a_killed_process_cut_is_brought_back(left, repository):
 
 
 def test_a_setting_that_is_refused_leaves_params_yaml_as_it_was(repository):
-    refuse = "if grep -q 'x: -1' params.yaml; then echo 'Error: x: is negative; git restore it' >&2; exit 1; fi; echo 1 > checked"
+    wrong = "echo 'Error: x: is negative; git restore it' >&2; exit 1"
+    refuse = f"if grep -q 'x: -1' params.yaml; then {wrong}; fi; echo 1 > checked"
     write(repository, {"check": {"cmd": refuse, "params": ["x"], "outs": ["checked"]}, **DIAMOND})
     reproduce(repository)
     before = (repository / "params.yaml").read_text()
