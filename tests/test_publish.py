@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import threading
 import time
 
 import pytest
@@ -60,6 +61,25 @@ def test_two_at_the_same_work_is_refused_and_a_failure_keeps_it(tmp_path, monkey
     with scratch.workspace("train", "abc") as work:
         assert (work / "kept").exists()
     assert not list((tmp_path / "train").iterdir())
+
+
+def test_of_two_side_by_side_at_the_same_work_one_waits_and_begins_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr(scratch, "ROOT", tmp_path)
+    monkeypatch.setenv(scratch.SIDE_BY_SIDE, "1")
+    found = []
+
+    def again() -> None:
+        with scratch.workspace("encode", "abc") as work:
+            found.append(list(work.iterdir()))
+
+    waiting = threading.Thread(target=again)
+    with scratch.workspace("encode", "abc") as work:
+        (work / "shard").touch()
+        waiting.start()
+        waiting.join(0.2)
+        assert waiting.is_alive() and not found
+    waiting.join(10)
+    assert found == [[]] and not list((tmp_path / "encode").iterdir())
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full on this machine")

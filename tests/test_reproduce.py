@@ -1,5 +1,6 @@
 """`make reproduce`: several stages at once, on pipelines of shell commands, with everything that can go wrong."""
 
+import json
 import os
 import re
 import signal
@@ -205,6 +206,17 @@ def test_a_killed_run_leaves_nobody_behind_and_the_next_one_goes_on(repository):
     assert "slow" in reproduce(repository).stdout
 
 
+@pytest.mark.parametrize("held", [b"{", None])
+def test_what_killed_processes_held_is_free_again(held, repository):
+    """A list cut off, and one that names a process number that another process has by now."""
+    user = {"pid": os.getpid(), "cmd": f"{ROOT}/stages/reproduce.py --jobs 2"}
+    write(repository, {"first": DIAMOND["first"]})
+    (repository / ".dvc/tmp/rwlock").write_bytes(
+        held or json.dumps({"read": {}, "write": {str(repository / "first.txt"): user}}).encode()
+    )
+    reproduce(repository)
+
+
 def test_a_killed_stage_fails_alone_and_takes_its_command_with_it(repository):
     write(
         repository,
@@ -226,14 +238,14 @@ def test_a_dvc_lock_that_a_killed_process_cut_is_brought_back(left, repository):
     reproduce(repository)
     whole = (repository / "dvc.lock").read_bytes()
     (repository / "dvc.lock").write_bytes(whole[:left])
-    (repository / ".dvc/tmp/rwlock").write_text("{")
     done = reproduce(repository)
     assert "brought back" in done.stderr and "Nothing to run" in done.stdout
     assert (repository / "dvc.lock").read_bytes() == whole
 
 
 def test_a_setting_that_is_refused_leaves_params_yaml_as_it_was(repository):
-    refuse = "if grep -q 'x: -1' params.yaml; then echo 'Error: x: is negative' >&2; exit 1; fi; echo 1 > checked"
+    wrong = "echo 'Error: x: is negative; git restore it' >&2; exit 1"
+    refuse = f"if grep -q 'x: -1' params.yaml; then {wrong}; fi; echo 1 > checked"
     write(repository, {"check": {"cmd": refuse, "params": ["x"], "outs": ["checked"]}, **DIAMOND})
     reproduce(repository)
     before = (repository / "params.yaml").read_text()

@@ -4,6 +4,7 @@ DVC deletes a stage's outputs before it runs the stage, so shards and trainer ch
 """
 
 import fcntl
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -14,24 +15,40 @@ from stages.core.errors import UserError
 
 ROOT = Path(".scratch")
 WEEK = 7 * 24 * 3600.0
+SIDE_BY_SIDE = "STAGES_SIDE_BY_SIDE"  # set where stages run side by side, of which two may be at equal work
 
 
 @contextmanager
 def workspace(kind: str, fingerprint: str) -> Iterator[Path]:
     """Yield a folder that an interrupted run of the same work left behind, or a new one; removed on success.
 
-    Raises UserError while another process, such as an orphan of a killed run, still works in it.
+    Raises UserError while another process, such as an orphan of a killed run, still works in it; where stages run side
+    by side it waits for the other one.
     """
     folder = ROOT / kind / fingerprint[:32]
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder.with_suffix(".lock"), "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{folder}: another process is still at this work; wait for it or end it, then run again")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _held(folder.with_suffix(".lock")) as lock:
+        folder.mkdir(exist_ok=True)
         yield folder
         shutil.rmtree(folder)
-        Path(lock.name).unlink()
+        lock.unlink()
+
+
+@contextmanager
+def _held(lock: Path) -> Iterator[Path]:
+    """Hold the file beside a workspace; one that another process removed while this one waited is opened anew."""
+    wait = 0 if os.environ.get(SIDE_BY_SIDE) else fcntl.LOCK_NB
+    with open(lock, "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | wait)
+        except BlockingIOError:
+            work = lock.with_suffix("")
+            raise UserError(f"{work}: another process is still at this work; wait for it or end it, then run again")
+        if lock.exists() and os.path.samestat(os.fstat(file.fileno()), lock.stat()):
+            yield lock
+            return
+    with _held(lock) as again:
+        yield again
 
 
 def clear(outputs: Path, age: float = WEEK) -> list[str]:

@@ -37,7 +37,7 @@ class Console:
         self.done += 1
         width = len(str(self.total))
         number = f"[{self.done:{width}}/{self.total}] " if self.total else ""
-        after = f", {duration(left)} left" if left and self.bar is None else ""
+        after = f", {duration(left)} left" if left and self.total and self.bar is None else ""
         self.line(f"{number}{stage} {text}{after}")
 
     def warn(self, lines: Iterable[str]) -> None:

@@ -8,9 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stages.core.errors import UserError
+from stages.core.files import publish
 
 GUARD = Path(".dvc/tmp/reproduce.lock")
 HELD = Path(".dvc/tmp/rwlock")
+OURS = "stages/reproduce.py"  # in the command of an entry: since this run is alone, its run is over
 PATIENCE = 30.0
 
 
@@ -27,7 +29,7 @@ def alone(patience: float = PATIENCE) -> Iterator[None]:
             if time.monotonic() - began > patience:
                 raise UserError("another run is at work in this repository; wait for it or end it, then run again")
             time.sleep(0.1)
-        _drop_torn()
+        _forget_the_dead()
         yield
 
 
@@ -39,11 +41,29 @@ def _locked(descriptor: int) -> bool:
     return True
 
 
-def _drop_torn() -> None:
-    """Remove DVC's list of files in use where a killed process left it half-written, which DVC does not mend."""
-    try:
-        json.loads(HELD.read_text())
-    except FileNotFoundError:
+def _forget_the_dead() -> None:
+    """Take from DVC's list of files in use what processes left that were killed, earlier runs above all.
+
+    DVC drops an entry when its process is gone, but not where another process has got its number since, nor a list that
+    is half-written.
+    """
+    import psutil
+
+    def alive(user: dict) -> bool:
+        return psutil.pid_exists(user["pid"]) and OURS not in user["cmd"]
+
+    if not HELD.exists():
         return
-    except ValueError:
-        HELD.unlink()
+    with open(HELD.with_suffix(".lock"), "a") as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)
+        try:
+            held = json.loads(HELD.read_text())
+        except ValueError:
+            HELD.unlink()
+            return
+        read = {path: [user for user in users if alive(user)] for path, users in held.get("read", {}).items()}
+        write = {path: user for path, user in held.get("write", {}).items() if alive(user)}
+        with publish(HELD) as draft:
+            draft.write_text(
+                json.dumps({"read": {path: users for path, users in read.items() if users}, "write": write})
+            )

@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from stages.core import scratch
 from stages.running import pipeline
 from stages.running.pipeline import Pipeline
 
@@ -50,7 +51,7 @@ def start(known: Pipeline, stage: str, gpu: str | None = None, warm: Path | None
     """Fork a child that reproduces a stage; `gpu` is the only one that it sees, `warm` the socket of a warm server."""
     LOGS.mkdir(parents=True, exist_ok=True)
     environment = {"SHELL": str(LAUNCH), "STAGE_SHELL": os.environ.get("SHELL") or "/bin/sh"}
-    environment |= {"PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"}
+    environment |= {scratch.SIDE_BY_SIDE: "1", "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"}
     environment |= {"CUDA_VISIBLE_DEVICES": gpu} if gpu is not None else {}
     environment |= {"STAGE_SERVER": str(warm)} if warm else {}
     sys.stdout.flush()

@@ -47,7 +47,8 @@ def applied(settings: Sequence[str]) -> Iterator[None]:
             raise
         with publish(PARAMS) as draft:
             draft.write_bytes(before)
-        raise UserError(f"{error.message}; params.yaml is as it was")
+        wrong = error.message.partition("; git restore")[0]  # what `check` advises where nobody puts the file back
+        raise UserError(f"{wrong}; params.yaml is as it was")
 
 
 def _words(error: BaseException) -> str:

@@ -1,5 +1,6 @@
 """What DVC knows: the stages of dvc.yaml, who needs whom, and which of them changed."""
 
+import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ def load(targets: Iterable[str] = (), root: str | None = None) -> Pipeline:
     from dvc.repo import Repo
     from dvc.repo.reproduce import get_active_graph, plan_repro
 
+    logging.getLogger("dvc").setLevel(logging.CRITICAL)  # no bars of DVC's beside the one line of this run
     try:
         repo = Repo(root, _wait_for_lock=True)
         repo.lock = Turn(repo.lock, Path(repo.tmp_dir) / "turn")
