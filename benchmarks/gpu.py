@@ -93,7 +93,7 @@ def _encoding(model: SentenceTransformer, texts: list[str], native: str) -> dict
 
     ways = {f"study, {native}, {tokens} tokens a batch": (tokens, native) for tokens in (2048, 16384, 65536)}
     ways |= {"study, float32, 16384 tokens a batch": (16384, "float32")}
-    found = {name: _rate(len(texts), lambda way=way: encoding.encode(model, texts, *way)) for name, way in ways.items()}
+    found = {name: _rate(len(texts), partial(encoding.encode, model, texts, *way)) for name, way in ways.items()}
     found["SentenceTransformer.encode"] = _rate(
         len(texts), lambda: model.encode(texts, show_progress_bar=False, normalize_embeddings=True)
     )

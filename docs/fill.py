@@ -64,6 +64,23 @@ def table() -> str:
     return (REPORTS / "table.md").read_text()
 
 
+def rates() -> str:
+    """RR@10 on dev of each method at each rate of the sweep, and of the base."""
+    found = json.loads((ROOT / "studies/rates.json").read_text())
+    base = next(entry["RR@10"] for entry in found if entry["rate"] is None)
+    by_method: dict[str, list[tuple[float, float]]] = {}
+    for entry in found:
+        if entry["rate"] is not None:
+            by_method.setdefault(entry["method"], []).append((entry["rate"], entry["RR@10"]))
+    lines: list[list[Cell]] = [
+        [method, *(f"{rate:g}: {figure:.4f}" for rate, figure in sorted(figures))]
+        for method, figures in by_method.items()
+    ]
+    heads = ["method", "lowest rate: RR@10 on dev", "middle", "highest"]
+    note = f"The base has {base:.4f}. One seed each, from [studies/rates.json](../studies/rates.json)."
+    return markdown.document([Table(heads, lines), note])
+
+
 def example() -> str:
     """One line of the table in words: the first fine-tuned variant that the answer is not about."""
     study, entries = params.load(ROOT / "params.yaml"), results.read(REPORTS / "results.json")
@@ -218,6 +235,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "saturation": saturation,
     "detectable": detectable,
     "costs": spent,
+    "rates": rates,
 }
 
 
