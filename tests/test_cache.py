@@ -63,7 +63,7 @@ def test_report_code_makes_only_reports_stale(project):
 
 
 def test_a_default_in_the_code_is_seen(project):
-    edits = {"stages/params/variants.py": (r'precision: Precision = "float32"', 'precision: Precision = "bfloat16"')}
+    edits = {"stages/params/variants.py": (r'"constant"\] = "linear"', '"constant"] = "cosine"')}
     stale = changed_by(project, edits)
     assert {"train/full-hard.json", "train-reranker/late-random.json"} <= stale
     assert not any(name.startswith(("download", "encode", "search")) for name in stale)
