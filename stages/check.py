@@ -139,7 +139,7 @@ def pruned(study: params.Study, data: Path, training: Path) -> list[str]:
         "triplets": [study.triplets],
         "models": [study.variants],
         "indexes": [study.searchers, study.corpora],
-        "runs": [study.variants, {*study.corpora, "keys"}],
+        "runs": [study.variants, {*study.corpora, "keys", "computed"}],
     }
     lines = [line for folder, names in kept.items() for line in prune.remove(data / folder, *names)]
     return lines + prune.remove(training, study.variants)

@@ -27,44 +27,49 @@ def fingerprints(folder) -> dict[str, str]:
     }
 
 
-def changed_by(folder, edits: dict[str, tuple[str, str]]) -> set[str]:
+@pytest.fixture(scope="module")
+def unchanged(project) -> dict[str, str]:
+    """The fingerprints of the project as it is."""
+    return fingerprints(project)
+
+
+def changed_by(folder, before: dict[str, str], edits: dict[str, tuple[str, str]]) -> set[str]:
     """The stages whose fingerprint differs after some edits, each a pattern and what takes its place once."""
-    before = fingerprints(folder)
     edit(folder, edits)
     after = fingerprints(folder)
     run("git checkout -q . && git clean -fdq stages", folder)
     return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
 
 
-def test_a_loss_makes_stale_only_what_names_it(project):
+def test_a_loss_makes_stale_only_what_names_it(project, unchanged):
     edits = {"stages/training/losses/contrastive.py": ADDED}
-    assert changed_by(project, edits) == set()
+    assert changed_by(project, unchanged, edits) == set()
     edits = {"stages/training/losses/triplet.py": ADDED}
-    stale = changed_by(project, edits)
+    stale = changed_by(project, unchanged, edits)
     assert stale and all(name.startswith("train/") for name in stale)
     assert "train/towers-random.json" not in stale and "train/full-hard.json" in stale
 
 
-def test_a_reader_makes_stale_only_the_corpora_that_it_reads(project):
+def test_a_reader_makes_stale_only_the_corpora_that_it_reads(project, unchanged):
     edits = {"stages/collections/readers/beir.py": ADDED}
-    assert changed_by(project, edits) == set()
+    assert changed_by(project, unchanged, edits) == set()
     edits = {"stages/collections/readers/docstrings/__init__.py": ADDED}
-    assert changed_by(project, edits) == {"download/in_domain.json", "download/out_of_domain.json"}
+    assert changed_by(project, unchanged, edits) == {"download/in_domain.json", "download/out_of_domain.json"}
 
 
-def test_report_code_makes_only_reports_stale(project):
+def test_report_code_makes_only_reports_stale(project, unchanged):
     edits = {
         path.relative_to(project).as_posix(): (r"\A", "OTHER = 1\n")
         for path in (project / "stages/reporting").rglob("*.py")
         if "from __future__" not in path.read_text()
     }
-    stale = changed_by(project, edits)
+    stale = changed_by(project, unchanged, edits)
     assert stale and not any(name.startswith(BEFORE_EVALUATE) for name in stale)
 
 
-def test_a_default_in_the_code_is_seen(project):
+def test_a_default_in_the_code_is_seen(project, unchanged):
     edits = {"stages/params/variants.py": (r'"constant"\] = "linear"', '"constant"] = "cosine"')}
-    stale = changed_by(project, edits)
+    stale = changed_by(project, unchanged, edits)
     assert {"train/full-hard.json", "train-reranker/late-random.json"} <= stale
     assert not any(name.startswith(("download", "encode", "search")) for name in stale)
 

@@ -99,3 +99,13 @@ def test_the_error_says_how_to_go_back_where_the_committed_file_is_another_one(m
         git("add params.yaml")
     git("restore -SW params.yaml")
     assert (models / "params.yaml").read_bytes() == committed
+
+
+def test_what_no_block_names_is_removed_and_what_a_reranker_wrote_is_kept(tmp_path):
+    reranker = next(iter(STUDY.rerankers))
+    kept = {"keys.json", "computed.json", "in_domain/seed-13/test.parquet"}
+    for path in (*(f"{reranker}/{path}" for path in kept), f"{reranker}/gone/x.parquet", "gone/in_domain/x.parquet"):
+        (tmp_path / "runs" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "runs" / path).touch()
+    assert len(check.pruned(STUDY, tmp_path, tmp_path / "training")) == 2
+    assert plants.contents(tmp_path / "runs").keys() == {f"{reranker}/{path}" for path in kept}

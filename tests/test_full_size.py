@@ -19,7 +19,7 @@ TABLES = yaml_file.load(ROOT / "stages/ledger/printed_tables.yaml")
 NEEDING = {name: claim for name, claim in BOOK.claims.items() if claim.needs}
 P1, P3 = "studies/papers/2506.18535.yaml", "studies/papers/2311.09765.yaml"
 ABOUT_P1, ABOUT_P3 = ({name for name, claim in NEEDING.items() if claim.paper == paper} for paper in ("P1", "P3"))
-REPORT = STUDY.report.model_copy(update={"resamples": 1000})
+REPORT = STUDY.report.model_copy(update={"resamples": 200})
 PRINTED = {
     "base": 0.3026,
     **{f"{kind}full-random": 0.2619 for kind in ("", "coded-", "theirs-")},
@@ -78,17 +78,22 @@ def verdicts(study: params.Study, paper: params.Study, sizes: dict[str, Scale], 
     return given
 
 
-def test_at_full_size_the_printed_figures_hold(first):
+@pytest.fixture(scope="module")
+def given(first) -> dict[str, str]:
+    """The verdicts of the figures as they are printed."""
     study, sizes = first
-    given = verdicts(study, study, sizes, with_means(PRINTED))
+    return verdicts(study, study, sizes, with_means(PRINTED))
+
+
+def test_at_full_size_the_printed_figures_hold(given):
     assert {name for name, verdict in given.items() if verdict == HOLDS} == ABOUT_P1
     assert {given[name] for name in given.keys() - ABOUT_P1} == {UNTESTED}
 
 
 @pytest.mark.parametrize("variant", PRINTED)
-def test_at_full_size_a_value_moves_the_claims_that_need_it_and_no_other(first, variant):
+def test_at_full_size_a_value_moves_the_claims_that_need_it_and_no_other(first, given, variant):
     study, sizes = first
-    before = verdicts(study, study, sizes, with_means(PRINTED))
+    before = given
     after = verdicts(study, study, sizes, with_means(PRINTED | {variant: 0.9}))
     resting = {name for name in ABOUT_P1 if variant in needs(name).named}
     changed = {name for name in before if before[name] != after[name]}

@@ -33,8 +33,28 @@ def records(chart: dict[str, Any]) -> list[dict[str, Any]]:
     return [record for layer in chart["layer"] for record in layer["data"]["values"]]
 
 
-def test_the_page_says_what_its_inputs_say(tmp_path, monkeypatch):
-    text = build(write(tmp_path), monkeypatch)
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The planted study and its page, for tests that read them."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = write(tmp_path_factory.mktemp("page") / "study")
+        build(folder, patch)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def text(folder) -> str:
+    return (folder / "reports/index.html").read_text()
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory) -> dict[str, Any]:
+    """The charts of the study with two seeds."""
+    with pytest.MonkeyPatch.context() as patch:
+        return charts(build(write(tmp_path_factory.mktemp("seeds") / "study", seeds=2), patch))
+
+
+def test_the_page_says_what_its_inputs_say(folder, text, monkeypatch):
     said = words(text)
     titles = (
         "The answer One checkpoint came out better, which is not yet a recipe: lora-hard with seed",
@@ -71,7 +91,7 @@ def test_the_page_says_what_its_inputs_say(tmp_path, monkeypatch):
     ):
         assert sentence in said, sentence
     assert said.count("RR@10 on in_domain test goes from") == 0  # the boxes of the answer say it
-    assert build(tmp_path, monkeypatch) == text
+    assert build(folder, monkeypatch) == text
     assert len(text) < 5_000_000
 
 
@@ -83,8 +103,7 @@ def test_with_one_set_out_of_domain_the_main_table_has_its_averages(tmp_path, mo
     )
 
 
-def test_every_link_has_its_target_and_no_id_stands_twice(tmp_path, monkeypatch):
-    text = build(write(tmp_path), monkeypatch)
+def test_every_link_has_its_target_and_no_id_stands_twice(text):
     ids = re.findall(r'\bid="([^"]+)"', text)
     assert len(ids) == len(set(ids)) and "claim-P1.01" in ids
     links = set(re.findall(r'href="#([^"]+)"', text))
@@ -94,13 +113,11 @@ def test_every_link_has_its_target_and_no_id_stands_twice(tmp_path, monkeypatch)
     assert set(charts(text)) <= set(ids)
 
 
-def test_words_of_others_stay_words(tmp_path, monkeypatch):
-    text = build(write(tmp_path), monkeypatch)
+def test_words_of_others_stay_words(text):
     assert EVIL not in text and "<b>bold" not in text and EVIL[:20] in words(text)
 
 
-def test_bars_and_points_are_the_results(tmp_path, monkeypatch):
-    drawn = charts(build(write(tmp_path, seeds=2), monkeypatch))
+def test_bars_and_points_are_the_results(drawn):
     bars = {record["variant"]: record for record in records(drawn["chart-changes-0"]) if "verdict" in record}
     changes = {name: round(bar["change"], 6) for name, bar in bars.items()}
     assert changes == {"bm25": -20, "full-hard": 0.8, "lora-hard": 10}
@@ -115,8 +132,8 @@ def test_bars_and_points_are_the_results(tmp_path, monkeypatch):
     assert {(record["variant"], record["kind"]) for record in points} == kinds
 
 
-def test_every_field_that_a_chart_draws_is_in_its_data(tmp_path, monkeypatch):
-    for name, chart in charts(build(write(tmp_path, seeds=2), monkeypatch)).items():
+def test_every_field_that_a_chart_draws_is_in_its_data(drawn):
+    for name, chart in drawn.items():
         for layer in chart["layer"]:
             fields = set(re.findall(r'"field": "(\w+)"', json.dumps(layer)))
             known = {key for record in layer["data"]["values"] for key in record}
@@ -218,10 +235,9 @@ addEventListener("message", event => { document.getElementById("outcome").textCo
 
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("dark", [False, True])
-def test_a_browser_draws_all_filters_and_fetches_nothing(width, dark, tmp_path, monkeypatch):
+def test_a_browser_draws_all_filters_and_fetches_nothing(width, dark, text, tmp_path):
     if not CHROMIUM:
         pytest.skip(f"none of {', '.join(BROWSERS)} is on PATH: the page was not opened in a browser")
-    text = build(write(tmp_path), monkeypatch)
     start, _, end = text.rpartition("</body>")
     (tmp_path / "checked.html").write_text(start.replace("<head>", "<head>" + HOOK, 1) + CHECK + "</body>" + end)
     (tmp_path / "frame.html").write_text(FRAME.replace("WIDTH", str(width)))
