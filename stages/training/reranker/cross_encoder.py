@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from stages.core.errors import UserError
 from stages.models import cross_encoder
 from stages.training import loop, losses, tuning
-from stages.training.reranker import SAVE_STEPS, after_body, validation
+from stages.training.reranker import SAVE_STEPS, after_body, as_loaded, validation
 from stages.training.seed_runs import SeedRun
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def prepare(run: SeedRun, work: Path) -> loop.Prepared:
 
 def deployed(model: CrossEncoder, run: SeedRun, folder: Path) -> CrossEncoder:
     """The trained model; an adapter is merged into it, next to the head that was trained with it."""
+    model = as_loaded(model)
     plain = tuning.deployed(model, run.tuning, lambda: cross_encoder.load(run.checkpoint, run.seed), folder)
     after_body.copy(model, plain)
     return plain

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from stages.models import late_interaction, settings, towers
 from stages.training import loop, losses, tuning
-from stages.training.reranker import SAVE_STEPS, after_body, validation
+from stages.training.reranker import SAVE_STEPS, after_body, as_loaded, validation
 from stages.training.seed_runs import SeedRun
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ def arguments(
 
 def deployed(model: MultiVectorEncoder, run: SeedRun, folder: Path) -> MultiVectorEncoder:
     """The trained model; an adapter is merged into it, next to the projection that was trained with it."""
+    model = as_loaded(model)
     plain = tuning.deployed(model, run.tuning, lambda: late_interaction.load(run.checkpoint), folder)
     after_body.copy(model, plain)
     return plain
