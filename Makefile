@@ -9,12 +9,11 @@ reproduce: .venv/ready
 preview: .venv/ready
 	@$(WITH) python -m stages.reproduce --dry $(if $(JOBS),--jobs $(JOBS))
 
-# Set up and run the tests, after lint, format and types.
+# Set up and run the tests, after lint and format and beside the types.
 test: .venv/ready
 	$(WITH) ruff check .
 	$(WITH) ruff format --check .
-	$(WITH) mypy
-	$(WITH) python -m pytest
+	$(WITH) sh -c 'mypy & python -m pytest; tests=$$?; wait $$! && exit $$tests'
 
 # Put the study's figures into README, docs and the data card.
 readme: .venv/ready

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 import click
@@ -42,10 +43,11 @@ def main(pipeline: Path, watched: Path, out: Path) -> None:
     stages, blocks = (YAML(typ="safe").load(path.read_text()) for path in (pipeline, Path("params.yaml")))
     settings = study.model_dump(mode="json", by_alias=True)
     settings |= settings["tunings"]
+    hashes = cache(code.hashes)  # many stages run the same code
     with publish(out) as draft:
         for instance in graph.instances(stages, blocks):
             read = {key: graph.value(settings, key) for key in instance.settings}
-            content = {"code": code.hashes(instance.module, *kinds(study, instance)), "settings": read}
+            content = {"code": hashes(instance.module, *kinds(study, instance)), "settings": read}
             if instance.stage == "download" and (files := readers.files(study.corpora[instance.key])):
                 content["files"] = {name: fingerprint.of_file(path) for name, path in files.items()}
                 if line := _unwatched(instance.key, files.values(), watched):

@@ -1,5 +1,7 @@
 """What tests share: a tiny model made from a configuration, a tiny collection, and where real ones may be."""
 
+import contextlib
+import gc
 import gzip
 import json
 import os
@@ -12,10 +14,30 @@ from pathlib import Path
 import pytest
 
 from stages import params
+from tests import warm
 
 ROOT = Path(__file__).parents[1]
 STUDY = params.load(ROOT / "tests" / "study.yaml")
+LONG = ("test_pipeline", "test_papers", "test_changes_of_a_study", "test_docstrings", "test_trained_kinds")
 REAL = Path(os.environ.get("COLLECTIONS", ROOT.parent / "shared" / "collections"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the server of warm processes, one for all workers."""
+    if sys.platform == "linux" and not hasattr(config, "workerinput"):
+        opened = contextlib.ExitStack()
+        os.environ[warm.NAME] = opened.enter_context(warm.server())
+        config.add_cleanup(opened.close)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take long come first, so that no worker is left with one when the others have ended."""
+    items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: the collections of garbage that training asks for need not look at it each time."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -107,6 +129,15 @@ def tiny_collection(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def studies(tiny_collection, tiny_model, tmp_path_factory) -> Path:
+    """The small study after all stages, in whole/, and after evaluate, in evaluated/; to be copied, not changed."""
+    from tests import small_study
+
+    base = tmp_path_factory.getbasetemp()
+    return small_study.built(base.parent if "PYTEST_XDIST_WORKER" in os.environ else base, tiny_collection, tiny_model)
+
+
 def copy_of_project(folder: Path) -> Path:
     """The project as it is in the working tree, without its results, as a git repository of its own."""
     listed = subprocess.check_output(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, text=True)
@@ -123,17 +154,16 @@ def copy_of_project(folder: Path) -> Path:
     return folder
 
 
-def run(command: str, folder: Path, check: bool = True, **environment: str) -> subprocess.CompletedProcess:
-    """A shell command in a folder, with this interpreter's programs first on the path."""
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    done = subprocess.run(
-        command,
-        shell=True,
-        cwd=folder,
-        env={**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "1", **environment},
-        capture_output=True,
-        text=True,
-    )
+def environment(**more: str) -> dict[str, str]:
+    """This environment with warm processes and then this interpreter's programs first on the path."""
+    known = {**os.environ, **more}
+    folders = [known.get(warm.NAME), str(Path(sys.executable).parent), os.environ["PATH"]]
+    return {**known, "PATH": os.pathsep.join(filter(None, folders)), "DVC_NO_ANALYTICS": "1"}
+
+
+def run(command: str, folder: Path, check: bool = True, **more: str) -> subprocess.CompletedProcess:
+    """A shell command in a folder, in that environment."""
+    done = subprocess.run(command, shell=True, cwd=folder, env=environment(**more), capture_output=True, text=True)
     if check and done.returncode:
         raise AssertionError(f"{command}\n{done.stdout}\n{done.stderr}")
     return done

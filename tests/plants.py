@@ -1,11 +1,8 @@
 """What several tests plant: a study's params file, results, per-query tables with known effects, a git repository."""
 
 import json
-import os
 import shutil
-import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -29,7 +26,7 @@ from stages.params.variants import Recipe
 from stages.retrieval import runs
 from stages.training import loop
 from stages.training.seed_runs import SeedRun
-from tests.conftest import ROOT, run
+from tests.conftest import ROOT, environment, run
 
 IN_DOMAIN = Target(corpus="in_domain", split="test", measure="RR@10")
 DEV = Target(corpus="in_domain", split="dev", measure="RR@10")
@@ -270,16 +267,18 @@ def fails(command: click.Command, *arguments: object) -> str:
 
 def kill_in_training(module: str, arguments: Iterable[object], folder: Path) -> int:
     """Start a training verb in a folder, kill it (-9) once it has a whole checkpoint; the step of its newest one."""
-    command = [sys.executable, "-m", module, *map(str, arguments)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    process = subprocess.Popen(command, cwd=folder, env=environment, **quiet)
+    command = ["python", "-m", module, *map(str, arguments)]
+    shared = environment(PYTHONPATH=str(ROOT))
+    program = shutil.which("python", path=shared["PATH"])
+    process = subprocess.Popen(
+        command, executable=program, cwd=folder, env=shared, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
     deadline = time.time() + 300
     while not any(map(loop.last_checkpoint, folder.glob(".scratch/*/*"))):
         assert time.time() < deadline and process.poll() is None
         time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    process.kill()
+    process.communicate()  # until nobody has its output open
     checkpoints = [path for work in folder.glob(".scratch/*/*") if (path := loop.last_checkpoint(work))]
     return max(map(loop.step_of, checkpoints))
 

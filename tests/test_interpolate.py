@@ -106,9 +106,9 @@ def test_every_weight_lies_between_and_settings_stay(kind, tiny_model, study):
     other = far(base, study / "trained")
     done = run(study, base, other, [0.25])
     assert done.exit_code == 0, done.output
-    mixed = weights(study / "mix/seed-13")
+    mixed, trained = weights(study / "mix/seed-13"), weights(other / "seed-13")
     for name, values in weights(base).items():
-        assert torch.allclose(mixed[name], torch.lerp(values, weights(other / "seed-13")[name], 0.25))
+        assert torch.allclose(mixed[name], torch.lerp(values, trained[name], 0.25))
     assert planted_models.settings_of(study / "mix/seed-13") == planted_models.settings_of(base)
     plain, loaded = SentenceTransformer(str(study / "mix/seed-13")), encoding.load_encoder(base)
     assert [type(part) for part in plain] == [type(part) for part in loaded]

@@ -79,16 +79,18 @@ Repro = Callable[..., CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
-def clone(tmp_path_factory) -> Path:
-    return copy_of_project(tmp_path_factory.mktemp("paper"))
+def clone(tmp_path_factory, tiny_model) -> Path:
+    """A copy of the project in which every stage is without the network."""
+    folder = copy_of_project(tmp_path_factory.mktemp("paper"))
+    edge = tmp_path_factory.mktemp("edge")
+    (folder / "stages/__init__.py").write_text(NETWORK.format(tiny=str(tiny_model), home=str(edge)))
+    return folder
 
 
 @pytest.fixture(scope="module")
-def dvc(clone, tmp_path_factory, tiny_model) -> Repro:
-    """A DVC command in the clone, without the network."""
-    edge = tmp_path_factory.mktemp("edge")
-    (edge / "sitecustomize.py").write_text(NETWORK.format(tiny=str(tiny_model), home=str(edge)))
-    return lambda words, check=True: run(f"dvc {words}", clone, check, PYTHONPATH=str(edge))
+def dvc(clone) -> Repro:
+    """A DVC command in the clone."""
+    return lambda words, check=True: run(f"dvc {words}", clone, check)
 
 
 def small(paper: str) -> str:

@@ -1,12 +1,8 @@
-"""The whole study in small: a tiny model on a tiny collection, through DVC as a user runs it."""
+"""The whole study in small, as it stands after one run: what it says, and what its stages read and import."""
 
 import json
 import re
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -17,110 +13,22 @@ from ruamel.yaml import YAML
 from stages.core import code
 from stages.evaluation import results
 from stages.params.report import Target
+from stages.running.warm import HEAVY
+from tests import small_study, warm
 from tests import test_wiring as wiring
-from tests.conftest import ROOT, copy_of_project, edit, run
-
-FIRST = ("check", "code")
-TRAIN = (
-    "python -m stages.train full-hard --checkpoint data/checkpoints/minilm --triplets data/triplets/hard "
-    "--out {out} --log {out}.json"
-)
-
-
-def small_params(collection: Path, model: Path) -> dict:
-    blocks = YAML().load((ROOT / "tests" / "study.yaml").read_text())
-    blocks["corpora"] = {
-        "things": {"source": f"beir:{collection}", "train": "train", "validation": 4, "judged": {"dev": {}, "test": {}}}
-    }
-    blocks["checkpoints"]["minilm"] = {"architecture": "symmetric", "source": f"folder:{model}", "tokens": 32}
-    del blocks["checkpoints"]["towers"]
-    for name, architecture in (("late", "late-interaction"), ("cross", "cross-encoder")):
-        blocks["checkpoints"][name] = {"architecture": architecture, "source": f"folder:{model}", "tokens": 32}
-    for block in [*blocks["pools"].values(), *blocks["triplets"].values()]:
-        block["corpus"] = "things"
-    blocks["triplets"] = {
-        name: {**blocks["triplets"][name], "size": min(48, blocks["triplets"][name]["size"])}
-        for name in ("none", "random", "hard")
-    }
-    blocks["triplets"]["none"]["from"] = "corpora/things"
-    blocks["triplets"]["hard"]["ranks"] = [11, 60]
-    for recipe in ("printed", "coded", "in-batch", "contrastive", "pointwise"):
-        blocks["recipes"][recipe]["batch"] = 4
-    blocks["retrievers"] = {name: blocks["retrievers"][name] for name in ("bm25", "base", "full-hard")}
-    blocks["retrievers"]["lora-random"] = {
-        "checkpoint": "minilm",
-        "tuning": "lora",
-        "triplets": "random",
-        "recipe": "printed",
-    }
-    mix = {"checkpoint": "minilm", "trained": "full-hard", "triplets": "hard", "alphas": [0.5]}
-    blocks["interpolations"] = {"mix": mix}
-    blocks["rerankers"] = {
-        "late": {**blocks["rerankers"]["late-random"], "first_stage": "mix"},
-        "cross-lion": {**blocks["rerankers"]["cross-lion"], "triplets": "random"},
-    }
-    blocks["recipes"]["pointwise"]["epochs"] = 1
-    blocks["rerank"] |= {"depth": 10, "queries": 6}
-    target = {"corpus": "things", "split": "test", "measure": "RR@10"}
-    blocks["report"] = {
-        **blocks["report"],
-        "base": "base",
-        "in_domain": target,
-        "out_of_domain": None,
-        "pairs": [["cross-lion", "bm25"]],
-    }
-    blocks["validation_curve"] = {"queries": 4, "passages": 30, "every": 2, "early": []}
-    blocks["umap"] |= {"corpus": "things", "split": "test", "pairs": 8}
-    return blocks
+from tests.conftest import ROOT, edit, run
+from tests.small_study import FIRST, TRAIN, restore, stages_run
 
 
 @pytest.fixture(scope="module")
-def study(tiny_collection, tiny_model, tmp_path_factory) -> Path:
-    """A clone of the project as it stands, with small params, run once."""
-    folder = copy_of_project(tmp_path_factory.mktemp("clone"))
-    with open(folder / "params.yaml", "w") as handle:
-        YAML().dump(small_params(tiny_collection, tiny_model), handle)
-    run("dvc repro", folder)
-    commit(folder)
-    return folder
-
-
-def commit(folder: Path) -> None:
-    run("git add -A && git commit -qm run --allow-empty", folder)
-
-
-def stages_run(output: str) -> set[str]:
-    return set(re.findall(r"Running stage '([^']+)'", output))
-
-
-def experiment(settings: str, folder: Path) -> set[str]:
-    """The stages up to evaluate that an experiment runs; the study is put back as it was."""
-    done = run(f"dvc exp run evaluate {settings}", folder)
-    run("git checkout -q . && git clean -fdq && dvc checkout -q", folder)
-    return stages_run(done.stdout)
-
-
-def variants(names: set[str]) -> set[str]:
-    return {name.partition("@")[2].removesuffix("-things") for name in names if "@" in name}
+def study(studies, tmp_path_factory):
+    """A copy of the small study after all stages."""
+    return small_study.copied(studies / "whole", tmp_path_factory.mktemp("whole") / "study")
 
 
 def test_a_second_repro_does_nothing(study):
     assert "up to date" in run("dvc repro", study).stdout
     assert not run("git status --porcelain", study).stdout
-
-
-def test_only_what_a_change_touches_runs_again(study):
-    ran = experiment("-S lora.rank=2", study)
-    assert variants(ran) == {"lora-random"}
-    assert {"train@lora-random", "encode@lora-random-things", "search@lora-random-things", "evaluate"} <= ran
-    ran = experiment("-S 'triplets.hard.ranks=[31,60]'", study)
-    assert variants(ran) == {"hard", "full-hard", "mix", "late"}
-    ran = experiment("-S 'interpolations.mix.alphas=[0.25]'", study)
-    assert variants(ran) == {"mix", "late"} and not any(name.startswith("train@") for name in ran)
-    ran = experiment("-S cross-lion.lr=0.0003", study)
-    assert ran == {*FIRST, "train-reranker@cross-lion", "rerank@cross-lion", "evaluate"}
-    ran = experiment("-S 'measures=[RR@10,nDCG@10]'", study)
-    assert ran == {*FIRST, "evaluate"}
 
 
 def test_a_reranker_is_judged_on_the_queries_that_it_was_given(study):
@@ -141,37 +49,6 @@ def test_a_reranker_is_judged_on_the_queries_that_it_was_given(study):
     for query in given:
         mine, theirs = (list(run[run["query_id"] == query]["doc_id"]) for run in (ranked, first))
         assert set(mine[:10]) == set(theirs[:10]) and mine[10:] == theirs[10:]
-
-
-def test_a_variant_is_added_in_one_place_and_leaves_when_it_is_dropped(study):
-    block = "{checkpoint: minilm, tuning: lora, triplets: random, recipe: contrastive}"
-    done = run(f"dvc exp run evaluate -S '+retrievers.pairs={block}'", study)
-    assert variants(stages_run(done.stdout)) == {"pairs"}
-    assert "pairs" in json.loads((study / "reports/metrics.json").read_text())
-    diff = run("dvc metrics diff", study).stdout
-    assert re.search(r"pairs\.RR@10\s", diff)
-    run("git checkout -q . && git clean -fdq && dvc checkout -q", study)
-    run("dvc repro", study)
-    assert not run("git status --porcelain", study).stdout
-
-
-@pytest.mark.parametrize(
-    "setting, told",
-    [
-        ("lora.rnk=8", "rnk"),
-        ("lora.rank=-1", "params.yaml: lora.rank: input should be greater than 0, got -1"),
-        ("retrievers.full-hard.recipe=pritned", "retrievers.full-hard.recipe: no recipe is called 'pritned'"),
-        ("'measures=[RR@10,MRR@10]'", "measures: 'MRR@10' and 'RR@10' are the same measure; keep one"),
-        ("corpora.things.source=beir:nowhere", "corpora.things.source: there is no folder nowhere"),
-        ("'lora.modules=[qeury]'", "no linear layer of the model is called 'qeury'"),
-    ],
-)
-def test_a_typo_stops_before_anything_runs(setting, told, study):
-    done = run(f"dvc exp run -S {setting}", study, check=False)
-    run("git checkout -q . && git clean -fdq", study)
-    said = done.stdout + done.stderr
-    assert done.returncode and told in said and "Traceback" not in said
-    assert stages_run(done.stdout) <= {"check"}
 
 
 def test_the_model_is_what_plain_sentence_transformers_loads(study):
@@ -197,37 +74,6 @@ def test_the_model_is_what_plain_sentence_transformers_loads(study):
         )
         ours = dict(zip(ours["query_id"].to_pylist(), ours["nDCG@10"].to_pylist()))
         assert {query: values["ndcg_cut_10"] for query, values in theirs.items()} == pytest.approx(ours, abs=1e-6)
-
-
-def test_killed_training_goes_on_and_ends_with_the_same_bytes(study):
-    import os
-
-    arguments = [sys.executable, *TRAIN.format(out="data/again").split()[1:]]
-    process = subprocess.Popen(arguments, cwd=study, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.time() + 90
-    while not list(study.glob(".scratch/train/*/trainer/checkpoint-*/trainer_state.json")):
-        assert time.time() < deadline and process.poll() is None
-        time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    assert not (study / "data/again").exists()
-    run(TRAIN.format(out="data/again"), study)
-    assert json.loads((study / "data/costs/train/full-hard.seed-13.json").read_text())["resumed"]
-    assert files(study / "data/again") == files(study / "data/models/full-hard")
-    assert (study / "data/again.json").read_text() == (study / "reports/training/full-hard.json").read_text()
-    assert not list((study / ".scratch/train").iterdir())
-    run("rm -r data/again data/again.json && git checkout -q .", study)
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def test_everything_again_gives_the_same_hashes(study):
-    before = (study / "dvc.lock").read_text()
-    run("dvc repro -f evaluate", study)
-    assert (study / "dvc.lock").read_text() == before
-    assert not run("git status --porcelain", study).stdout
 
 
 def test_a_clone_that_pulls_runs_nothing(study, tmp_path):
@@ -283,7 +129,7 @@ COMMANDS = {
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_what_a_stage_imports_is_in_its_fingerprint(name, study):
-    """Also what it imports by the name of a kind, which no reading of the code can see."""
+    """Also what it imports by the name of a kind, which no reading of the code can see; in a process of its own."""
     done = run(COMMANDS[name].replace("python", "python -X importtime", 1), study)
     run("rm -rf data/again data/again.json && git checkout -q .", study)
     loaded = set(re.findall(r"\| +(stages[\w.]*)$", done.stderr, re.MULTILINE))
@@ -320,15 +166,20 @@ LOCKED = [
 ]
 
 
+# Where unfinished work lies is named by all of the settings, also by those that the triplets stage reads.
+WHOLE = {"train": {"validation_curve"}, "train-reranker": {"validation_curve"}}
+
+
 @pytest.mark.parametrize("name", LOCKED)
 def test_a_stage_reads_what_it_declares(name, study):
-    """Keys of params.yaml, and files that Python opens, while the stage runs once more."""
+    """Keys of params.yaml, and files that Python opens, while the stage runs once more; cold, where it starts soon."""
     locked = YAML(typ="safe").load((study / "dvc.lock").read_text())["stages"][name]
     shutil.copytree(ROOT / "tests", study / "tests", dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
-    done = run(locked["cmd"].replace("python -m", "python -m tests.watched", 1), study)
+    shared = {} if name.startswith((*HEAVY, "visualize", "diagnose")) else {warm.NAME: ""}
+    done = run(locked["cmd"].replace("python -m", "python -m tests.watched", 1), study, **shared)
     read = json.loads(done.stdout.splitlines()[-1])
     run("rm -rf tests && git checkout -q . && dvc checkout -q", study)
-    assert not wiring.undeclared(read["keys"], name.partition("@")[0])
+    assert wiring.undeclared(read["keys"], name.partition("@")[0]) <= WHOLE.get(name.partition("@")[0], set())
     own = [entry["path"] for kind in ("deps", "outs") for entry in locked[kind]]
     allowed = (
         *own,
@@ -368,4 +219,4 @@ def test_words_make_nothing_stale_but_the_fingerprints(study):
     stale = re.findall(r"^([\w@-]+):$", run("dvc status", study).stdout, re.MULTILINE)
     assert set(stale) <= {*FIRST}
     assert stages_run(run("dvc repro", study).stdout) <= {*FIRST}
-    run("git checkout -q . && git clean -fdq && dvc checkout -q", study)
+    restore(study)

@@ -32,7 +32,7 @@ def watch(study: Study, keys: set[str], patch: Callable[[Any, str, Any], None] =
     prefixes = {id(study): "", **{id(block): f"{name}." for name, block in blocks.items()}}
     asked = Strict.__getattribute__
 
-    def noted(self: Strict, name: str) -> Any:
+    def noted(self: Strict, name: str, _kept: Any = (study, blocks)) -> Any:  # so that no id is given again
         value, prefix = asked(self, name), prefixes.get(id(self))
         if prefix is not None and name in type(self).model_fields and name not in (blocks if not prefix else ()):
             keys.add(f"{prefix}{name}")
