@@ -215,7 +215,7 @@ def spent() -> str:
             lines.append(
                 [stage, words, *(text(f"{_short(value)} ", code(name)) for value, name in (costed[0], costed[-1]))]
             )
-    machines = sorted({entry["machine"] for entry in entries})
+    machines = sorted({entry["machine"] for entry in entries if "machine" in entry})
     return markdown.table(
         Table(["stage", "figure", "least", "most"], lines, [f"Recorded on {' and '.join(machines)}."])
     )
