@@ -4,7 +4,6 @@ import importlib
 import json
 import re
 import shlex
-import shutil
 import subprocess
 from itertools import pairwise
 from pathlib import Path
@@ -22,7 +21,7 @@ from stages import params
 from stages.core.errors import UserError
 from tests.conftest import ROOT
 
-STUDY_FILE = ROOT / "tests" / "study.yaml"
+COMMITTED = subprocess.check_output(["git", "show", "HEAD:params.yaml"], cwd=ROOT, text=True)  # what pages speak of
 README = (ROOT / "README.md").read_text()
 PAGES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in fill.pages()}
 LINK = re.compile(r"\]\((?!https?:)([^)\s]+)\)")
@@ -117,20 +116,20 @@ def test_python_commands_exist_with_their_options(words):
 
 @pytest.mark.parametrize("words", [words for words in COMMANDS if words[:3] == ("dvc", "exp", "run")], ids=" ".join)
 def test_experiments_are_legal(words, tmp_path):
-    """Applied as DVC applies them to a study like the default one, every combination of a sweep."""
+    """Applied as DVC applies them to the committed study, every combination of a sweep."""
     from dvc.utils.hydra import apply_overrides, get_hydra_sweeps
 
     changes = [value for option, value in pairwise(words) if option == "-S"]
     changes = [change for change in changes if "PLACEHOLDER" not in change]
     file = tmp_path / "params.yaml"
     for combination in get_hydra_sweeps({str(file): changes}) if changes else []:
-        shutil.copy(STUDY_FILE, file)
+        file.write_text(COMMITTED)
         apply_overrides(file, combination[str(file)])
         params.load(file)
 
 
 def test_quoted_errors_are_what_a_study_is_told(tmp_path):
-    blocks = YAML(typ="safe").load(STUDY_FILE.read_text())
+    blocks = YAML(typ="safe").load(COMMITTED)
     blocks["lora"]["rank"] = -1
     assert told(blocks, tmp_path / "params.yaml") in README
     blocks["retrievers"]["full-hard"]["fit"] = blocks["retrievers"]["full-hard"].pop("recipe")
@@ -163,7 +162,7 @@ def test_targets_of_dvc_and_make_exist():
 
 @pytest.mark.parametrize("page", PAGES)
 def test_snippets_are_legal(page):
-    blocks = YAML(typ="safe").load(STUDY_FILE.read_text())
+    blocks = YAML(typ="safe").load(COMMITTED)
     for kind, snippet in re.findall(r"^```(python|yaml)\n(.*?)^```$", PAGES[page], re.MULTILINE | re.DOTALL):
         if kind == "python":
             compile(snippet, page, "exec")
@@ -240,14 +239,14 @@ def test_the_example_of_metrics_diff_begins_with_the_committed_values(committed_
 
 
 def test_the_readme_explains_the_settings_of_the_study():
-    study = params.load(STUDY_FILE)
+    study = params.parse(YAML(typ="safe").load(COMMITTED))
     said = " ".join(README.split())
     first, last = study.triplets["hard"].ranks
     assert f"from ranks {first} to {last} of the base model" in said
     assert f"(cosine, margin {study.recipes['printed'].loss.margin:g})" in said
     assert f"(Euclidean, margin {study.recipes['coded'].loss.margin:g}, on vectors that nothing normalises)" in said
     assert study.recipes["coded"].normalize is False
-    assert f"the default of {study.triplets['hard'].size} is small" in said
+    assert f"the default of {study.triplets['hard'].size:,} is small" in said
 
 
 def test_the_data_card_counts_the_queries_of_the_judged_splits(committed_study):
