@@ -25,7 +25,12 @@ RECIPES = {
     "margins": {"loss": {"kind": "margin-mse", "scale": 2.0}, **SHARED, "epochs": 40},
     "in-batch": {"loss": {"kind": "in-batch", "scale": 20.0, "hard_negatives": True}, **SHARED},
     "half": {"loss": {"kind": "pointwise"}, **SHARED, "epochs": 1, "precision": "bfloat16"},
-    "in-batch-half": {"loss": {"kind": "in-batch", "hard_negatives": False}, **SHARED, "epochs": 1, "precision": "bfloat16"},
+    "in-batch-half": {
+        "loss": {"kind": "in-batch", "hard_negatives": False},
+        **SHARED,
+        "epochs": 1,
+        "precision": "bfloat16",
+    },
 }
 VARIANTS = {
     "cross-full": ("cross", "cross-adamw", "random", "pointwise"),
