@@ -92,8 +92,8 @@ def _computed(study: Study, indexes: Path, runs: Path) -> dict[str, str]:
     """Variant -> the precision of its vectors or, of a reranker, its scores; other variants are left out."""
     folders = {variant: sorted((indexes / variant).glob("*/*")) for variant in study.searchers}
     folders |= {variant: [runs / variant] for variant in study.rerankers}
-    found = {variant: [precision.recorded(folder) for folder in places] for variant, places in folders.items()}
-    return {variant: first for variant, (first, *_) in found.items() if first}
+    found = {variant: [*filter(None, map(precision.recorded, places))] for variant, places in folders.items()}
+    return {variant: computed_in[0] for variant, computed_in in found.items() if computed_in}
 
 
 def _measured(

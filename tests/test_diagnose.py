@@ -11,8 +11,10 @@ from click.testing import CliRunner, Result
 from stages import diagnose
 from stages.analysis import diagnosis
 from stages.analysis.diagnosis import Diagnosis
+from stages.models import precision
 from stages.retrieval import dense, runs
 from tests import plants
+from tests.conftest import STUDY
 
 QUERIES, PASSAGES = plants.TEXTS["queries"], plants.TEXTS["passages"]
 VECTORS = ("base", "turned", "collapsed")
@@ -176,3 +178,11 @@ def test_equal_inputs_give_equal_bytes(project):
     measured()
     assert Path("reports/d.json").read_bytes() == first
     assert diagnosis.as_json(diagnosis.read(Path("reports/d.json"))).encode() == first and json.loads(first)
+
+
+def test_what_was_computed_in_is_read_where_there_is_anything(tmp_path):
+    half = tmp_path / "indexes" / "full-hard" / "in_domain" / "seed-13"
+    half.mkdir(parents=True)
+    precision.record("bfloat16", half)
+    (tmp_path / "indexes" / "bm25" / "in_domain" / "pretrained").mkdir(parents=True)
+    assert diagnose._computed(STUDY, tmp_path / "indexes", tmp_path / "runs") == {"full-hard": "bfloat16"}
