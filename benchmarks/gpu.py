@@ -66,17 +66,17 @@ def pack(target: Path, checkpoint: Path, collection: Path) -> None:
 @click.option("--batch", default=128, show_default=True)
 def run(source: Path, out: Path, passages: int, triplets: int, batch: int) -> None:
     """Measure with what `pack` wrote into SOURCE, and write the figures to OUT after each part."""
+    start = time.perf_counter()
     import torch
 
     from stages.models import encoding, precision
 
-    start = time.perf_counter()
     native = precision.chosen("auto")
     texts = json.loads((source / "texts.json").read_text())
     many = (texts["passages"] * (1 + passages // len(texts["passages"])))[:passages]
     figures: dict[str, Any] = {"machine": precision.hardware(), "torch": torch.__version__, "precision": native}
-    figures["imports_seconds"] = round(time.perf_counter() - start, 2)
     model = encoding.load_encoder(source)
+    figures["start_seconds"] = round(time.perf_counter() - start, 2)
     for name, measured in (
         ("products_tflops", lambda: _products()),
         ("encode_per_second", lambda: _encoding(model, many, native)),
