@@ -129,3 +129,20 @@ def test_a_comparison_reversed_and_rounded():
 
 def test_per_cent_of_nothing_is_nothing():
     assert comparison.per_cent(-0.1, 0.4) == -25 and comparison.per_cent(1, 0) is comparison.per_cent(1, None) is None
+
+
+@pytest.mark.parametrize("clusters", [2, 5, 13, 14, 60])
+def test_p_is_that_of_scipys_permutation_test(clusters):
+    """On both sides of what has fewer assignments of signs than resamples, and so is counted whole."""
+    from scipy.stats import permutation_test
+
+    moved = np.random.default_rng(clusters).normal(0.2, 1, clusters)
+    whole = permutation_test(
+        (moved, np.zeros(clusters)),
+        lambda one, other, axis: (one - other).sum(axis),
+        vectorized=True,
+        permutation_type="samples",
+        n_resamples=10_000,
+        rng=np.random.default_rng(0),
+    )
+    assert significance._randomised(moved, 10_000) == pytest.approx(whole.pvalue, rel=1e-12)

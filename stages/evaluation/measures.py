@@ -1,9 +1,11 @@
 """Measures of a run by ir_measures, query by query, with graded judgments and one tie rule: the run's own order."""
 
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 
 def per_query(parts: Iterable[pa.Table], qrels: pa.Table, measures: list[str], rel: int) -> dict[str, dict[str, float]]:
@@ -18,6 +20,9 @@ def per_query(parts: Iterable[pa.Table], qrels: pa.Table, measures: list[str], r
     named: dict[Any, list[str]] = {}
     for name in measures:
         named.setdefault(_with_threshold(ir_measures.parse_measure(name), rel), []).append(name)
+    depths: dict[int | None, list[Any]] = {}  # the providers sort what they are given: no more than a measure reads
+    for measure in named:
+        depths.setdefault(measure.params.get("cutoff"), []).append(measure)
     judged: dict[str, dict[str, int]] = {}
     for query, passage, grade in zip(
         *(qrels[name].to_pylist() for name in ("query_id", "doc_id", "grade")), strict=True
@@ -26,9 +31,12 @@ def per_query(parts: Iterable[pa.Table], qrels: pa.Table, measures: list[str], r
     values = {name: dict.fromkeys(judged, 0.0) for name in measures}
     for part in parts:
         ranked = _ranked(part, judged)
-        for metric in ir_measures.iter_calc(list(named), {query: judged[query] for query in ranked}, ranked):
-            for name in named[metric.measure]:
-                values[name][metric.query_id] = metric.value
+        of_ranked = {query: judged[query] for query in ranked}
+        for depth, read in depths.items():
+            first = {query: dict(islice(scores.items(), depth)) for query, scores in ranked.items()}
+            for metric in ir_measures.iter_calc(read, of_ranked, first):
+                for name in named[metric.measure]:
+                    values[name][metric.query_id] = metric.value
     return values
 
 
@@ -37,10 +45,12 @@ def _with_threshold(measure: Any, rel: int) -> Any:
 
 
 def _ranked(run: pa.Table, judged: dict[str, dict[str, int]]) -> dict[str, dict[str, float]]:
-    """query -> passage -> a score that falls by one with each rank."""
-    ranked: dict[str, dict[str, float]] = {}
-    for query, passage in zip(run["query_id"].to_pylist(), run["doc_id"].to_pylist(), strict=True):
+    """query -> passage -> a score that falls by one with each rank, in the order of ranks."""
+    queries, passages = run["query_id"].combine_chunks(), run["doc_id"].to_pylist()
+    lengths = pc.run_end_encode(queries)
+    ranked, begin = {}, 0
+    for query, end in zip(lengths.values.to_pylist(), lengths.run_ends.to_pylist(), strict=True):
         if query in judged:
-            scores = ranked.setdefault(query, {})
-            scores[passage] = -float(len(scores))
+            ranked[query] = dict(zip(passages[begin:end], map(float, range(0, begin - end, -1)), strict=True))
+        begin = end
     return ranked
