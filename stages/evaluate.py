@@ -17,7 +17,7 @@ from stages.collections import canonical
 from stages.core.errors import UserError
 from stages.core.files import publish
 from stages.core.rounding import rounded
-from stages.evaluation import comparison, measures, per_query
+from stages.evaluation import comparison, hybrids, measures, per_query
 from stages.evaluation import results as files
 from stages.evaluation.results import Pair, Result
 from stages.params import Study
@@ -58,7 +58,7 @@ def main(ranked: Path, corpora: Path, queries: Path, results: Path, pairs: Path,
     with publish(results) as draft:
         draft.write_text(files.as_json(compared))
     with publish(pairs) as draft:
-        draft.write_text(files.as_json(in_pairs(study, table)))
+        draft.write_text(files.as_json(in_pairs(study, table, compared)))
     with publish(metrics) as draft:
         draft.write_text(json.dumps(_metrics(study.report, study.variants, compared), indent=2) + "\n")
 
@@ -155,18 +155,20 @@ def _result(table: pa.Table, variant: str, target: Target, report: Report, with_
     return replace(result, base=rounded(shared.mean), of=len(base.query_ids), comparison=compared)
 
 
-def in_pairs(study: Study, table: pa.Table) -> list[Pair]:
+def in_pairs(study: Study, table: pa.Table, results: Sequence[Result]) -> list[Pair]:
     """Each pair of report.pairs on each target, on the queries that both variants have.
 
-    So is each reranker and its first stage, unless that is the base, which every variant is compared with. The pairs of
-    a target are one family.
+    So is each reranker and its first stage, unless that is the base, which every variant is compared with, and what
+    tells whether to fine-tune or to fuse (hybrids). The pairs of a target are one family.
     """
     report, pairs = study.report, []
     stages = [(name, block.first_stage) for name, block in study.rerankers.items() if block.first_stage != report.base]
-    asked = [*report.pairs, *(pair for pair in stages if {*pair} not in [{*other} for other in report.pairs])]
+    asked: dict[frozenset[str], tuple[str, str]] = {}
+    for pair in [*report.pairs, *stages, *hybrids.named(study, results).asked]:
+        asked.setdefault(frozenset(pair), pair)
     for target in report.targets:
         known = set(pc.unique(per_query.on(table, target.corpus, target.split)["variant"]).to_pylist())
-        for variant, against in [pair for pair in asked if set(pair) <= known]:
+        for variant, against in [pair for pair in asked.values() if set(pair) <= known]:
             both = per_query.common(*(per_query.of(table, name, target) for name in (variant, against)))
             compared = per_query.compare(*both, report.significance, report.resamples).rounded()
             value, base = (rounded(side.mean) for side in both)

@@ -59,7 +59,8 @@ def export_run(variant: str, corpus: str, split: str, seed_run: str | None, out:
     seed_run = _chosen(variant, [path.name for path in model_folder.seed_runs(folder)], seed_run)
     path = folder / seed_run / f"{split}.parquet"
     if not path.is_file():
-        published = study.checkpoints[study.variants[variant].checkpoint].architecture == "published-run"
+        block = study.retrievers.get(variant)
+        published = block and study.checkpoints[block.checkpoint].architecture == "published-run"
         cure = "a published run is of one split" if published else cure
         raise UserError(f"{path}: there is no such run here; {cure}")
     tag = variant if seed_run == "pretrained" else f"{variant}.{seed_run}"

@@ -81,14 +81,14 @@ def _sections(study: Study, results: Sequence[Result], inputs: Mapping[str, Path
     """Each section of the page by the name that the template knows it by."""
     logs = training_logs.read(inputs["training"], study.variants)
     lines = vega.lines(name for name, log in logs.items() if log.seed_runs)
-    diagnosis = spaces.read(inputs["diagnosis"])
+    diagnosis, pairs = spaces.read(inputs["diagnosis"]), files.read_pairs(inputs["pairs"])
     projection = json.loads(inputs["projection"].read_text())
     return {
-        "answer": sections.answer(study, results, logs),
-        "variants": sections.variants(study, results, files.read_pairs(inputs["pairs"]), logs, diagnosis),
+        "answer": sections.answer(study, results, logs, pairs),
+        "variants": sections.variants(study, results, pairs, logs, diagnosis),
         "changes": sections.changes(study, results),
         "transfer": sections.transfer(transfers.read(inputs["transfer"])),
-        "curves": sections.curves(logs, lines),
+        "curves": sections.curves(study, logs, lines),
         "space": sections.space(study, results, diagnosis, projection, lines),
         "costs": sections.costs(study, results, logs, recorded.recorded(inputs["costs"]), lines),
         "negatives": [audits.table(hardness.read(inputs["negatives"]))],

@@ -19,6 +19,7 @@ from stages.reporting import (
     answer,
     collections_table,
     costs_table,
+    hybrids,
     makeup,
     markdown,
     readings,
@@ -76,7 +77,7 @@ def main(out: Path, table: Path, answered: Path, costs_page: Path, **inputs: Pat
         with publish(path) as draft:
             draft.write_text(markdown.document(blocks))
     with publish(answered) as draft:
-        draft.write_text(answer.as_json(study, files.read(inputs["results"])))
+        draft.write_text(answer.as_json(study, files.read(inputs["results"]), files.read_pairs(inputs["pairs"])))
 
 
 def warnings(study: Study, inputs: Mapping[str, Path]) -> list[str]:
@@ -86,8 +87,8 @@ def warnings(study: Study, inputs: Mapping[str, Path]) -> list[str]:
 
 def _opening(study: Study, logs: Mapping[str, training_logs.TrainingLog], inputs: Mapping[str, Path]) -> list[Block]:
     """The answer, the main table, and those of what else was tried and of the rerankers."""
-    results = files.read(inputs["results"])
-    return [*answer.paragraphs(study, results, logs), *variants_table.tables(study, results).values()]
+    results, pairs = files.read(inputs["results"]), files.read_pairs(inputs["pairs"])
+    return [*answer.paragraphs(study, results, logs, pairs), *variants_table.tables(study, results).values()]
 
 
 def _comparisons(
@@ -124,12 +125,11 @@ def _comparisons(
 
 def _behind(study: Study, logs: Mapping[str, training_logs.TrainingLog], inputs: Mapping[str, Path]) -> list[Block]:
     """Training, negatives, vector spaces, numerical checks and collections."""
-    interpolated = training_table.interpolations(logs)
     diagnosis, projected = spaces.read(inputs["diagnosis"]), json.loads(inputs["projection"].read_text())
     return [
         Heading("Training", 2),
         training_table.training(logs),
-        *([interpolated] if interpolated else []),
+        *(table for table in (training_table.interpolations(logs), hybrids.weights(study, logs)) if table),
         picture("Training loss and validation", "figures/curves.png"),
         Heading("Negatives", 2),
         audits.table(hardness.read(inputs["negatives"])),

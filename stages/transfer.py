@@ -28,7 +28,7 @@ from stages.core.files import publish
 from stages.evaluation import per_query
 from stages.params import Study
 from stages.params.report import Target
-from stages.params.variants import Interpolation
+from stages.params.variants import Interpolation, Retriever
 from stages.reporting import markdown, style, transfer_picture
 from stages.reporting import transfer as pages
 
@@ -98,15 +98,16 @@ def main(queries: Path, corpora: Path, out: Path, page: Path, picture: Path) -> 
 
 
 def _domain(study: Study, variant: str, names: Sequence[str]) -> Domain:
-    """What is in domain for a variant; what a reranker's first stage was trained on is neither in nor out of it."""
+    """What is in domain for a variant; what else was trained on is neither in nor out of it.
+
+    That is what a reranker's first stage or another member of a fusion was trained on.
+    """
     block, trained_on = study.variants[variant], study.trained_on(variant)
     in_domain = sets.set_of(study.corpora, trained_on or study.report.in_domain.corpus)
-    known = {in_domain}
-    if variant in study.rerankers:
-        first = study.trained_on(study.rerankers[variant].first_stage)
-        known |= {sets.set_of(study.corpora, first)} if first else set()
-    kind: Kind = "interpolated"
-    if not isinstance(block, Interpolation):
+    members = study.members(study.rerankers[variant].first_stage if variant in study.rerankers else variant)
+    known = {in_domain, *(sets.set_of(study.corpora, one) for one in map(study.trained_on, members) if one)}
+    kind: Kind = "interpolated" if isinstance(block, Interpolation) else "fused"
+    if isinstance(block, Retriever):
         kind = "fine-tuned" if study.recipes[block.recipe] else "without fine-tuning"
     return Domain(kind, trained_on, in_domain, [name for name in names if name not in known])
 

@@ -153,6 +153,7 @@ def write(
         retrievers={name: known["retrievers"][name] for name in variants},
         rerankers={},
         interpolations={},
+        fusions={},
         seeds=list(range(seeds)),
         report={**known["report"], "pairs": [], "out_of_domain": target},
     )

@@ -41,6 +41,7 @@ def write(folder: Path, model: Path, **blocks: Any) -> None:
         },
         "retrievers": {name: known["retrievers"][name] for name in ("bm25", "base", *TRAINED)},
         "interpolations": {},
+        "fusions": {},
         "rerankers": {},
         "report": {**known["report"], "in_domain": target, "out_of_domain": None, "pairs": [list(TRAINED)]},
         "umap": {**known["umap"], "pairs": 8},

@@ -132,6 +132,7 @@ def write_state(folder: Path, table: Table, variants: dict[str, Any] = VARIANTS)
     write_params(
         folder,
         interpolations={},
+        fusions={},
         rerankers={},
         retrievers={"bm25": known["retrievers"]["bm25"], **variants},
         report=report,
@@ -220,6 +221,7 @@ def write_vectors(folder: Path) -> dict[str, np.ndarray]:
         folder,
         checkpoints={**known["checkpoints"], "theirs": published},
         interpolations={},
+        fusions={},
         rerankers={},
         retrievers={
             "bm25": {"checkpoint": "bm25", **as_it_is},

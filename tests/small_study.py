@@ -44,6 +44,10 @@ def params(collection: Path, model: Path) -> dict:
     }
     mix = {"checkpoint": "minilm", "trained": "full-hard", "triplets": "hard", "alphas": [0.5]}
     blocks["interpolations"] = {"mix": mix}
+    blocks["fusions"] = {
+        "hybrid": {"kind": "weighted", "of": ["bm25", "base"]},
+        "hybrid-hard": {"kind": "rrf", "of": ["bm25", "full-hard", "mix"], "k": 60},
+    }
     blocks["rerankers"] = {
         "late": {**blocks["rerankers"]["late-random"], "first_stage": "mix"},
         "cross-lion": {**blocks["rerankers"]["cross-lion"], "triplets": "random"},

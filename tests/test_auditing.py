@@ -92,6 +92,7 @@ def study(tmp_path, monkeypatch):
             triplets={"none": blocks["triplets"]["none"], "planted": planted},
             retrievers=retrievers,
             interpolations={},
+            fusions={},
             rerankers={},
             report={**blocks["report"], "pairs": [], **report},
         )

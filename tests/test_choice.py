@@ -170,6 +170,7 @@ def write_controls(folder: Path, seeds: list[int]) -> None:
         corpora={"in_domain": known["corpora"]["in_domain"]},
         retrievers={name: known["retrievers"][name] for name in ("bm25", "base", *NAMES)},
         interpolations={},
+        fusions={},
         rerankers={},
         measures=["RR@10"],
         report={**known["report"], "resamples": 1000, "pairs": [], "out_of_domain": None},

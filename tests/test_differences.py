@@ -14,7 +14,7 @@ from stages.evaluation.differences import QueryChange
 from tests import plants
 from tests.plants import IN_DOMAIN
 
-SETTLED = {"interpolations": {}, "rerankers": {}}
+SETTLED = {"interpolations": {}, "fusions": {}, "rerankers": {}}
 
 
 @given(st.lists(st.sampled_from([-1.0, -0.5, 0.0, 0.25, 1.0]), max_size=12), st.integers(1, 5))

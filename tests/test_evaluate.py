@@ -76,6 +76,7 @@ def folder(tmp_path, monkeypatch) -> Path:
         tmp_path,
         seeds=[13, 14],
         interpolations={},
+        fusions={},
         retrievers={"bm25": known["retrievers"]["bm25"], **plants.VARIANTS},
         rerankers={"cross": {**reranker, "first_stage": "full-hard"}},
         rerank={**known["rerank"], "queries": RERANKED, "seed": 13},

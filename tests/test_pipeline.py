@@ -120,6 +120,8 @@ COMMANDS = {
     "download/things": "python -m stages.download things --out data/again",
     "encode/base-things": "python -m stages.encode base things --model data/models/base "
     "--collection data/corpora/things --out data/again",
+    "fuse/hybrid": "python -m stages.fuse hybrid --runs data/runs --corpora data/corpora --out data/again "
+    "--log data/again.json",
     "train-reranker/late": "python -m stages.train_reranker late --checkpoint data/checkpoints/late "
     "--triplets data/triplets/random --out data/again --log data/again.json",
     "rerank/cross-lion": "python -m stages.rerank cross-lion --model data/models/cross-lion "
@@ -148,6 +150,7 @@ LOCKED = [
     "encode@base-things",
     "mine@base",
     "search@base-things",
+    "fuse@hybrid",
     "train-reranker@late",
     "rerank@late",
     "evaluate",

@@ -47,7 +47,7 @@ def test_a_study_that_does_so_is_checked(only_test):
     blocks = only_test
     blocks["corpora"]["in_domain"] = {"source": "beir:mine", "judged": {"held-out": {}}}
     assert "corpora.in_domain: has no train split; let what trains on it name another" in told(blocks)
-    blocks["pools"] = blocks["interpolations"] = blocks["rerankers"] = {}
+    blocks["pools"] = blocks["interpolations"] = blocks["fusions"] = blocks["rerankers"] = {}
     blocks["triplets"] = {"none": blocks["triplets"]["none"]}
     blocks["retrievers"] = {name: blocks["retrievers"][name] for name in ("bm25", "base")}
     blocks["report"] = {**blocks["report"], "pairs": []}

@@ -42,6 +42,7 @@ def folder(tiny_model, tmp_path_factory) -> Path:
         seeds=[1, 2],
         retrievers=retrievers,
         interpolations={},
+        fusions={},
         rerankers={},
         recipes={"none": {}, "short": RECIPE},
         report={**blocks()["report"], "pairs": []},

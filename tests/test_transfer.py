@@ -55,6 +55,7 @@ def study(folder: Path, **changed) -> Path:
         },
         "retrievers": {"base": plants.VARIANTS["base"], **trained},
         "interpolations": {},
+        "fusions": {},
         "rerankers": {"cross": {**reranker, "first_stage": "full-marco"}},
         "report": {
             **known["report"],

@@ -51,10 +51,10 @@ def test_other_architectures_and_interpolations_stand_in_a_table_of_their_own_be
     assert variants_table.main_variants(STUDY) == [name for name in STUDY.searchers if name not in apart]
     assert [line[0] for line in variants_table.others(STUDY, RESULTS).lines] == ["base", *apart]
     assert list(variants_table.tables(STUDY, RESULTS)) == [
-        "Variants", "Other architectures and interpolations", "Rerankers"
+        "Variants", "Other architectures and interpolations", "Hybrids", "Rerankers"
     ]  # fmt: skip
     alike = {name: block for name, block in STUDY.retrievers.items() if name not in apart}
-    one_kind = STUDY.model_copy(update={"retrievers": alike, "interpolations": {}, "rerankers": {}})
+    one_kind = STUDY.model_copy(update={"retrievers": alike, "interpolations": {}, "fusions": {}, "rerankers": {}})
     assert list(variants_table.tables(one_kind, RESULTS)) == ["Variants"]
 
 

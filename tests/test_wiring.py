@@ -103,8 +103,9 @@ SEARCHERS = {"retrievers", "interpolations"}
 READ = {
     "warnings": {"recipes"},
     "searchers": SEARCHERS,
-    "variants": {*SEARCHERS, "rerankers"},
-    "trained_on": {*SEARCHERS, "rerankers", "triplets"},
+    "variants": {*SEARCHERS, "fusions", "rerankers"},
+    "members": {"fusions"},
+    "trained_on": {*SEARCHERS, "fusions", "rerankers", "triplets"},
 }
 
 

@@ -13,11 +13,11 @@ from stages.analysis.geometry import Correlation
 from stages.analysis.sets import SetValue
 from stages.core.rounding import rounded
 from stages.params.tuning import Tuning
-from stages.params.variants import Interpolation, Variant
+from stages.params.variants import Retriever, Variant
 
 FEWEST = 5  # sets that a correlation with similarity needs
 
-Kind = Literal["fine-tuned", "interpolated", "without fine-tuning"]
+Kind = Literal["fine-tuned", "interpolated", "fused", "without fine-tuning"]
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ def correlation(
 
 def tuned_alike(variants: Mapping[str, Variant], tunings: Mapping[str, Tuning]) -> list[tuple[str, str]]:
     """(full, LoRA): each two variants that differ only in their tuning, one of kind full and one of kind lora."""
-    blocks = {name: block for name, block in variants.items() if not isinstance(block, Interpolation)}
+    blocks = {name: block for name, block in variants.items() if isinstance(block, Retriever)}
     alike = {name: block.model_copy(update={"tuning": ""}) for name, block in blocks.items()}
 
     def of_kind(kind: str) -> list[str]:

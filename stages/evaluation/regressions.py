@@ -12,7 +12,7 @@ from stages.evaluation.comparison import Comparison, per_cent
 from stages.evaluation.per_query import PerQuery
 
 FELL, WITHIN_TOLERANCE, UNCHANGED = "got worse", "worse within tolerance", "unchanged"
-RECIPE = ("checkpoint", "tuning", "triplets", "recipe", "first_stage", "trained")
+RECIPE = ("checkpoint", "tuning", "triplets", "recipe", "first_stage", "trained", "of")
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +89,7 @@ def earlier_names(
 
 def variants_of(settings: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """Variant -> its block, for the settings of an earlier revision; what is of another form is passed over."""
-    tables = [settings.get(name) for name in ("retrievers", "interpolations", "rerankers")]
+    tables = [settings.get(name) for name in ("retrievers", "interpolations", "fusions", "rerankers")]
     blocks = {name: block for table in tables if isinstance(table, dict) for name, block in table.items()}
     return {name: block for name, block in blocks.items() if isinstance(block, dict)}
 

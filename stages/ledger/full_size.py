@@ -79,6 +79,9 @@ def made_of(study: Study, name: str, paper: Study) -> dict[str, Any]:
     if name in study.interpolations:
         block = study.interpolations[name]
         return {"trained": made_of(study, block.trained, paper), "alphas": block.alphas}
+    if name in study.fusions:
+        fusion = study.fusions[name]
+        return {**fusion.model_dump(), "of": [made_of(study, one, paper) for one in fusion.of]}
     variant = {**study.retrievers, **study.rerankers}[name]
     checkpoint, triplets = study.checkpoints[variant.checkpoint], study.triplets[variant.triplets]
     hashed = paper.checkpoints.get(variant.checkpoint, checkpoint).sha256

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from itertools import product
 from typing import TYPE_CHECKING
 
-from stages.params import plans
+from stages.params import fusions, plans
 from stages.params.losses import CROSS_ENCODER_LOSSES
 from stages.params.models import RERANKING, SEARCHING
 from stages.params.variants import Recipe, Reranker, Retriever
@@ -21,6 +21,7 @@ def problems(study: Study) -> Iterator[str]:
     yield from _checkpoints(study)
     yield from _retrievers(study)
     yield from _interpolations(study)
+    yield from fusions.problems(study)
     yield from _rerankers(study)
     yield from _pools(study)
     yield from _triplets(study)
@@ -118,16 +119,15 @@ def _interpolations(study: Study) -> Iterator[str]:
 
 
 def _rerankers(study: Study) -> Iterator[str]:
+    ranking = {**study.searchers, **study.fusions}
     for key, variant in study.rerankers.items():
         where = f"rerankers.{key}"
-        if key in study.searchers:
+        if key in ranking:
             yield f"{where}: another variant has that name"
         yield from _training(study, where, variant)
-        yield from _missing(f"{where}.first_stage", variant.first_stage, study.searchers, "variant that searches")
+        yield from _missing(f"{where}.first_stage", variant.first_stage, ranking, "variant that searches")
         yield from _architecture_of_reranker(study, where, variant)
-        first = variant.first_stage
-        first = study.interpolations[first].trained if first in study.interpolations else first
-        trained_first = study.recipes[study.retrievers[first].recipe]
+        trained_first = study.trained_on(variant.first_stage)
         if not study.recipes[variant.recipe] and trained_first and len(study.seeds) > 1:
             yield (
                 f"{where}: has one model and '{variant.first_stage}' one for each seed; train it, or let it follow a "

@@ -9,6 +9,7 @@ from pydantic_core import ErrorDetails
 
 from stages.params.losses import Loss, Regularizer
 from stages.params.tuning import KINDS
+from stages.params.variants import Fusion
 
 
 def _kinds(union: Any) -> list[str]:
@@ -20,7 +21,7 @@ def _kind(block: type[BaseModel]) -> str:
     return str(get_args(block.model_fields["kind"].annotation)[0])
 
 
-TAGS = {*KINDS, *_kinds(Loss), *_kinds(Regularizer)}
+TAGS = {*KINDS, *_kinds(Loss), *_kinds(Regularizer), *_kinds(Fusion)}
 UNION_FIELDS = ("loss", "regularizer")
 
 
@@ -63,7 +64,7 @@ def _without_tags(place: list[str]) -> list[str]:
     return [
         part
         for at, part in enumerate(place)
-        if not (at and part in TAGS and place[at - 1] in (*UNION_FIELDS, *place[:1]))
+        if not (at and part in TAGS and (place[at - 1] in (*UNION_FIELDS, *place[:1]) or place[:at:2] == ["fusions"]))
     ]
 
 

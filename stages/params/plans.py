@@ -54,6 +54,6 @@ def trained_on(study: Study, name: str) -> dict[str, list[str]]:
     """Kind of block -> the blocks that need training queries of a corpus."""
     pools = [key for key, pool in study.pools.items() if pool.corpus == name]
     triplets = [key for key, block in study.triplets.items() if block.corpus == name and block.size]
-    variants = [key for key, variant in study.variants.items() if variant.triplets in triplets]
+    variants = [key for key, variant in study.variants.items() if getattr(variant, "triplets", None) in triplets]
     blocks = {"pools": pools, "triplets": triplets, "variants": variants}
     return {kind: named for kind, named in blocks.items() if named}

@@ -16,7 +16,7 @@ from stages.params.models import Checkpoint, Start, with_base
 from stages.params.report import Diagnose, Gate, Index, Report, Rerank, Search, Umap, ValidationCurve
 from stages.params.triplets import Pool, Triplets
 from stages.params.tuning import Tuning
-from stages.params.variants import Interpolation, Recipe, Reranker, Retriever, Variant
+from stages.params.variants import Fusion, Interpolation, Recipe, Reranker, Retriever, Variant
 
 
 class Study(Strict):
@@ -32,6 +32,7 @@ class Study(Strict):
     recipes: dict[Name, Recipe | None]
     retrievers: dict[Name, Retriever]
     interpolations: dict[Name, Interpolation]
+    fusions: dict[Name, Fusion]
     rerankers: dict[Name, Reranker]
     index: Index
     search: Search
@@ -56,15 +57,25 @@ class Study(Strict):
 
     @property
     def variants(self) -> dict[str, Variant]:
-        """All variants: retrievers, interpolations, rerankers."""
-        return {**self.searchers, **self.rerankers}
+        """All variants: retrievers, interpolations, fusions, rerankers."""
+        return {**self.searchers, **self.fusions, **self.rerankers}
+
+    def members(self, variant: str) -> list[str]:
+        """The variants whose runs a fusion fuses, those of its fusions included; of another variant itself."""
+        if variant not in self.fusions:
+            return [variant]
+        return list(dict.fromkeys(name for one in self.fusions[variant].of for name in self.members(one)))
 
     def trained_on(self, variant: str) -> str | None:
         """The corpus that a variant's training queries come from; None for one without fine-tuning.
 
-        A reranker without fine-tuning was trained on what its first stage was trained on.
+        A reranker without fine-tuning was trained on what its first stage was trained on, and a fusion on what its
+        first fine-tuned member was.
         """
-        block = self.triplets[self.variants[variant].triplets]
+        if variant in self.fusions:
+            return next(filter(None, map(self.trained_on, self.members(variant))), None)
+        named = {**self.searchers, **self.rerankers}[variant].triplets
+        block = self.triplets[named]
         if block.size or variant in self.interpolations:
             return block.corpus
         return self.trained_on(self.rerankers[variant].first_stage) if variant in self.rerankers else None

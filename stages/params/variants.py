@@ -1,4 +1,4 @@
-"""The blocks of params.yaml that make variants: `recipes`, `retrievers`, `interpolations`, `rerankers`."""
+"""The blocks of params.yaml that make variants: `recipes`, `retrievers`, `interpolations`, `fusions`, `rerankers`."""
 
 from typing import Annotated, Literal
 
@@ -95,4 +95,39 @@ class Interpolation(Strict):
     alphas: Annotated[list[Annotated[float, Field(ge=0, le=1)]], Field(min_length=1)]
 
 
-Variant = Retriever | Reranker | Interpolation
+Members = Annotated[list[str], Field(min_length=2, max_length=4)]  # dvc.yaml names each of up to four
+
+
+class ReciprocalRanks(Strict):
+    """A variant that fuses the runs of others: each gives a passage 1 / (k + its rank there)."""
+
+    kind: Literal["rrf"]
+    of: Members
+    k: Positive = 60
+
+
+class WeightedSum(Strict):
+    """A variant that adds up the scores of others, each query's between 0 and 1, times a weight a member.
+
+    Where no weights are given, those are taken that rank best on report.chosen_on.
+    """
+
+    kind: Literal["weighted"]
+    of: Members
+    weights: list[Annotated[float, Field(ge=0)]] | None = None
+
+    @model_validator(mode="after")
+    def weights_fit_members(self) -> "WeightedSum":
+        if self.weights is None:
+            return self
+        if len(self.weights) != len(self.of):
+            raise ValueError(
+                f"weights has {len(self.weights)} numbers, and of has {len(self.of)} variants; give one for each"
+            )
+        if not sum(self.weights):
+            raise ValueError("weights are all 0; one of them has to be above")
+        return self
+
+
+Fusion = Annotated[ReciprocalRanks | WeightedSum, Field(discriminator="kind")]
+Variant = Retriever | Reranker | Interpolation | ReciprocalRanks | WeightedSum

@@ -8,26 +8,28 @@ from pathlib import Path
 from stages.evaluation import choice, per_query
 from stages.evaluation.choice import Choice, compared
 from stages.evaluation.comparison import NO_DIFFERENCE, VERDICTS, WORSE
-from stages.evaluation.results import Result
+from stages.evaluation.results import Pair, Result
 from stages.params import Study
-from stages.reporting import changes
+from stages.reporting import changes, hybrids
 from stages.reporting.text import Text, code, plain, strong, text
 from stages.reporting.training_logs import TrainingLog
 
 
 def in_brief(written: Path) -> list[str]:
-    """The answer in at most five lines of plain words, from reports/answer.json; the last names the model's folder."""
+    """The answer in at most six lines of plain words, from reports/answer.json; the last names the model's folder."""
     return [str(line) for line in json.loads(written.read_text())["brief"]]
 
 
-def as_json(study: Study, results: Sequence[Result]) -> str:
+def as_json(study: Study, results: Sequence[Result], pairs: Sequence[Pair] = ()) -> str:
     """The answer as data: advice (null without one), what was chosen and where, the results that judge it, in brief."""
-    made = choice.choose(study, results)
+    made, fused = choice.choose(study, results), hybrids.answered(study, results, pairs)
     if made is None:
-        return json.dumps({"advice": None, "brief": [plain(_no_answer(study))]}, indent=1) + "\n"
+        brief = [_no_answer(study), *fused]
+        return json.dumps({"advice": None, "brief": [plain(line) for line in brief]}, indent=1) + "\n"
     folder = model(made)
-    brief: list[Text] = [
+    brief = [
         advice(study, made),
+        *fused,
         selection(study, made),
         *_judged(study, made),
         text(f"Its model is in {folder}."),
@@ -52,17 +54,22 @@ def model(made: Choice) -> str:
 
 
 def paragraphs(
-    study: Study, results: Sequence[Result], logs: Mapping[str, TrainingLog], changes: bool = True
+    study: Study,
+    results: Sequence[Result],
+    logs: Mapping[str, TrainingLog],
+    pairs: Sequence[Pair] = (),
+    changes: bool = True,
 ) -> list[Text]:
-    """The answer as it opens the report and the README: advice, choice, what the targets say of it, cost, limits.
+    """The answer as it opens the report and the README: advice, hybrids, choice, what the targets say, cost, limits.
 
     Without `changes` it leaves out what the targets say, for a page that shows that in another form.
     """
-    made = choice.choose(study, results)
+    made, fused = choice.choose(study, results), hybrids.answered(study, results, pairs)
     if made is None:
-        return [_no_answer(study), *_reranked(study, results)]
+        return [_no_answer(study), *fused, *_reranked(study, results)]
     return [
         advice(study, made),
+        *fused,
         text(selection(study, made), *_ahead(made)),
         *(_judged(study, made) if changes else []),
         *_warnings(study, made),
@@ -158,8 +165,8 @@ def _judged(study: Study, made: Choice) -> list[Text]:
     """What the targets say of the best variant."""
     there = made.out_of_domain
     return [
-        text(_change(study, made.in_domain)),
-        *([text(f"Out of domain, {_change(study, there)}")] if there else []),
+        text(changes.on_target(made.in_domain, study.report.significance)),
+        *([text(f"Out of domain, {changes.on_target(there, study.report.significance)}")] if there else []),
     ]
 
 
@@ -231,21 +238,12 @@ def _reranked(study: Study, results: Sequence[Result]) -> list[Text]:
     best = choice.highest(tried)
     name, result = best.variant, here[best.variant]
     on = f"On {compared(result).queries:,} of the queries, " if result.on_part else ""
-    lines = [f"{on}{_change(study, result)}"]
+    lines = [f"{on}{changes.on_target(result, study.report.significance)}"]
     if name in there:
-        lines.append(f" Out of domain, {_change(study, there[name])}")
+        lines.append(f" Out of domain, {changes.on_target(there[name], study.report.significance)}")
     stage = (", which reranks what ", code(study.rerankers[name].first_stage), " retrieves. ")
     return [text(f"The best of {len(tried)} rerankers on {_split(best)} is ", code(name), *stage, *lines)]
 
 
 def _split(result: Result) -> str:
     return f"{result.corpus} {result.split}"
-
-
-def _change(study: Study, result: Result) -> str:
-    judged, base = compared(result), result.base or 0.0
-    level = f"{100 * (1 - study.report.significance):g} % interval {changes.ends(result)}"
-    return (
-        f"{result.measure} on {_split(result)} goes from {base:.4f} to {base + judged.difference:.4f}: "
-        f"{changes.size(result)} ({level}), {judged.verdict}."
-    )

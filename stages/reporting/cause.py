@@ -11,7 +11,6 @@ from stages.reporting import changes, contrasts, style
 from stages.reporting.markdown import Block
 from stages.reporting.table import NOTHING, Cell, Table
 from stages.reporting.text import Heading, Items, Text, code, link, picture, strong, text
-from stages.reporting.variants_table import p_value
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -133,7 +132,7 @@ def _geometry(collection: Answers) -> list[Block]:
     if not collection.geometry:
         return []
     lines = [
-        [name.replace("_", " "), NOTHING if one.rho is None else f"{one.rho:.2f}", p_value(one.p), f"{one.n}"]
+        [name.replace("_", " "), NOTHING if one.rho is None else f"{one.rho:.2f}", changes.p_value(one.p), f"{one.n}"]
         for name, one in collection.geometry.items()
     ]
     return [

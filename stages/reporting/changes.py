@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from stages.evaluation.comparison import Comparison
+from stages.evaluation.results import Pair, Result
 from stages.reporting.table import NOTHING
 
 
@@ -48,7 +49,26 @@ def ends(changed: Changed) -> str:
     return f"{signed(compared.low, 4)} to {signed(compared.high, 4)}"
 
 
+def on_target(changed: Result | Pair, significance: float) -> str:
+    """The sentence of a change that has a comparison: measure and target, from where to where, interval, verdict."""
+    base, compared = changed.base or 0.0, changed.comparison
+    if compared is None:
+        raise ValueError(f"{changed.variant} was not compared on {changed.target}")
+    level = f"{100 * (1 - significance):g} % interval {ends(changed)}"
+    return (
+        f"{changed.measure} on {changed.corpus} {changed.split} goes from {base:.4f} to "
+        f"{base + compared.difference:.4f}: {size(changed)} ({level}), {compared.verdict}."
+    )
+
+
 def detectable(changed: Changed) -> str:
     """The minimum detectable effect in per cent; – where there is none, or nothing is a per cent."""
     share = changed.change("detectable") if changed.comparison and changed.comparison.detectable else None
     return NOTHING if share is None else f"{share:.1f}"
+
+
+def p_value(p: float | None) -> str:
+    """A p in two digits, and "< 0.0001" for one that resampling cannot tell from 0."""
+    if p is None:
+        return NOTHING
+    return f"{p:.2g}" if p >= 0.0001 else "< 0.0001"

@@ -3,7 +3,6 @@
 from stages.analysis.contrasts import Contrast
 from stages.reporting import changes
 from stages.reporting.table import NOTHING
-from stages.reporting.variants_table import p_value
 
 
 def change(contrast: Contrast) -> str:
@@ -15,7 +14,7 @@ def change(contrast: Contrast) -> str:
 
 def span(contrast: Contrast) -> str:
     """The change in per cent of the base, with its interval and its p within its family."""
-    p = p_value(contrast.comparison.p_family if contrast.comparison else None)
+    p = changes.p_value(contrast.comparison.p_family if contrast.comparison else None)
     return f"{changes.size(contrast)} ({interval(contrast)}; p {p})"
 
 

@@ -1,7 +1,7 @@
 """What each variant is made of, by the names of params.yaml."""
 
 from stages.params import Study
-from stages.params.variants import Interpolation, Reranker
+from stages.params.variants import Interpolation, ReciprocalRanks, Reranker, WeightedSum
 from stages.reporting.table import Table
 from stages.reporting.text import code, text
 
@@ -12,6 +12,8 @@ def table(study: Study) -> Table:
     for name, block in study.variants.items():
         if isinstance(block, Interpolation):
             lines.append([name, f"interpolation with {block.trained}", block.checkpoint, "", "", ""])
+        elif isinstance(block, ReciprocalRanks | WeightedSum):
+            lines.append([name, f"fusion of {' and '.join(block.of)}", "", "", "", ""])
         else:
             tuned = study.recipes[block.recipe] is not None
             kind = "fine-tuned retriever" if tuned else "base model, not fine-tuned"

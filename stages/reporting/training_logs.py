@@ -52,12 +52,22 @@ class Interpolated:
 
 
 @dataclass(frozen=True)
+class Fused:
+    """A weighted sum: its members, their weights, and the measure at all weights that were tried."""
+
+    of: list[str]
+    weights: list[float]
+    tried: list[tuple[list[float], float]]
+
+
+@dataclass(frozen=True)
 class TrainingLog:
-    """Both lists are empty for a variant without fine-tuning."""
+    """Both lists are empty for a variant without fine-tuning; only a weighted sum is `fused`."""
 
     variant: str
     seed_runs: Sequence[SeedRun] = ()
     between: Sequence[Interpolated] = ()
+    fused: Fused | None = None
 
     def validation(self, measure: str = VALIDATED) -> dict[int, float]:
         """Step -> the mean over seed runs of a measure of the validation sample, for the steps that all have."""
@@ -81,4 +91,8 @@ def _log(path: Path) -> TrainingLog:
         )
         for entry in stored.get("between", [])
     ]
-    return TrainingLog(stored["variant"], [SeedRun(**entry) for entry in stored["seed_runs"]], between)
+    fused = stored.get("fused")
+    if fused:
+        tried = [(entry["weights"], entry["value"]) for entry in fused["tried"]]
+        fused = Fused(fused["of"], fused["weights"], tried)
+    return TrainingLog(stored["variant"], [SeedRun(**entry) for entry in stored["seed_runs"]], between, fused)

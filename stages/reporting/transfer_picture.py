@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MARKERS = {"fine-tuned": "o", "interpolated": "s", "without fine-tuning": "D"}
+MARKERS = {"fine-tuned": "o", "interpolated": "s", "fused": "^", "without fine-tuning": "D"}
 GREY = "0.45"
 
 

@@ -1,8 +1,8 @@
 """The tables of variants: value, change and verdict of each, in and out of domain.
 
 The main one asks what fine-tuning does to the base: variants of its architecture, and what is compared without any
-fine-tuning. Other architectures and interpolations have a table of their own, and so have rerankers. One source for the
-report and the README (`tables`), for the page and for a paper (`readings`).
+fine-tuning. Other architectures and interpolations have a table of their own, as have hybrids and rerankers. One source
+for the report and the README (`tables`), for the page and for a paper (`readings`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ from stages.evaluation import results as files
 from stages.evaluation.results import Result
 from stages.params import Study
 from stages.params.models import SEARCHING
-from stages.reporting import changes, latex
+from stages.reporting import changes, hybrids, latex
 from stages.reporting.table import NOTHING, Cell, Table
 from stages.reporting.text import Text, code, strong, text
 
@@ -54,6 +54,7 @@ def tables(study: Study, results: Sequence[Result]) -> dict[str, Table]:
     made = {
         "Variants": variants(study, results),
         "Other architectures and interpolations": others(study, results),
+        "Hybrids": fusions(study, results),
         "Rerankers": rerankers(study, results),
     }
     return {label: table for label, table in made.items() if table}
@@ -80,19 +81,26 @@ def variants(study: Study, results: Sequence[Result]) -> Table:
 
 def others(study: Study, results: Sequence[Result]) -> Table | None:
     """Other architectures and interpolations under the same heads, below the base; None without any."""
-    names = other_variants(study)
-    if not names:
-        return None
     note = "Retrievers of another architecture than the base's, and interpolations of weights, next to the base."
-    return _table(study, readings(study, results), [study.report.base, *names], [note])
+    return _below_base(study, results, other_variants(study), note)
+
+
+def fusions(study: Study, results: Sequence[Result]) -> Table | None:
+    """The fusions under the same heads, below the base; None without any."""
+    return _below_base(study, results, list(study.fusions), hybrids.note(study))
+
+
+def _below_base(study: Study, results: Sequence[Result], names: Sequence[str], note: str | Text) -> Table | None:
+    return _table(study, readings(study, results), [study.report.base, *names], [note]) if names else None
 
 
 def rerankers(study: Study, results: Sequence[Result]) -> Table | None:
     """The rerankers under the same heads, below the base on the queries that they reranked; None without any."""
     if not study.rerankers:
         return None
-    shown = {**base_on_part(study, results), **readings(study, results)}
-    return _table(study, shown, [name for name in shown if name not in study.searchers], [_reranked(study, results)])
+    base = base_on_part(study, results)
+    shown = {**base, **readings(study, results)}
+    return _table(study, shown, [*base, *study.rerankers], [_reranked(study, results)])
 
 
 def _table(
@@ -161,14 +169,14 @@ def caption(study: Study, results: Sequence[Result]) -> list[str | Text]:
 
 def _of_nothing(study: Study, results: Sequence[Result]) -> list[Text]:
     """That the base has 0 on a target, of which nothing is a per cent."""
-    named = [str(target) for target in study.report.targets if _has_nothing(files.at(results, target).values())]
+    named = [
+        str(target)
+        for target in study.report.targets
+        if any(one.comparison and not one.base for one in files.at(results, target).values())
+    ]
     where = " and ".join(named)
     base = code(study.report.base)
     return [text(base, f" has 0 on {where}: {NOTHING} stands where a change would be in per cent of it.")] * bool(named)
-
-
-def _has_nothing(results: Iterable[Result]) -> bool:
-    return any(one.comparison and not one.base for one in results)
 
 
 def _targets(study: Study, results: Sequence[Result]) -> str:
@@ -224,18 +232,11 @@ def _reading(result: Result | None, best: float | None, base: str) -> Reading:
         changes.signed(result.change()),
         changes.interval(result),
         compared.verdict or "",
-        p_value(compared.p_family),
+        changes.p_value(compared.p_family),
         changes.detectable(result),
         f"{compared.better} / {compared.worse} / {compared.equal}",
         top,
     )
-
-
-def p_value(p: float | None) -> str:
-    """A p in two digits, and "< 0.0001" for one that resampling cannot tell from 0."""
-    if p is None:
-        return NOTHING
-    return f"{p:.2g}" if p >= 0.0001 else "< 0.0001"
 
 
 def paper(study: Study, results: Sequence[Result]) -> str:
@@ -244,9 +245,9 @@ def paper(study: Study, results: Sequence[Result]) -> str:
     lines = {name: [name, *(cell for one in cells for cell in _paper_cells(one))] for name, cells in shown.items()}
     groups = [(str(target), 4) for target in study.report.targets]
     heads = ["Variant", *(["Value", "Change %", "Interval %", "Verdict"] * len(groups))]
-    named = [names for names in (main_variants(study), other_variants(study)) if names]
+    named = [names for names in (main_variants(study), other_variants(study), list(study.fusions)) if names]
     parts = [[lines[name] for name in names] for names in named]
-    notes = caption(study, results)
+    notes = [*caption(study, results), *([hybrids.note(study)] if study.fusions else [])]
     if study.rerankers:
         parts.append([lines[name] for name in [*base_on_part(study, results), *study.rerankers]])
         notes.append(_reranked(study, results))

@@ -144,7 +144,7 @@ def numbers(stages: Stages, results: Iterable[Result], runs: Path, models: Path,
     for result in results:
         variant, corpus = result.variant, result.corpus
         run = maker(stages, f"data/runs/{variant}/{corpus}")
-        whole = run is not None and run.startswith("rerank@")  # one output for all corpora
+        whole = run is not None and run.startswith(("fuse@", "rerank@"))  # one output for all corpora
         lines.append(
             Number(
                 link(result),

@@ -15,7 +15,16 @@ from stages.params import Study
 from stages.params.report import Report
 from stages.reporting import answer as answers
 from stages.reporting import changes as changed
-from stages.reporting import costs_table, makeup, readings, results_tables, space_table, training_table, variants_table
+from stages.reporting import (
+    costs_table,
+    hybrids,
+    makeup,
+    readings,
+    results_tables,
+    space_table,
+    training_table,
+    variants_table,
+)
 from stages.reporting import transfer as transfer_page
 from stages.reporting.figures import running_means
 from stages.reporting.page import charts, scatter
@@ -25,15 +34,16 @@ from stages.reporting.page.words import chip, minus
 from stages.reporting.table import NOTHING
 from stages.reporting.text import plain
 from stages.reporting.training_logs import VALIDATED, TrainingLog
-from stages.reporting.variants_table import p_value
 
 Section = dict[str, Any]
 
 
-def answer(study: Study, results: Sequence[Result], logs: Mapping[str, TrainingLog]) -> Section:
+def answer(
+    study: Study, results: Sequence[Result], logs: Mapping[str, TrainingLog], pairs: Sequence[Pair] = ()
+) -> Section:
     """The advice, the changes of the variant that it is about, and the other sentences that open the report."""
     made = choice.choose(study, results)
-    first, *rest = answers.paragraphs(study, results, logs, changes=False)
+    first, *rest = answers.paragraphs(study, results, logs, pairs, changes=False)
     measured = [made.in_domain, made.out_of_domain] if made else []
     readings = [_reading(result, study.report) for result in measured if result]
     return {"first": first, "rest": rest, "variant": made.best.variant if made else None, "readings": readings}
@@ -67,7 +77,7 @@ def variants(
             for one, there in zip(shown[name], by_target, strict=True)
         ]
         kind, *names = [plain(cell) for cell in made_of.get(name, [""])]
-        made = ", ".join(filter(None, [kind if name in study.interpolations else "", *names]))
+        made = ", ".join(filter(None, [kind if name in study.interpolations or name in study.fusions else "", *names]))
         return {"variant": name, "made": made, "base": name == study.report.base, "cells": cells}
 
     domains = zip(study.report.targets, variants_table.DOMAINS, strict=False)
@@ -119,7 +129,7 @@ def transfer(transfer: Transfer) -> Section:
     }
 
 
-def curves(logs: Mapping[str, TrainingLog], lines: Lines) -> Section:
+def curves(study: Study, logs: Mapping[str, TrainingLog], lines: Lines) -> Section:
     """The charts of loss and validation, with a key that gives each variant's first and last mean loss."""
     tuned = {name: logs[name] for name in lines}
     keys = []
@@ -134,8 +144,8 @@ def curves(logs: Mapping[str, TrainingLog], lines: Lines) -> Section:
     if validated:
         about = f"Lines: validation {VALIDATED} of each variant by step"
         drawn["chart-validation"] = charts.validation(tuned, lines, about)
-    interpolated = training_table.interpolations(logs)
-    tables = [training_table.training(logs), *([interpolated] if interpolated else [])]
+    chosen = (training_table.interpolations(logs), hybrids.weights(study, logs))
+    tables = [training_table.training(logs), *(table for table in chosen if table)]
     return {"keys": keys, "validated": validated, "tables": tables, "charts": drawn}
 
 
@@ -152,7 +162,7 @@ def space(
         ranked = diagnosis.correlations.get(name)
         notes[name] = "no rank correlation: fewer than three fine-tuned variants"
         if ranked and ranked.rho is not None:
-            change = f"Spearman's ρ with the change {ranked.rho:+.2f}, p {p_value(ranked.p)}"
+            change = f"Spearman's ρ with the change {ranked.rho:+.2f}, p {changed.p_value(ranked.p)}"
             notes[name] = f"{change}, over {ranked.n} fine-tuned variants"
     here = files.at(results, study.report.in_domain)
     shown = {name: one for name, one in here.items() if name in diagnosis.geometry}
@@ -233,6 +243,6 @@ def _contrast(contrast: Contrast) -> Section:
         "verdict": chip(contrast.verdict),
         "change": minus(changed.signed(contrast.change())),
         "interval": minus(changed.interval(contrast)),
-        "p": p_value(compared.p_family),
+        "p": changed.p_value(compared.p_family),
         "detectable": changed.detectable(contrast),
     }
