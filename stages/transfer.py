@@ -98,13 +98,16 @@ def main(queries: Path, corpora: Path, out: Path, page: Path, picture: Path) -> 
 
 
 def _domain(study: Study, variant: str, names: Sequence[str]) -> Domain:
-    """What is in domain for a variant; what a reranker's first stage was trained on is neither in nor out of it."""
+    """What is in domain for a variant.
+
+    The further corpora of a mix, and what a reranker's first stage was trained on, are neither in nor out of it.
+    """
     block, trained_on = study.variants[variant], study.trained_on(variant)
     in_domain = sets.set_of(study.corpora, trained_on or study.report.in_domain.corpus)
-    known = {in_domain}
+    read = study.corpora_of(variant)
     if variant in study.rerankers:
-        first = study.trained_on(study.rerankers[variant].first_stage)
-        known |= {sets.set_of(study.corpora, first)} if first else set()
+        read += study.corpora_of(study.rerankers[variant].first_stage)
+    known = {in_domain, *(sets.set_of(study.corpora, corpus) for corpus in read)}
     kind: Kind = "interpolated"
     if not isinstance(block, Interpolation):
         kind = "fine-tuned" if study.recipes[block.recipe] else "without fine-tuning"

@@ -9,12 +9,13 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError, model_validator
 
 from stages.core.errors import UserError
-from stages.params import anchors, checks, messages, renamed
+from stages.params import anchors, checks, messages, renamed, training_sets
 from stages.params.corpora import Corpus
 from stages.params.fields import Name, Positive, Precision, Strict
 from stages.params.models import Checkpoint, Start, with_base
 from stages.params.report import Diagnose, Gate, Index, Report, Rerank, Search, Umap, ValidationCurve
-from stages.params.triplets import Pool, Triplets
+from stages.params.training_sets import TrainingSet
+from stages.params.triplets import Mix, Pool, Scored, Triplets
 from stages.params.tuning import Tuning
 from stages.params.variants import Interpolation, Recipe, Reranker, Retriever, Variant
 
@@ -28,6 +29,8 @@ class Study(Strict):
     checkpoints: dict[Name, Checkpoint]
     pools: dict[Name, Pool]
     triplets: dict[Name, Triplets]
+    scored: dict[Name, Scored]
+    mixes: dict[Name, Mix]
     tunings: dict[Name, Tuning]
     recipes: dict[Name, Recipe | None]
     retrievers: dict[Name, Retriever]
@@ -60,14 +63,27 @@ class Study(Strict):
         return {**self.searchers, **self.rerankers}
 
     def trained_on(self, variant: str) -> str | None:
-        """The corpus that a variant's training queries come from; None for one without fine-tuning.
+        """The corpus that a variant's training queries come from, of a mix its first; None without fine-tuning.
 
         A reranker without fine-tuning was trained on what its first stage was trained on.
         """
-        block = self.triplets[self.variants[variant].triplets]
-        if block.size or variant in self.interpolations:
-            return block.corpus
-        return self.trained_on(self.rerankers[variant].first_stage) if variant in self.rerankers else None
+        return next(iter(self.corpora_of(variant)), None)
+
+    def corpora_of(self, variant: str) -> tuple[str, ...]:
+        """All corpora that a variant's training queries come from, as `trained_on`; () without fine-tuning."""
+        read = self.training_set(self.variants[variant].triplets)
+        if read.size or variant in self.interpolations:
+            return read.corpora
+        return self.corpora_of(self.rerankers[variant].first_stage) if variant in self.rerankers else ()
+
+    def training_set(self, name: str) -> TrainingSet:
+        """What is known of the triplets of a name in `triplets`, `scored` or `mixes`."""
+        return training_sets.of(self, name)
+
+    @property
+    def training_sets(self) -> list[str]:
+        """The names that a variant can give as its triplets: in `triplets`, `scored`, `mixes`."""
+        return training_sets.names(self)
 
     def warnings(self) -> list[str]:
         """Legal but telling settings, one sentence each; the report repeats them."""
