@@ -57,6 +57,6 @@ def trained_on(study: Study, name: str) -> dict[str, list[str]]:
     using = [key for key, one in read.items() if name in one.corpora and one.size]
     kinds = {"triplets": study.triplets, "scored": study.scored, "mixes": study.mixes}
     variants = [key for key, variant in study.variants.items() if variant.triplets in using]
-    made = {kind: [key for key in blocks if key in using] for kind, blocks in kinds.items()}
+    made = {kind: [key for key in using if key in named] for kind, named in kinds.items()}
     blocks = {"pools": pools, **made, "variants": variants}
     return {kind: named for kind, named in blocks.items() if named}
