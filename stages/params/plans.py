@@ -55,7 +55,7 @@ def trained_on(study: Study, name: str) -> dict[str, list[str]]:
     pools = [key for key, pool in study.pools.items() if pool.corpus == name]
     read = {key: study.training_set(key) for key in study.training_sets}
     using = [key for key, one in read.items() if name in one.corpora and one.size]
-    kinds = {"triplets": study.triplets, "scored": study.scored, "mixes": study.mixes}
+    kinds: dict[str, Collection[str]] = {"triplets": study.triplets, "scored": study.scored, "mixes": study.mixes}
     variants = [key for key, variant in study.variants.items() if variant.triplets in using]
     made = {kind: [key for key in using if key in named] for kind, named in kinds.items()}
     blocks = {"pools": pools, **made, "variants": variants}
