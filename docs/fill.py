@@ -25,6 +25,7 @@ from stages.params.report import Report
 from stages.reporting import changes, makeup, markdown
 from stages.reporting.table import Cell, Table
 from stages.reporting.text import code, text
+from studies import recipes as strong_recipes
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
@@ -79,6 +80,12 @@ def rates() -> str:
     heads = ["method", "lowest rate: RR@10 on dev", "middle", "highest"]
     note = f"The base has {base:.4f}. One seed each, from [studies/rates.json](../studies/rates.json)."
     return markdown.document([Table(heads, lines), note])
+
+
+def recipes() -> str:
+    """What each strong recipe changes on each collection; how to find out, where that was not run."""
+    tables = strong_recipes.tables(ROOT / strong_recipes.RESULTS)
+    return markdown.document(tables) if tables else "Nobody has run it yet.\n"
 
 
 def example() -> str:
@@ -236,6 +243,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "detectable": detectable,
     "costs": spent,
     "rates": rates,
+    "recipes": recipes,
 }
 
 

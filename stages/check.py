@@ -70,6 +70,7 @@ def _check(study: params.Study) -> None:
             _check_layers(f"{table}.{name}", checkpoint, study.tunings[variant.tuning])
             if table == "retrievers":
                 _check_similarity(f"{table}.{name}", checkpoint, variant.recipe, study.recipes[variant.recipe])
+    check_teachers(study)
     check_lengths(study)
     check_precision(study)
 
@@ -87,6 +88,13 @@ def check_measures(measures: list[str]) -> None:
         if parsed in spelled:
             raise UserError(f"measures: '{measure}' and '{spelled[parsed]}' are the same measure; keep one")
         spelled[parsed] = measure
+
+
+def check_teachers(study: params.Study) -> None:
+    """Raises UserError for a file of a teacher's scores that is not there."""
+    for name, block in study.scored.items():
+        if block.teacher_kind == "file" and not Path(block.teacher).is_file():
+            raise UserError(f"scored.{name}.teacher: there is no file {block.teacher} below {Path.cwd()}")
 
 
 def check_lengths(study: params.Study) -> None:
@@ -136,7 +144,7 @@ def pruned(study: params.Study, data: Path, training: Path) -> list[str]:
         "corpora": [study.corpora],
         "checkpoints": [study.checkpoints],
         "pools": [study.pools],
-        "triplets": [study.triplets],
+        "triplets": [study.training_sets],
         "models": [study.variants],
         "indexes": [study.searchers, study.corpora],
         "runs": [study.variants, {*study.corpora, "keys", "computed"}],

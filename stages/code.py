@@ -13,6 +13,7 @@ from stages.core import code, fingerprint, graph
 from stages.core.files import publish
 from stages.models import architectures
 from stages.params.models import RERANKING, SEARCHING
+from stages.params.triplets import Scored
 from stages.training import losses, reranker, tuning
 
 
@@ -75,6 +76,8 @@ def kinds(study: params.Study, instance: graph.Instance) -> list[str]:
     if instance.stage == "checkpoint":
         architecture = study.checkpoints[instance.key].architecture
         return [architectures.module(architecture)] if architecture in SEARCHING + RERANKING else []
+    if instance.stage == "score":
+        return _teachers(study, study.scored[instance.key])
     if instance.stage not in ("train", "train-reranker", "rerank"):
         return []
     variant = {**study.retrievers, **study.rerankers}[instance.key]
@@ -86,6 +89,15 @@ def kinds(study: params.Study, instance: graph.Instance) -> list[str]:
     if instance.stage == "train-reranker":
         named.append(reranker.module(architecture))
     return [*named, losses.module(recipe.loss.kind), tuning.module(study.tunings[variant.tuning].kind)]
+
+
+def _teachers(study: params.Study, block: Scored) -> list[str]:
+    """The module of the architecture that scores; none where a file does."""
+    if block.teacher_kind == "file":
+        return []
+    named = block.teacher_name
+    name = study.rerankers[named].checkpoint if block.teacher_kind == "models" else named
+    return [architectures.module(study.checkpoints[name].architecture)]
 
 
 if __name__ == "__main__":

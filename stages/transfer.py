@@ -100,12 +100,15 @@ def main(queries: Path, corpora: Path, out: Path, page: Path, picture: Path) -> 
 def _domain(study: Study, variant: str, names: Sequence[str]) -> Domain:
     """What is in domain for a variant; what else was trained on is neither in nor out of it.
 
-    That is what a reranker's first stage or another member of a fusion was trained on.
+    That are the further corpora of a mix, and what a reranker's first stage or another member of a fusion was trained
+    on.
     """
     block, trained_on = study.variants[variant], study.trained_on(variant)
     in_domain = sets.set_of(study.corpora, trained_on or study.report.in_domain.corpus)
-    members = study.members(study.rerankers[variant].first_stage if variant in study.rerankers else variant)
-    known = {in_domain, *(sets.set_of(study.corpora, one) for one in map(study.trained_on, members) if one)}
+    read = study.corpora_of(variant)
+    if variant in study.rerankers:
+        read += study.corpora_of(study.rerankers[variant].first_stage)
+    known = {in_domain, *(sets.set_of(study.corpora, corpus) for corpus in read)}
     kind: Kind = "interpolated" if isinstance(block, Interpolation) else "fused"
     if isinstance(block, Retriever):
         kind = "fine-tuned" if study.recipes[block.recipe] else "without fine-tuning"

@@ -33,6 +33,8 @@ def params(collection: Path, model: Path) -> dict:
     }
     blocks["triplets"]["none"]["from"] = "corpora/things"
     blocks["triplets"]["hard"]["ranks"] = [11, 60]
+    blocks["scored"] = {"judged": {"triplets": "random", "teacher": "data/checkpoints/late"}}
+    blocks["mixes"] = {"both": {"first": "judged", "second": "hard", "share": 0.75, "size": 24}}
     for recipe in ("printed", "coded", "in-batch", "contrastive", "pointwise"):
         blocks["recipes"][recipe]["batch"] = 4
     blocks["retrievers"] = {name: blocks["retrievers"][name] for name in ("bm25", "base", "full-hard")}

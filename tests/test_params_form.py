@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 STUDIES = [
     "params.yaml",
     "studies/keeping.yaml",
+    "studies/recipes.yaml",
     *(f"studies/papers/{path.name}" for path in ROOT.glob("studies/papers/*.yaml")),
 ]
 NAMED = ("corpora", "checkpoints", "pools", "triplets", "recipes", "retrievers", "interpolations", "rerankers")

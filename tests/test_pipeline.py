@@ -124,6 +124,8 @@ COMMANDS = {
     "--log data/again.json",
     "train-reranker/late": "python -m stages.train_reranker late --checkpoint data/checkpoints/late "
     "--triplets data/triplets/random --out data/again --log data/again.json",
+    "score/judged": "python -m stages.score judged --triplets data/triplets/random "
+    "--teacher data/checkpoints/late --out data/again",
     "rerank/cross-lion": "python -m stages.rerank cross-lion --model data/models/cross-lion "
     "--first-stage data/runs/base --corpora data/corpora --out data/again",
 }
@@ -145,6 +147,8 @@ LOCKED = [
     "download@things",
     "checkpoint@minilm",
     "triplets@hard",
+    "score@judged",
+    "mix@both",
     "train@full-hard",
     "interpolate@mix",
     "encode@base-things",

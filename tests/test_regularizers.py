@@ -1,5 +1,6 @@
 """Regularizers: nothing before the first step, another training only where they weigh something."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -80,7 +81,7 @@ def test_without_a_regularizer_the_loss_is_itself(tiny_model):
 
 
 @BOTH
-@pytest.mark.parametrize("kind", ["weights", "scores"])
+@pytest.mark.parametrize("kind", ["weights", "scores", "outputs"])
 def test_nothing_is_added_before_the_first_step(kind, block, tiny_model):
     model, module = regularized(planned(tiny_model, {"kind": kind, "weight": 1}, block))
     model.train()
@@ -113,6 +114,25 @@ def test_what_is_added_is_the_formula(tiny_model):
     assert by_scores(features(model), None)["regularizer"].item() == pytest.approx(expected, rel=1e-3)
 
 
+@pytest.mark.parametrize("similarity", ["cosine", "dot"])
+def test_outputs_are_the_squared_distances_of_the_vectors_that_are_searched(similarity, tiny_model, tmp_path):
+    """Of all texts of a batch, queries and passages alike, the mean."""
+    import numpy as np
+
+    base = planted_models.rebuilt(tiny_model, tmp_path / "base", similarity=similarity)
+    model, module = regularized(planned(base, {"kind": "outputs", "weight": 3}))
+    for at, weights in enumerate(model.parameters()):
+        weights.data.mul_(1 + 0.05 * (at % 3))
+    texts = [text for column in TRIPLETS.values() for text in column[:6]]
+    before, after = (encoder.encode(texts).astype(float) for encoder in (encoding.load_encoder(base), model.eval()))
+    if similarity == "cosine":
+        before, after = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True) for vectors in (before, after))
+    expected = 3 * ((after - before) ** 2).sum(axis=1).mean()
+    assert expected > 1e-3
+    model.train()
+    assert module(features(model), None)["regularizer"].item() == pytest.approx(expected, rel=1e-3)
+
+
 def test_scores_of_a_model_of_dot_products_are_dot_products(tiny_model, tmp_path):
     import numpy as np
     from scipy.special import softmax
@@ -132,7 +152,7 @@ def test_scores_of_a_model_of_dot_products_are_dot_products(tiny_model, tmp_path
 
 
 @BOTH
-@pytest.mark.parametrize("kind", ["weights", "scores"])
+@pytest.mark.parametrize("kind", ["weights", "scores", "outputs"])
 def test_a_weight_of_nothing_changes_nothing_and_a_weight_of_all_moves_nothing(kind, block, tiny_model, tmp_path):
     """Dropout is on: the regularizer must not take random numbers from the loss."""
 
@@ -146,13 +166,17 @@ def test_a_weight_of_nothing_changes_nothing_and_a_weight_of_all_moves_nothing(k
     if kind == "weights":
         assert distance(heavy, base) < 0.5 * distance(free, base)
     else:
-        moved = regularizers.scores_moved
         of_one = ScoresRegularizer(kind="scores", weight=1)
-        lost = [moved(model, of_one, tiny_model)(features(model)).item() for model in (free, heavy)]
+        moved = (
+            partial(regularizers.scores_moved, regularizer=of_one) if kind == "scores" else regularizers.outputs_moved
+        )
+        lost = [moved(model, checkpoint=tiny_model)(features(model)).item() for model in (free, heavy)]
         assert lost[1] < 0.1 * lost[0]
 
 
-@pytest.mark.parametrize("kind, weight, mini_batch", [("weights", 0.1, 3), ("scores", 5, None), ("scores", 5, 3)])
+@pytest.mark.parametrize(
+    "kind, weight, mini_batch", [("weights", 0.1, 3), ("scores", 5, None), ("scores", 5, 3), ("outputs", 5, 3)]
+)
 def test_a_killed_run_is_held_to_the_base_checkpoint(kind, weight, mini_batch, tiny_model, tmp_path):
     """Not to the checkpoint that it goes on from; and the frozen base is in neither optimizer nor checkpoint."""
     import torch
@@ -171,9 +195,10 @@ def test_a_killed_run_is_held_to_the_base_checkpoint(kind, weight, mini_batch, t
     assert load_file(str(saved)).keys() == load_file(str(tiny_model / "model.safetensors")).keys()
 
 
-def test_scores_of_two_towers(tiny_model, tmp_path):
+@pytest.mark.parametrize("kind", ["scores", "outputs"])
+def test_two_towers_are_held_each_to_its_own(kind, tiny_model, tmp_path):
     base = two_towers(tiny_model, tmp_path / "towers")
-    model, module = regularized(planned(base, {"kind": "scores", "weight": 1}))
+    model, module = regularized(planned(base, {"kind": kind, "weight": 1}))
     roles = ("query", "document", "document")
     columns = zip(TRIPLETS.values(), roles, strict=True)
     batch = [{**model.preprocess(column[:6], task=role), "task": role} for column, role in columns]

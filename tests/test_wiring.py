@@ -71,7 +71,7 @@ def test_paths_in_the_command_are_deps_and_outs(name):
     said = {
         variant.sub("VARIANT", word)
         for word in stage["cmd"].split()
-        if word.split("/")[0] in ("data", "own", "reports", "studies")
+        if word.split("/")[0] in ("data", "own", "reports", "studies", "${item.teacher}")
     }
     listed = {path for kind in ("deps", "outs", "metrics", "plots") for path in paths(stage.get(kind, []))}
     listed = {variant.sub("VARIANT", path) for path in listed if not path.startswith(("stages", "data/code"))}
@@ -100,12 +100,16 @@ def undeclared(read: Iterable[str], name: str) -> set[str]:
 
 
 SEARCHERS = {"retrievers", "interpolations"}
+SETS = {"triplets", "scored", "mixes"}
 READ = {
     "warnings": {"recipes"},
     "searchers": SEARCHERS,
     "variants": {*SEARCHERS, "fusions", "rerankers"},
     "members": {"fusions"},
-    "trained_on": {*SEARCHERS, "fusions", "rerankers", "triplets"},
+    "training_set": SETS,
+    "training_sets": SETS,
+    "trained_on": {*SEARCHERS, "fusions", "rerankers", *SETS},
+    "corpora_of": {*SEARCHERS, "fusions", "rerankers", *SETS},
 }
 
 

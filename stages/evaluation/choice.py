@@ -77,15 +77,14 @@ def choose(study: Study, results: Sequence[Result]) -> Choice | None:
 def candidates(study: Study) -> list[str]:
     """The variants that can be chosen: fine-tuned retrievers, and interpolations of them with a base checkpoint.
 
-    Only those that were trained on the corpus in domain or on one of its group.
+    Only those that were trained on the corpus in domain or on one of its group, alone or in a mix.
     """
 
     def group(corpus: str) -> str:
         return study.corpora[corpus].group or corpus
 
-    trained_on = {name: study.trained_on(name) for name in study.searchers}
     in_domain = group(study.report.in_domain.corpus)
-    return [name for name, corpus in trained_on.items() if corpus and group(corpus) == in_domain]
+    return [name for name in study.searchers if in_domain in map(group, study.corpora_of(name))]
 
 
 def judged(results: Iterable[Result], target: Target | None) -> dict[str, Result]:

@@ -6,6 +6,7 @@ from typing import Any
 from stages.ledger.claims import Needs, Scale
 from stages.params import Study
 from stages.params.corpora import Corpus
+from stages.params.triplets import Triplets
 
 WITHOUT_TEXT = 0.005  # the share of a collection's passages that may have no text, and so are not on disk
 
@@ -83,7 +84,8 @@ def made_of(study: Study, name: str, paper: Study) -> dict[str, Any]:
         fusion = study.fusions[name]
         return {**fusion.model_dump(), "of": [made_of(study, one, paper) for one in fusion.of]}
     variant = {**study.retrievers, **study.rerankers}[name]
-    checkpoint, triplets = study.checkpoints[variant.checkpoint], study.triplets[variant.triplets]
+    checkpoint, read = study.checkpoints[variant.checkpoint], variant.triplets
+    triplets = {**study.triplets, **study.scored, **study.mixes}[read]
     hashed = paper.checkpoints.get(variant.checkpoint, checkpoint).sha256
     made = {
         "checkpoint": checkpoint.sha256 if hashed else checkpoint.source.rpartition("@")[0] or checkpoint.source,
@@ -91,7 +93,9 @@ def made_of(study: Study, name: str, paper: Study) -> dict[str, Any]:
         "tuning": study.tunings[variant.tuning],
         "recipe": study.recipes.get(variant.recipe),
     }
-    if triplets.size:
+    if not isinstance(triplets, Triplets):
+        made |= {"triplets": triplets}
+    elif triplets.size:
         pool = study.pools.get(triplets.negatives.removeprefix("pools/"))
         made |= {"triplets": triplets, "pool": pool, "miner": pool and made_of(study, pool.retriever, paper)}
     if name in study.rerankers:

@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterator
 from itertools import product
 from typing import TYPE_CHECKING
 
-from stages.params import fusions, plans
-from stages.params.losses import CROSS_ENCODER_LOSSES
+from stages.params import fusions, plans, training_sets
+from stages.params.losses import CROSS_ENCODER_LOSSES, LATE_INTERACTION_LOSSES, RETRIEVER_LOSSES, SEVERAL_NEGATIVES
 from stages.params.models import RERANKING, SEARCHING
 from stages.params.variants import Recipe, Reranker, Retriever
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 def problems(study: Study) -> Iterator[str]:
     """What is wrong between the blocks of a study whose blocks are each right, the first problem first."""
+    yield from training_sets.problems(study)
     yield from _corpora(study)
     yield from _checkpoints(study)
     yield from _retrievers(study)
@@ -55,9 +56,9 @@ def _training(study: Study, where: str, variant: Retriever) -> Iterator[str]:
     """What the four names of a retriever or a reranker must have in common."""
     yield from _missing(f"{where}.checkpoint", variant.checkpoint, study.checkpoints, "checkpoint")
     yield from _missing(f"{where}.tuning", variant.tuning, study.tunings, "tuning")
-    yield from _missing(f"{where}.triplets", variant.triplets, study.triplets, "triplets block")
+    yield from _missing(f"{where}.triplets", variant.triplets, study.training_sets, "triplets block")
     yield from _missing(f"{where}.recipe", variant.recipe, study.recipes, "recipe")
-    triplets, recipe = study.triplets[variant.triplets], study.recipes[variant.recipe]
+    triplets, recipe = study.training_set(variant.triplets), study.recipes[variant.recipe]
     given = [study.tunings[variant.tuning].kind != "none", triplets.size > 0, recipe is not None]
     if any(given) and not all(given):
         yield f"{where}: tuning, triplets and recipe are either all 'none' (no fine-tuning) or none of them is"
@@ -66,19 +67,25 @@ def _training(study: Study, where: str, variant: Retriever) -> Iterator[str]:
 
 
 def _recipe_and_triplets(study: Study, where: str, variant: Retriever, recipe: Recipe) -> Iterator[str]:
-    triplets = study.triplets[variant.triplets]
+    triplets, name, loss = study.training_set(variant.triplets), variant.triplets, recipe.loss
+    block = next(kind for kind in ("triplets", "scored", "mixes") if name in getattr(study, kind))
     if triplets.size < recipe.batch:
-        yield f"{where}: triplets.{variant.triplets}.size is less than one batch of recipes.{variant.recipe}"
-    takes_several = recipe.loss.kind == "in-batch" and recipe.loss.hard_negatives
+        yield f"{where}: {block}.{name}.size is less than one batch of recipes.{variant.recipe}"
+    takes_several = loss.kind in SEVERAL_NEGATIVES or (loss.kind == "in-batch" and loss.hard_negatives)
     if triplets.negatives_per_query > 1 and not takes_several:
         yield (
-            f"{where}: triplets.{variant.triplets}.negatives_per_query is {triplets.negatives_per_query}; only the "
-            f"loss in-batch with hard_negatives: true takes several"
+            f"{where}: {block}.{name}.negatives_per_query is {triplets.negatives_per_query}; only the loss in-batch "
+            f"with hard_negatives: true, {' and '.join(SEVERAL_NEGATIVES)} take several"
         )
-    if recipe.loss.kind == "margin-mse" and not triplets.ranks:
-        yield f"{where}: the loss margin-mse needs a pool's scores, and triplets.{variant.triplets} come from no pool"
-    if recipe.select == "best" and not study.corpora[triplets.corpus].validation:
-        yield f"{where}: recipes.{variant.recipe} selects on validation, and corpora.{triplets.corpus} has none"
+    if loss.kind == "margin-mse" and triplets.scores is None:
+        yield (
+            f"{where}: the loss margin-mse needs a pool's scores or a teacher's, and {block}.{name} has none; draw "
+            f"negatives from a pool, or name a block of scored"
+        )
+    if loss.kind == "distill-kl" and triplets.scores != "teacher":
+        yield f"{where}: the loss distill-kl needs a teacher's scores; name a block of scored, not {block}.{name}"
+    if recipe.select == "best" and not study.corpora[triplets.corpora[0]].validation:
+        yield f"{where}: recipes.{variant.recipe} selects on validation, and corpora.{triplets.corpora[0]} has none"
 
 
 def _retrievers(study: Study) -> Iterator[str]:
@@ -94,7 +101,7 @@ def _retrievers(study: Study) -> Iterator[str]:
                 f"{where}: checkpoint '{variant.checkpoint}' has no weights to tune; say 'none' for tuning, triplets "
                 f"and recipe"
             )
-        if recipe and recipe.loss.kind in CROSS_ENCODER_LOSSES:
+        if recipe and recipe.loss.kind not in RETRIEVER_LOSSES:
             yield f"{where}: the loss of recipes.{variant.recipe} is for rerankers"
         similarity = study.checkpoints[variant.checkpoint].similarity
         if recipe and similarity and (why := recipe.contradiction(similarity)):
@@ -113,7 +120,7 @@ def _interpolations(study: Study) -> Iterator[str]:
         for name in ("checkpoint", "triplets"):
             if getattr(variant, name) != getattr(trained, name):
                 yield f"{where}.{name}: must be '{getattr(trained, name)}', as variant '{variant.trained}' has it"
-        corpus = study.triplets[variant.triplets].corpus
+        corpus = study.training_set(variant.triplets).corpora[0]
         if not study.corpora[corpus].validation:
             yield f"{where}: alpha is chosen on validation, and corpora.{corpus} has no validation queries"
 
@@ -143,9 +150,14 @@ def _architecture_of_reranker(study: Study, where: str, variant: Reranker) -> It
         yield f"{where}: checkpoint '{variant.checkpoint}' is {architecture}; a reranker's is {' or '.join(RERANKING)}"
     if not recipe:
         return
-    if (recipe.loss.kind in CROSS_ENCODER_LOSSES) != (architecture == "cross-encoder"):
-        wanted = " or ".join(CROSS_ENCODER_LOSSES) if architecture == "cross-encoder" else "in-batch"
-        yield f"{where}: recipes.{variant.recipe}.loss is {recipe.loss.kind}; for {architecture} it is {wanted}"
+    wanted = CROSS_ENCODER_LOSSES if architecture == "cross-encoder" else LATE_INTERACTION_LOSSES
+    if recipe.loss.kind not in wanted:
+        yield (
+            f"{where}: recipes.{variant.recipe}.loss is {recipe.loss.kind}; for {architecture} it is "
+            f"{' or '.join(wanted)}"
+        )
+    if architecture == "cross-encoder" and (recipe.regularizer or recipe.select == "best"):
+        yield f"{where}: regularizer and select: best are for retrievers, and recipes.{variant.recipe} has one of them"
     plain = recipe.normalize is not False and not recipe.regularizer and recipe.select == "last"
     if architecture == "late-interaction" and not plain:
         yield (
@@ -162,19 +174,8 @@ def _pools(study: Study) -> Iterator[str]:
         miner = study.retrievers[pool.retriever]
         if study.checkpoints[miner.checkpoint].architecture == "published-run":
             yield f"pools.{key}.retriever: '{pool.retriever}' is a published run and cannot rank training queries"
-        if key in _pools_behind(study, miner):
+        if training_sets.trained_on_own_pool(study, key):
             yield f"pools.{key}.retriever: '{pool.retriever}' itself is trained on this pool; mine with another variant"
-
-
-def _pools_behind(study: Study, variant: Retriever) -> set[str]:
-    """The pools that a variant's negatives were drawn from, those of the variants that mined them included."""
-    found: set[str] = set()
-    while True:
-        kind, _, name = study.triplets[variant.triplets].negatives.partition("/")
-        if kind != "pools" or name in found or name not in study.pools:
-            return found
-        found.add(name)
-        variant = study.retrievers[study.pools[name].retriever]
 
 
 def _triplets(study: Study) -> Iterator[str]:

@@ -6,8 +6,11 @@ from pydantic import Field
 
 from stages.params.fields import Positive, Strict
 
+# Kinds by what they train; those that no retriever can be trained with are a cross-encoder's own.
+RETRIEVER_LOSSES = ("triplet", "in-batch", "contrastive", "distill-kl", "margin-mse")
 CROSS_ENCODER_LOSSES = ("pointwise", "listwise", "margin-mse")
-
+LATE_INTERACTION_LOSSES = ("in-batch",)
+SEVERAL_NEGATIVES = ("distill-kl", "margin-mse")  # kinds that are fed all negatives of a query
 
 Distance = Literal["cosine", "euclidean", "dot"]
 
@@ -53,14 +56,27 @@ class ListwiseLoss(Strict):
 
 
 class MarginMseLoss(Strict):
-    """Squared error of the positive's lead over the negative against `scale` times the pool's, for cross-encoders."""
+    """Squared error of the positive's lead over each negative against `scale` times a teacher's, or the pool's."""
 
     kind: Literal["margin-mse"]
     scale: Annotated[float, Field(gt=0)] = 1.0
 
 
+class DistillKlLoss(Strict):
+    """KL(teacher || student) over a query's positive and negatives, for retrievers.
+
+    Each is a softmax of scores, the teacher's over `teacher_temperature` and the student's similarities over
+    `temperature`. `contrastive` is the weight of an in-batch loss that is added, of scale 1 / temperature.
+    """
+
+    kind: Literal["distill-kl"]
+    temperature: Annotated[float, Field(gt=0)]
+    teacher_temperature: Annotated[float, Field(gt=0)]
+    contrastive: Annotated[float, Field(ge=0)] = 0.0
+
+
 Loss = Annotated[
-    TripletLoss | InBatchLoss | ContrastiveLoss | PointwiseLoss | ListwiseLoss | MarginMseLoss,
+    TripletLoss | InBatchLoss | ContrastiveLoss | PointwiseLoss | ListwiseLoss | MarginMseLoss | DistillKlLoss,
     Field(discriminator="kind"),
 ]
 
@@ -83,4 +99,11 @@ class ScoresRegularizer(Strict):
     scale: Annotated[float, Field(gt=0)] | None = None
 
 
-Regularizer = Annotated[WeightsRegularizer | ScoresRegularizer, Field(discriminator="kind")]
+class OutputsRegularizer(Strict):
+    """Adds weight x the squared distance of the batch's vectors from those of the frozen base checkpoint."""
+
+    kind: Literal["outputs"]
+    weight: Annotated[float, Field(gt=0)]
+
+
+Regularizer = Annotated[WeightsRegularizer | ScoresRegularizer | OutputsRegularizer, Field(discriminator="kind")]

@@ -53,7 +53,10 @@ def _targets(study: Study, name: str) -> list[tuple[str, str]]:
 def trained_on(study: Study, name: str) -> dict[str, list[str]]:
     """Kind of block -> the blocks that need training queries of a corpus."""
     pools = [key for key, pool in study.pools.items() if pool.corpus == name]
-    triplets = [key for key, block in study.triplets.items() if block.corpus == name and block.size]
-    variants = [key for key, variant in study.variants.items() if getattr(variant, "triplets", None) in triplets]
-    blocks = {"pools": pools, "triplets": triplets, "variants": variants}
+    read = {key: study.training_set(key) for key in study.training_sets}
+    using = [key for key, one in read.items() if name in one.corpora and one.size]
+    kinds: dict[str, Collection[str]] = {"triplets": study.triplets, "scored": study.scored, "mixes": study.mixes}
+    variants = [key for key, variant in study.variants.items() if getattr(variant, "triplets", None) in using]
+    made = {kind: [key for key in using if key in named] for kind, named in kinds.items()}
+    blocks = {"pools": pools, **made, "variants": variants}
     return {kind: named for kind, named in blocks.items() if named}

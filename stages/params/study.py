@@ -9,12 +9,13 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError, model_validator
 
 from stages.core.errors import UserError
-from stages.params import anchors, checks, messages, renamed
+from stages.params import anchors, checks, messages, renamed, training_sets
 from stages.params.corpora import Corpus
 from stages.params.fields import Name, Positive, Precision, Strict
 from stages.params.models import Checkpoint, Start, with_base
 from stages.params.report import Diagnose, Gate, Index, Report, Rerank, Search, Umap, ValidationCurve
-from stages.params.triplets import Pool, Triplets
+from stages.params.training_sets import TrainingSet
+from stages.params.triplets import Mix, Pool, Scored, Triplets
 from stages.params.tuning import Tuning
 from stages.params.variants import Fusion, Interpolation, Recipe, Reranker, Retriever, Variant
 
@@ -28,6 +29,8 @@ class Study(Strict):
     checkpoints: dict[Name, Checkpoint]
     pools: dict[Name, Pool]
     triplets: dict[Name, Triplets]
+    scored: dict[Name, Scored]
+    mixes: dict[Name, Mix]
     tunings: dict[Name, Tuning]
     recipes: dict[Name, Recipe | None]
     retrievers: dict[Name, Retriever]
@@ -67,18 +70,31 @@ class Study(Strict):
         return list(dict.fromkeys(name for one in self.fusions[variant].of for name in self.members(one)))
 
     def trained_on(self, variant: str) -> str | None:
-        """The corpus that a variant's training queries come from; None for one without fine-tuning.
+        """The corpus that a variant's training queries come from, of a mix its first; None without fine-tuning.
 
         A reranker without fine-tuning was trained on what its first stage was trained on, and a fusion on what its
         first fine-tuned member was.
         """
+        return next(iter(self.corpora_of(variant)), None)
+
+    def corpora_of(self, variant: str) -> tuple[str, ...]:
+        """All corpora that a variant's training queries come from, as `trained_on`; () without fine-tuning."""
         if variant in self.fusions:
-            return next(filter(None, map(self.trained_on, self.members(variant))), None)
-        named = {**self.searchers, **self.rerankers}[variant].triplets
-        block = self.triplets[named]
-        if block.size or variant in self.interpolations:
-            return block.corpus
-        return self.trained_on(self.rerankers[variant].first_stage) if variant in self.rerankers else None
+            of_members = (self.corpora_of(name) for name in self.members(variant))
+            return tuple(dict.fromkeys(corpus for corpora in of_members for corpus in corpora))
+        read = self.training_set({**self.searchers, **self.rerankers}[variant].triplets)
+        if read.size or variant in self.interpolations:
+            return read.corpora
+        return self.corpora_of(self.rerankers[variant].first_stage) if variant in self.rerankers else ()
+
+    def training_set(self, name: str) -> TrainingSet:
+        """What is known of the triplets of a name in `triplets`, `scored` or `mixes`."""
+        return training_sets.of(self, name)
+
+    @property
+    def training_sets(self) -> list[str]:
+        """The names that a variant can give as its triplets: in `triplets`, `scored`, `mixes`."""
+        return training_sets.names(self)
 
     def warnings(self) -> list[str]:
         """Legal but telling settings, one sentence each; the report repeats them."""

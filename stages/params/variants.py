@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from stages.params.fields import Positive, Precision, Strict
-from stages.params.losses import CROSS_ENCODER_LOSSES, Loss, Regularizer
+from stages.params.losses import RETRIEVER_LOSSES, Loss, Regularizer
 
 
 class Recipe(Strict):
@@ -36,7 +36,7 @@ class Recipe(Strict):
             raise ValueError(f"stop {self.stop} comes after the last of {self.epochs} epochs")
         if self.patience and self.select != "best":
             raise ValueError("patience waits for a better model: it needs select: best")
-        if self.loss.kind in CROSS_ENCODER_LOSSES and (self.regularizer or self.select == "best"):
+        if self.loss.kind not in RETRIEVER_LOSSES and (self.regularizer or self.select == "best"):
             raise ValueError(f"regularizer and select: best are for retrievers' losses, not for {self.loss.kind}")
         return self
 

@@ -82,7 +82,7 @@ def paragraphs(
 def _no_answer(study: Study) -> Text:
     """That nothing can be said of fine-tuning in domain, why, and what would change that."""
     target, start = study.report.in_domain, strong("No answer yet:")
-    elsewhere = dict.fromkeys(corpus for name in study.searchers if (corpus := study.trained_on(name)))
+    elsewhere = dict.fromkeys(corpus for name in study.searchers for corpus in study.corpora_of(name))
     if choice.candidates(study) or not elsewhere:
         return text(start, f" no fine-tuned retriever has been measured on {target.corpus} {target.split}.")
     named = ", ".join(elsewhere)

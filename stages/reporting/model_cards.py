@@ -129,7 +129,7 @@ def _opening(record: ModelRecord, reading: Reading | None, own: Sequence[Result]
         for result in own
         if result.comparison and result.comparison.verdict
     ]
-    trained = f"trained on {_unit(record)} of the collection `{record.triplets.corpus}`"
+    trained = f"trained on {_unit(record)} of the collection {_corpora(record)}"
     return (
         f"A {kind}: `{_base_model(record) or checkpoint.source}` {trained}. {does}.{reranked}\n\n"
         + "\n".join(verdicts)
@@ -195,14 +195,17 @@ def _results(seed_run: str, own: Sequence[Result], report: Report) -> str:
     return f"## Results\n\n{markdown.table(Table(heads, lines))}\n{note}\n"
 
 
+def _corpora(record: ModelRecord) -> str:
+    return " and ".join(f"`{corpus}`" for corpus in record.corpora)
+
+
 def _untested(reading: Reading | None, record: ModelRecord, own: Sequence[Result]) -> str:
     splits = dict.fromkeys(f"{result.corpus} {result.split}" for result in own)
-    trained_on = record.triplets.corpus
-    others = dict.fromkeys(result.corpus for result in own if result.corpus != trained_on)
+    others = dict.fromkeys(result.corpus for result in own if result.corpus not in record.corpora)
     beyond = f"was measured on {', '.join(others)} only" if others else "was not measured"
     lines = [
         f"Any collection but these: {', '.join(splits)}.",
-        f"Other domains than that of `{trained_on}`, which it was trained on: out of domain it {beyond}.",
+        f"Other domains than that of {_corpora(record)}, which it was trained on: out of domain it {beyond}.",
         f"Texts beyond {_tokens(record, reading)[1]}, which are cut, and languages that the collections lack.",
         "Tasks other than ranking passages for a query by exact search: similarity, clustering, classification, "
         "approximate search, quantised weights.",

@@ -9,7 +9,6 @@ from pydantic import TypeAdapter
 from stages.core.errors import UserError
 from stages.params import Study
 from stages.params.models import Checkpoint, with_base
-from stages.params.triplets import Triplets
 from stages.params.tuning import FineTuning
 from stages.params.variants import Recipe
 
@@ -20,14 +19,15 @@ Stages = Mapping[str, Mapping[str, Any]]
 class ModelRecord:
     """`blocks` are those of params.yaml as they were then; the other fields are some of them, parsed.
 
-    `first_stage` and `depth` say what a reranker reranked; None for a retriever. hashes is path -> md5 of the variant's
-    models, of what they were trained from and on, and of every corpus that they were measured on.
+    `corpora` are those that it was trained on. `first_stage` and `depth` say what a reranker reranked; None for a
+    retriever. hashes is path -> md5 of the variant's models, of what they were trained from and on, and of every corpus
+    that they were measured on.
     """
 
     variant: str
     checkpoint: Checkpoint
     tuning: FineTuning
-    triplets: Triplets
+    corpora: tuple[str, ...]
     recipe: Recipe
     seeds: Sequence[int]
     first_stage: str | None
@@ -46,14 +46,14 @@ def read(stages: Stages, variant: str, study: Study) -> ModelRecord:
     names = said.get(f"retrievers.{variant}") or said[f"rerankers.{variant}"]
     named = _params(stages, f"checkpoint@{names['checkpoint']}")[f"checkpoints.{names['checkpoint']}"]
     checkpoint = with_base(named, stages["code"]["params"]["params.yaml"].get("base") if "code" in stages else None)
-    triplets = _params(stages, f"triplets@{names['triplets']}")[f"triplets.{names['triplets']}"]
+    corpora, triplets = _trained_on(stages, names["triplets"])
     tuning, recipe = said[names["tuning"]], said[f"recipes.{names['recipe']}"]
     first = names.get("first_stage")
     return ModelRecord(
         variant=variant,
         checkpoint=Checkpoint.model_validate(checkpoint),
         tuning=TypeAdapter(FineTuning).validate_python(tuning),
-        triplets=Triplets.model_validate(triplets),
+        corpora=corpora,
         recipe=Recipe.model_validate(recipe),
         seeds=said["seeds"],
         first_stage=first,
@@ -61,6 +61,20 @@ def read(stages: Stages, variant: str, study: Study) -> ModelRecord:
         blocks={"checkpoint": checkpoint, "tuning": tuning, "triplets": triplets, "recipe": recipe},
         hashes=_hashes(stages, trainer, variant, study),
     )
+
+
+def _trained_on(stages: Stages, name: str) -> tuple[tuple[str, ...], Mapping[str, Any]]:
+    """The corpora of a block that is trained on, and the block; of one made from others it holds those as well."""
+    if f"score@{name}" in stages:
+        block = _params(stages, f"score@{name}")[f"scored.{name}"]
+        corpora, scored = _trained_on(stages, block["triplets"])
+        return corpora, {**block, "triplets": scored}
+    if f"mix@{name}" in stages:
+        block = _params(stages, f"mix@{name}")[f"mixes.{name}"]
+        (corpora, first), (more, second) = (_trained_on(stages, block[part]) for part in ("first", "second"))
+        return tuple(dict.fromkeys([*corpora, *more])), {**block, "first": first, "second": second}
+    block = _params(stages, f"triplets@{name}")[f"triplets.{name}"]
+    return (block["corpus"],), block
 
 
 def _trainer(stages: Stages, variant: str) -> str:

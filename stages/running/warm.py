@@ -12,7 +12,7 @@ from pathlib import Path
 from stages.core import threads
 
 SERVER = Path(__file__).with_name("server.py")
-HEAVY = ("checkpoint", "train", "interpolate", "encode", "train-reranker", "rerank")  # they load torch
+HEAVY = ("checkpoint", "train", "interpolate", "encode", "train-reranker", "rerank", "score")  # they load torch
 FEW = 2
 
 

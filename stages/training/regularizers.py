@@ -1,4 +1,4 @@
-"""What is added to a loss so that training keeps what the base checkpoint knows: its weights, or its scores."""
+"""What is added to a loss so that training keeps what the base checkpoint knows: its weights, scores or vectors."""
 
 from __future__ import annotations
 
@@ -33,8 +33,10 @@ def added(
     weight = regularizer.weight
     if regularizer.kind == "weights":
         penalty = weights_moved(model)
-    else:
+    elif regularizer.kind == "scores":
         penalty = scores_moved(model, regularizer, checkpoint)
+    else:
+        penalty = outputs_moved(model, checkpoint)
 
     class Regularized(torch.nn.Module):
         def __init__(self) -> None:
@@ -72,28 +74,64 @@ def scores_moved(
     """
     import torch
 
-    base = encoding.load_encoder(checkpoint).to(model.device).requires_grad_(False)
+    both = _base_and_model(model, checkpoint)
     scale = regularizer.scale or (losses.COSINE_SCALE if settings.is_unit(model) else losses.DOT_SCALE)
 
     def divergence(features: Features) -> torch.Tensor:
-        with torch.no_grad():
-            expected = _log_shares(base, features, scale)
-        training = model.training
-        model.eval()
-        shares = _log_shares(model, features, scale)
-        model.train(training)
+        expected, shares = (_log_shares(vectors, scale) for vectors in both(features))
         return torch.nn.functional.kl_div(shares, expected, log_target=True, reduction="batchmean")
 
     return divergence
 
 
-def _log_shares(model: SentenceTransformer, features: Features, scale: float) -> torch.Tensor:
+def outputs_moved(model: SentenceTransformer, checkpoint: Path) -> Callable[[Features], torch.Tensor]:
+    """A function of a batch: the mean over its texts, of all columns, of |vector - the base's vector|^2.
+
+    Jung et al. 2016, Less-forgetting learning, hold features to those of the frozen network in this way. The vectors
+    are those that are searched, of unit length where the similarity is cosine. It costs what `scores_moved` costs.
+    """
+    import torch
+
+    both = _base_and_model(model, checkpoint)
+
+    def distance(features: Features) -> torch.Tensor:
+        expected, vectors = (torch.cat(columns) for columns in both(features))
+        return ((vectors - expected) ** 2).sum(dim=1).mean()
+
+    return distance
+
+
+def _base_and_model(
+    model: SentenceTransformer, checkpoint: Path
+) -> Callable[[Features], tuple[list[torch.Tensor], list[torch.Tensor]]]:
+    """A function of a batch: its vectors by the base checkpoint, loaded and frozen, and by the model, no dropout."""
+    import torch
+
+    base = encoding.load_encoder(checkpoint).to(model.device).requires_grad_(False)
+
+    def both(features: Features) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        with torch.no_grad():
+            expected = _vectors(base, features)
+        training = model.training
+        model.eval()
+        vectors = _vectors(model, features)
+        model.train(training)
+        return expected, vectors
+
+    return both
+
+
+def _vectors(model: SentenceTransformer, features: Features) -> list[torch.Tensor]:
+    """The vectors of each column of a batch (texts, dimensions), as they are searched."""
+    import torch
+
+    columns = [model(dict(column))["sentence_embedding"].float()[:, : model.truncate_dim] for column in features]
+    return [torch.nn.functional.normalize(each, dim=1) for each in columns] if settings.is_unit(model) else columns
+
+
+def _log_shares(columns: list[torch.Tensor], scale: float) -> torch.Tensor:
     """Log-softmax over all passages of a batch, (anchors, passages)."""
     import torch
 
-    anchors, *passages = (
-        model(dict(column))["sentence_embedding"].float()[:, : model.truncate_dim] for column in features
-    )
-    if settings.is_unit(model):
-        anchors, *passages = (torch.nn.functional.normalize(vectors, dim=1) for vectors in (anchors, *passages))
+    anchors, *passages = columns
     return torch.log_softmax(scale * anchors @ torch.cat(passages).T, dim=1)

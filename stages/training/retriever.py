@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import pyarrow.parquet as pq
 
 from stages.core import costs
+from stages.core.errors import UserError
 from stages.models import encoding, settings, towers
+from stages.params.losses import SEVERAL_NEGATIVES
 from stages.training import loop, losses, regularizers, tuning, validation, vectors
 from stages.training.seed_runs import SeedRun
 
@@ -23,7 +25,8 @@ FIRST = 64  # rows of the training data whose texts are compared before training
 def prepare(run: SeedRun, work: Path) -> loop.Prepared:
     """The trainer of a seed run; an epoch reads its triplets, or the pairs that the loss makes of them.
 
-    Raises UserError for a recipe that does not train what is searched, and where all texts have the same vector.
+    Raises UserError for a recipe that does not train what is searched, where all texts have the same vector, and where
+    the loss needs scores that less than a batch of the triplets have.
     """
     from datasets import Dataset
     from sentence_transformers import SentenceTransformerTrainer
@@ -34,6 +37,11 @@ def prepare(run: SeedRun, work: Path) -> loop.Prepared:
     vectors.check(model, run.recipe, run.variant)
     use_cpu = loop.on_cpu(model, run)
     data = Dataset(losses.columns(pq.read_table(run.triplets), run.recipe.loss))
+    if run.recipe.loss.kind in SEVERAL_NEGATIVES and len(data) < run.recipe.batch:
+        raise UserError(
+            f"{run.triplets}: {len(data)} triplets have all scores, less than a batch of {run.recipe.batch}; let the "
+            f"teacher score more, or draw more triplets"
+        )
     queries, passages = (list(data[name][:FIRST]) for name in data.column_names[:2])
     vectors.check_texts_differ(model, queries, passages, run.variant)
     seen = vectors.trained(model, run.recipe.normalize)

@@ -32,8 +32,8 @@ def prepare(run: SeedRun, work: Path) -> loop.Prepared:
     table = losses.columns(pq.read_table(run.triplets), run.recipe.loss)
     if run.recipe.loss.kind == "margin-mse" and len(table) < run.recipe.batch:
         raise UserError(
-            f"{run.triplets}: the pool scores the positive of {len(table)} triplets, less than a batch of "
-            f"{run.recipe.batch}; mine a deeper pool, or draw more triplets"
+            f"{run.triplets}: {len(table)} triplets have all scores, less than a batch of {run.recipe.batch}; mine a "
+            f"deeper pool, or draw more triplets"
         )
     set_seed(run.seed)
     model = cross_encoder.load(run.checkpoint, run.seed)
@@ -89,4 +89,6 @@ def pairs(table: pa.Table) -> int:
     """How many pairs of query and passage the columns of a loss hold."""
     if "passages" in table.column_names:
         return sum(map(len, table["passages"].to_pylist()))
-    return len(table) * (2 if "negative" in table.column_names else 1)
+    return len(table) * sum(
+        name == "passage" or name.startswith(("positive", "negative")) for name in table.column_names
+    )

@@ -1,0 +1,217 @@
+"""The study of strong recipes, studies/recipes.yaml: what to try first when one fine-tunes a retriever.
+
+`python -m studies.recipes run --collections <folder>` runs it on three collections, each in a clone, and goes on where
+it was stopped. The results are committed below reports/recipes; `make readme` puts them into docs/recipes.md.
+"""
+
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from stages.core.errors import UserError
+from stages.core.files import publish
+from stages.evaluation import results
+from stages.evaluation.results import Result
+from stages.params import Study, load, parse
+from stages.reporting import changes
+from stages.reporting.table import Cell, Table
+from stages.reporting.text import code, strong, text
+from studies import clones, collecting, cut
+
+STUDY = Path("studies/recipes.yaml")
+WORK = Path(".scratch/recipes")
+RESULTS = Path("reports/recipes")
+ADDS = {
+    "bm25": "no model",
+    "in-batch-hard": "negatives at ranks 51 to 200 instead",
+    "in-batch-aware": "in-batch negatives, and one that the base scores below 0.95 x the positive",
+    "cached-aware": "batches of 64 instead of 32, by gradient caching",
+    "in-batch-four": "four negatives a query, half as many queries",
+    "kl-late": "of these, the order by late interaction that nothing trained (KL)",
+    "kl-late-tuned": "the same by late interaction that was trained on the triplets (KL)",
+    "mse-late": "the leads by late interaction that nothing trained (MarginMSE)",
+    "outputs-aware": "an anchor to the base's vectors",
+    "scores-aware": "an anchor to the base's similarities",
+    "lora-aware": "LoRA instead of all weights",
+    "mix-aware": "weights between it and the base, chosen on validation",
+    "late-tuned": "the trained teacher, as a reranker of the base",
+}
+
+
+@dataclass(frozen=True)
+class Part:
+    """A collection of the study: what it is called in tables, and how its source is cut and read."""
+
+    title: str
+    passages: int = 0
+    queries: int = 0
+    tokens: int = 64
+
+    @property
+    def is_given(self) -> bool:
+        """Whether its texts are not distributed here, but in the folder of --collections."""
+        return self.passages > 0
+
+
+PARTS = {
+    "default": Part("Python documentation"),
+    "scifact": Part("SciFact", 6000, 1000, 128),
+    "medquad": Part("MedQuAD, a cut", 4000, 700, 128),
+}
+
+
+@click.group()
+def main() -> None:
+    """Which recipe to try first? Strong recipes on three collections, in domain and out of domain."""
+
+
+@main.command()
+@click.argument("part", type=click.Choice([*PARTS]))
+@click.option("--seeds", help="other seeds, such as 1,2,3")
+def params(part: str, seeds: str | None) -> None:
+    """Print PART's params.yaml: studies/recipes.yaml with the part's own collection."""
+    click.echo(text_of(part, seeds), nl=False)
+
+
+@main.command()
+@click.argument("parts", nargs=-1, type=click.Choice([*PARTS]))
+@click.option("--jobs", type=click.IntRange(min=1), help="stages at once; as many as cores and memory allow")
+@click.option(
+    "--collections",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="folder with scifact and medquad in BEIR layout; without it those parts are left out",
+)
+@click.option("--seeds", help="other seeds, such as 1,2,3; their results go to reports/recipes-1-2-3")
+def run(parts: tuple[str, ...], jobs: int | None, collections: Path | None, seeds: str | None) -> None:
+    """Run PARTS (all by default) from the committed code and write their results to reports/recipes."""
+    if seeds and not all(seed.isdecimal() for seed in seeds.split(",")):
+        raise UserError(f"--seeds {seeds}: give whole numbers with commas between them, such as 1,2,3")
+    stopped = []
+    for part in parts or PARTS:
+        if PARTS[part].is_given and not collections:
+            click.echo(f"{part}: left out; it needs --collections, a folder with {part}'s texts")
+        elif not _run(part, jobs, collections, seeds):
+            stopped.append(part)
+    if stopped:
+        raise UserError(f"{', '.join(stopped)}: stopped; the lines above say why; run the same command again")
+
+
+def text_of(part: str, seeds: str | None = None, root: Path = Path()) -> str:
+    """The text of a part's params.yaml."""
+    from ruamel.yaml import YAML
+
+    blocks, own = YAML(typ="safe").load((root / STUDY).read_text()), PARTS[part]
+    changed: dict[str, Any] = {"seeds": [int(seed) for seed in seeds.split(",")]} if seeds else {}
+    if own.is_given:
+        corpus = {"source": f"beir:collections/{part}", "train": "train", "validation": 100, "judged": {"test": {}}}
+        changed["corpora"] = {**blocks["corpora"], "in_domain": corpus}
+        changed["base"] = {**blocks["base"], "tokens": own.tokens}
+    return clones.merged([root / STUDY], **changed)
+
+
+def study_of(part: str) -> Study:
+    from ruamel.yaml import YAML
+
+    return parse(YAML(typ="safe").load(text_of(part)))
+
+
+def _run(part: str, jobs: int | None, collections: Path | None, seeds: str | None) -> bool:
+    """One part in its own clone of the commit, with a line for each stage; True if it ended well."""
+    suffix = f"-{seeds.replace(',', '-')}" if seeds else ""
+    folder, out = WORK / f"{part}{suffix}", RESULTS.with_name(f"{RESULTS.name}{suffix}")
+    if PARTS[part].is_given and collections:
+        _cut(part, collections)
+    start = time.time()
+    clones.make(folder, WORK / "collections" if PARTS[part].is_given else None)
+    (folder / "params.yaml").write_text(text_of(part, seeds, folder))
+    click.echo(f"{part}: begins in {folder}")
+    command = [sys.executable, "-m", "stages.reproduce", "evaluate", *(["--jobs", str(jobs)] if jobs else [])]
+    done = subprocess.run(command, cwd=folder, env=clones.environment(jobs or 1)).returncode == 0
+    click.echo(f"{part}: {'done' if done else 'stopped'} after {(time.time() - start) / 60:.0f} min")
+    if done:
+        collect(part, folder, out)
+    return done
+
+
+def _cut(part: str, collections: Path) -> None:
+    """Put a part's collection, cut to its size, where its clone reads it; one that is there stays."""
+    target, own = WORK / "collections" / part, PARTS[part]
+    if target.exists():
+        return
+    with publish(target) as draft:
+        sizes = ["--passages", str(own.passages), "--queries", str(own.queries)]
+        cut.main.main([str(collections / part), str(draft), *sizes], standalone_mode=False)
+
+
+def collect(part: str, folder: Path, out: Path) -> None:
+    """Write OUT/<part>.json, the results that a run left in its folder, and OUT/<part>.run.json, what it ran on."""
+    seconds: dict[str, list[float]] = {}
+    for path in sorted((folder / "data/costs/train").glob("*.json")):
+        seconds.setdefault(path.name.partition(".seed-")[0], []).append(json.loads(path.read_text())["train_seconds"])
+    study = load(folder / "params.yaml")
+    known = {**collecting.header(part, folder), "threads": study.threads, "seeds": study.seeds}
+    known["train_seconds"] = {variant: round(statistics.mean(each), 1) for variant, each in seconds.items()}
+    with publish(out / f"{part}.json") as draft:
+        shutil.copy(folder / "reports/results.json", draft)
+    with publish(out / f"{part}.run.json") as draft:
+        draft.write_text(json.dumps(known, indent=1) + "\n")
+
+
+def tables(folder: Path = RESULTS) -> list[Table]:
+    """What each recipe changes on each collection that has been run, in domain and out of domain; [] where none has."""
+    found = {part: folder / f"{part}.json" for part in PARTS if (folder / f"{part}.json").is_file()}
+    entries = {part: results.read(path) for part, path in found.items()}
+    ran = {part: json.loads((folder / f"{part}.run.json").read_text()) for part in found}
+    if not found:
+        return []
+    report = study_of("default").report
+    made = []
+    for target, where in zip(report.targets, ("in domain", "out of domain"), strict=True):
+        by_part = {part: results.at(each, target) for part, each in entries.items()}
+        lines: list[list[Cell]] = [
+            ["base", "", *(f"{here['base'].value:.4f}" for here in by_part.values())],
+            *(
+                [text(code(variant)), adds, *(_change(here.get(variant)) for here in by_part.values())]
+                for variant, adds in ADDS.items()
+            ),
+        ]
+        heads = ["variant", "what it adds", *(f"{PARTS[part].title}, {where}" for part in by_part)]
+        made.append(Table(heads, lines, [_note(target.measure, by_part, ran)] if where == "in domain" else []))
+    return made
+
+
+def _change(result: Result | None) -> Cell:
+    """A variant's change in per cent of the base, its interval, and the verdict; better and worse stand out."""
+    if result is None or result.comparison is None:
+        return "not measured"
+    verdict = result.comparison.verdict or ""
+    said = f"{changes.size(result)} ({changes.ends(result)})"
+    return text(said, " ", strong(verdict) if verdict in ("better", "worse") else verdict)
+
+
+def _note(measure: str, by_part: dict[str, dict[str, Result]], ran: dict[str, dict[str, Any]]) -> str:
+    """What was measured, on how many queries, with which seeds and how long trainings took."""
+    queries = "; ".join(f"{PARTS[part].title} {_queries(here):,} queries" for part, here in by_part.items())
+    seeds = ", ".join(map(str, next(iter(ran.values()))["seeds"]))
+    seconds = [each for one in ran.values() for each in one["train_seconds"].values()]
+    return (
+        f"{measure} on test: {queries}. Changes are in per cent of `base`, with 95 % intervals over seeds ({seeds}) "
+        f"and queries; verdicts are corrected (Holm) over the variants of a collection. A training took "
+        f"{min(seconds):.0f} to {max(seconds):.0f} s on one core."
+    )
+
+
+def _queries(here: dict[str, Result]) -> int:
+    return max(result.comparison.queries for result in here.values() if result.comparison)
+
+
+if __name__ == "__main__":
+    main()
