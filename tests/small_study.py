@@ -48,7 +48,7 @@ def params(collection: Path, model: Path) -> dict:
     blocks["interpolations"] = {"mix": mix}
     blocks["fusions"] = {
         "hybrid": {"kind": "weighted", "of": ["bm25", "base"]},
-        "hybrid-hard": {"kind": "rrf", "of": ["bm25", "full-hard", "mix"], "k": 60},
+        "hybrid-hard": {"kind": "rrf", "of": ["bm25", "base", "full-hard"], "k": 60},
     }
     blocks["rerankers"] = {
         "late": {**blocks["rerankers"]["late-random"], "first_stage": "mix"},

@@ -60,7 +60,7 @@ def test_the_sentences_name_choice_change_cost_and_limits():
         assert sentence in said, sentence
     assert said.count("-S 'seeds=") == 1
     unseen = answer.paragraphs(STUDY, found, LOGS, changes=False)
-    assert "on in_domain test goes" not in markdown.document(unseen) and len(unseen) == 5
+    assert "on in_domain test goes" not in markdown.document(unseen) and len(unseen) == 6
 
 
 @pytest.mark.parametrize(
@@ -115,21 +115,21 @@ def test_an_interpolation_costs_the_training_of_its_variant():
     assert "1 fine-tuned variant (1 of them interpolated)" in said
 
 
-def test_the_brief_is_five_plain_lines_in_the_words_of_the_report_and_ends_with_the_models_folder(tmp_path):
+def test_the_brief_is_six_plain_lines_in_the_words_of_the_report_and_ends_with_the_models_folder(tmp_path):
     both = results({"full-hard": 0.02}, {"full-hard": "better"}, {"full-hard": "cannot tell"}, seed_runs=3)
     file = tmp_path / "answer.json"
     file.write_text(answer.as_json(SEVERAL, both))
     brief, data = answer.in_brief(file), json.loads(file.read_text())
-    assert len(brief) == 5 and not any(sign in line for line in brief for sign in "`*\n")
+    assert len(brief) == 6 and not any(sign in line for line in brief for sign in "`*\n")
     said = words(both, SEVERAL).replace("`", "").replace("*", "")
-    assert all(line in said for line in brief[:4])
-    assert brief[4] == "Its model is in data/models/full-hard/seed-14."  # the best seed on dev
+    assert all(line in said for line in brief[:5])
+    assert brief[5] == "Its model is in data/models/full-hard/seed-14."  # the best seed on dev
     assert (data["advice"], data["chosen"], data["model"]) == (
         "fine-tune", "full-hard", "data/models/full-hard/seed-14"
     )  # fmt: skip
     assert data["chosen_on"] == DEV.model_dump() and data["in_domain"]["comparison"]["verdict"] == "better"
     kept = json.loads(answer.as_json(STUDY, results({"full-hard": -0.02}, {"full-hard": "worse"})))
-    assert (kept["chosen"], kept["model"], len(kept["brief"])) == ("base", "data/models/base/pretrained", 4)
+    assert (kept["chosen"], kept["model"], len(kept["brief"])) == ("base", "data/models/base/pretrained", 5)
 
 
 def test_the_best_reranker_is_chosen_on_dev_too_and_told_on_its_part_of_the_queries():

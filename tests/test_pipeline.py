@@ -42,8 +42,10 @@ def test_a_reranker_is_judged_on_the_queries_that_it_was_given(study):
     assert len(given) == result.comparison.queries == 6 and result.of == len(base) == 8
     assert result.base == pytest.approx(base[sorted(given)].mean(), abs=1e-6)
     pairs = {(pair.variant, pair.against): pair for pair in results.read_pairs(study / "reports/pairs.json")}
-    assert pairs.keys() == {("cross-lion", "bm25"), ("late", "mix")}
+    hybrids = {pair: pairs.pop(pair) for pair in [*pairs] if "hybrid" in str(pair)}
+    assert pairs.keys() == {("cross-lion", "bm25"), ("late", "mix")} and len(hybrids) == 3
     assert all(pair.comparison.queries == 6 and pair.comparison.verdict for pair in pairs.values())
+    assert all(pair.comparison.queries == 8 and pair.comparison.verdict for pair in hybrids.values())
     ranked = pq.read_table(next((study / "data/runs/cross-lion/things").glob("*/test.parquet"))).to_pandas()
     first = pq.read_table(next((study / "data/runs/base/things").glob("*/test.parquet"))).to_pandas()
     for query in given:

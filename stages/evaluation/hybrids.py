@@ -25,7 +25,7 @@ class Hybrids:
 
     @property
     def asked(self) -> list[tuple[str, str]]:
-        """What is to be compared with what."""
+        """What is to be compared with what: fine-tuned and hybrid, both together and each of them."""
         pairs = ((self.tuned, self.of_base), (self.of_tuned, self.tuned), (self.of_tuned, self.of_base))
         return [(one, other) for one, other in pairs if one and other]
 

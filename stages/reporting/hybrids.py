@@ -14,12 +14,7 @@ from stages.reporting.table import NOTHING, Cell, Table
 from stages.reporting.text import Span, Text, code, strong, text
 from stages.reporting.training_logs import TrainingLog
 
-MORE = {
-    BETTER: "Fine-tuning does more",
-    WORSE: "Fine-tuning does less",
-    NO_DIFFERENCE: "Fine-tuning does no more",
-    CANNOT_TELL: "Whether fine-tuning does more, these queries cannot tell",
-}
+Parts = list[str | Span | Text]
 
 
 def answered(study: Study, results: Sequence[Result], pairs: Sequence[Pair]) -> list[Text]:
@@ -27,7 +22,7 @@ def answered(study: Study, results: Sequence[Result], pairs: Sequence[Pair]) -> 
 
     It says so where no such hybrid was measured, and nothing where no fine-tuned variant was either.
     """
-    found, target, base = hybrids.named(study, results), study.report.in_domain, study.report.base
+    found, base = hybrids.named(study, results), study.report.base
     if found.of_base is None and found.tuned is None:
         return []
     if found.of_base is None:
@@ -35,49 +30,61 @@ def answered(study: Study, results: Sequence[Result], pairs: Sequence[Pair]) -> 
         told = " was measured here; a block of ", code("fusions"), " makes one."
         return [text(start, " This study does not tell: no hybrid of ", code(base), *told)]
     added = " and ".join(hybrids.beside(study, found.of_base, base))
-    alone = files.at(results, target)[found.of_base]
-    start = strong(f"Fine-tune, or just add {added}?") if found.tuned else strong(f"Just add {added}?")
-    hybrid = code(found.of_base)
+    alone = files.at(results, study.report.in_domain)[found.of_base]
     gain = changes.on_target(alone, study.report.significance)
-    parts: list[str | Span | Text] = [start, " Added to ", code(base), ", with nothing trained (", hybrid, f"), {gain}"]
-    return [text(*parts, *_against_tuned(study, pairs, found), *_together(study, pairs, found))]
+    first: Parts = [" ", code(found.of_base), f" adds {added} to ", code(base), f" and trains nothing: {gain}"]
+    lead = strong(_lead(study, pairs, found, added))
+    return [text(lead, *first, *_against_tuned(study, pairs, found), *_together(study, pairs, found))]
 
 
-def _against_tuned(study: Study, pairs: Sequence[Pair], found: hybrids.Hybrids) -> list[str | Span | Text]:
-    """Whether the best fine-tuned variant does more than the hybrid of the base."""
+def _lead(study: Study, pairs: Sequence[Pair], found: hybrids.Hybrids, added: str) -> str:
+    """What the comparisons in domain come to."""
+    margin = f"{study.report.margin:g} %"
+    verdicts = [
+        pair.comparison.verdict if (pair := hybrids.pair(pairs, study.report.in_domain, *asked)) else None
+        for asked in found.asked
+    ]
+    if verdicts[1:] == [BETTER, BETTER]:
+        return f"In domain, {found.tuned} and {added} together do more than either:"
+    said = {
+        BETTER: f"In domain, {found.tuned} does more than just adding {added}:",
+        WORSE: f"In domain, just adding {added} does more than {found.tuned}:",
+        NO_DIFFERENCE: f"In domain, {found.tuned} and just adding {added} differ by less than {margin}:",
+        CANNOT_TELL: f"Fine-tune, or just add {added}? These queries cannot tell:",
+    }
+    return said.get(verdicts[0] or "" if verdicts else "", f"Just adding {added}:")
+
+
+def _against_tuned(study: Study, pairs: Sequence[Pair], found: hybrids.Hybrids) -> Parts:
+    """Whether the best fine-tuned variant does more than the hybrid of the base, on each target."""
     if found.tuned is None or found.of_base is None:
         return []
-    here = hybrids.pair(pairs, study.report.in_domain, found.tuned, found.of_base)
-    if here is None:
-        return [" It was not compared with ", code(found.tuned), "."]
-    said = MORE[here.comparison.verdict or CANNOT_TELL]
-    there = study.report.out_of_domain and hybrids.pair(pairs, study.report.out_of_domain, found.tuned, found.of_base)
-    out = f"; out of domain {_verdict(study, there)}" if there else ""
-    return [f" {said}: ", code(found.tuned), " against ", code(found.of_base), f" {_verdict(study, here)}{out}."]
+    sides = _on_targets(study, pairs, found.tuned, found.of_base)
+    return [" ", code(found.tuned), f" against it: {sides}." if sides else " was not compared with it."]
 
 
-def _together(study: Study, pairs: Sequence[Pair], found: hybrids.Hybrids) -> list[str | Span | Text]:
+def _together(study: Study, pairs: Sequence[Pair], found: hybrids.Hybrids) -> Parts:
     """Whether the hybrid of the best fine-tuned variant does more than either."""
     if found.tuned is None:
         return []
     if found.of_tuned is None:
         return [" No hybrid of ", code(found.tuned), " was measured, so whether both together do more is open."]
-    sides = [name for name in (found.tuned, found.of_base) if name]
-    compared = {name: hybrids.pair(pairs, study.report.in_domain, found.of_tuned, name) for name in sides}
-    known = {name: pair for name, pair in compared.items() if pair}
-    if not known:
-        return []
-    better = len(known) == len(sides) == 2 and all(pair.comparison.verdict == BETTER for pair in known.values())
-    said: list[str | Span | Text] = [" Both together do more than either" if better else " Both together"]
-    said += [" (", code(found.of_tuned), "): "]
-    for at, (name, pair) in enumerate(known.items()):
-        said += ["; " if at else "", "against ", code(name), f" {_verdict(study, pair)}"]
-    return [*said, "."]
+    said: Parts = [" Both together are ", code(found.of_tuned), "."]
+    for name in filter(None, (found.tuned, found.of_base)):
+        if sides := _on_targets(study, pairs, found.of_tuned, name):
+            said += [" Against ", code(name), f": {sides}."]
+    return said
 
 
-def _verdict(study: Study, pair: Pair) -> str:
-    level = f"{100 * (1 - study.report.significance):g} % interval {changes.ends(pair)}"
-    return f"{changes.size(pair)} ({level}), {pair.comparison.verdict}"
+def _on_targets(study: Study, pairs: Sequence[Pair], variant: str, against: str) -> str:
+    """The change, interval and verdict of two variants in domain and out of domain; "" where they were not compared."""
+    compared = [hybrids.pair(pairs, target, variant, against) for target in study.report.targets]
+    return "; ".join(
+        f"{'' if pair.target == study.report.in_domain else 'out of domain '}{changes.size(pair)} "
+        f"({changes.ends(pair)}), {pair.comparison.verdict}"
+        for pair in compared
+        if pair
+    )
 
 
 def note(study: Study) -> Text:
