@@ -56,6 +56,7 @@ class Corpus(Strict):
     passage_tokens: Positive | None = None
     language: Annotated[str, Field(pattern=r"^[a-z]{2,3}$")] | None = None
     shares: dict[Name, Positive] | None = None
+    shares_seed: Annotated[int, Field(ge=0)] = 13
     queries: Annotated[tuple[Literal["summary", "returns", "see-also", "listing"], ...], Field(min_length=1)] = (
         "summary",
     )
@@ -100,7 +101,8 @@ class Corpus(Strict):
         for split, judged in self.judged.items():
             if split in ("train", "validation"):
                 raise ValueError(f"'{split}' is the name of a training split and cannot be judged; rename the split")
-            if self.train and (judged.subset or split) == self.train:
+            is_cut = self.cuts and "train" in (self.shares or {}) and split in (self.shares or {})
+            if self.train and (judged.subset or split) == self.train and not is_cut:
                 raise ValueError(f"train queries among the judged: '{self.train}' is both train and judged.{split}")
         if self.validation and not self.train:
             raise ValueError("validation queries are cut from train: name a train split, or set validation to 0")
@@ -108,4 +110,25 @@ class Corpus(Strict):
             raise ValueError("a docstrings source needs shares, the per cent of the queries in each split")
         if self.shares and sum(self.shares.values()) != 100:
             raise ValueError("shares must add up to 100 per cent")
+        return self
+
+    @property
+    def cuts(self) -> bool:
+        """Whether `shares` cut one split of the source into several; a docstrings source has none of its own."""
+        return self.shares is not None and not self.source.startswith("docstrings:")
+
+    @model_validator(mode="after")
+    def shares_cut_one_split(self) -> "Corpus":
+        if not self.cuts:
+            return self
+        named = {"train": self.train} if self.train else {}
+        named |= {split: rules.subset or split for split, rules in self.judged.items()}
+        for split in self.shares or {}:
+            if split not in named:
+                raise ValueError(f"shares: no split is called '{split}'; there are: {', '.join(named)}")
+        if len({named[split] for split in self.shares or {}}) != 1:
+            raise ValueError("shares cut one split of the source: let train and subset name the same one for each")
+        for split, origin in named.items():
+            if split not in (self.shares or {}) and origin == named[next(iter(self.shares or {}))]:
+                raise ValueError(f"shares: '{origin}' is cut, so '{split}' needs a share of it too")
         return self
