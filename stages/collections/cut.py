@@ -1,4 +1,4 @@
-"""Cut one judged split of a source into several, whole clusters of queries at a time, as `corpora.<name>.shares` says."""
+"""One judged split of a source cut into several, whole clusters of queries at a time, as a corpus's `shares` say."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence

@@ -69,7 +69,7 @@ def in_collection(ranks: Sequence[float], encoded: int, passages: int) -> np.nda
 def training(
     facts: Facts, layout: Layout, names: Mapping[str, str], ranks: np.ndarray, rates: Rates, model: Model, free: float
 ) -> Training:
-    """Batch, triplets, rates and the negatives' window. ranks are the base's in the collection, free megabytes a job."""
+    """Batch, triplets, rates and the negatives' window. ranks are the base's in the collection, free a job's MB."""
     origin = next(own for name, own in facts.splits.items() if names[name] == layout.train)
     share = (layout.shares or {}).get("train", 100) / 100
     pairs = int(origin.positives * share)
@@ -82,19 +82,20 @@ def training(
     judged = sum(own.relevant for name, own in facts.splits.items() if name != "train") / facts.passages
     depth = _depth(ranks, facts.passages)
     first = 1 if facts.passages < 200 else 6 if facts.passages < 2000 else 11
-    last = min(depth, facts.passages, max(100, 2 * first))
     heavy = rates.megabytes * batch / 16 > free
     inside = float((ranks <= depth).mean())
     why = {
         "batch": f"{pairs:,} training pairs",
-        "size": f"each pair about {passes} x, {steps} steps of {batch}" + (", the most that a plan takes" if size < pairs * passes // batch * batch else ""),
+        "size": f"each pair about {passes} x, {steps} steps of {batch}"
+        + (", the most that a plan takes" if size < pairs * passes // batch * batch else ""),
         "lr": f"{steps} steps of a model of {model.megabytes / 4:.0f} million weights: the fewer, the higher",
         "depth": f"the base ranks a positive that deep for {100 * inside:.0f} % of the queries tried",
-        "ranks": f"below rank {first} of {facts.passages:,} passages most that nobody judged may be relevant; relative_margin drops what scores within 5 % of the positive",
+        "ranks": f"above rank {first} unjudged passages of {facts.passages:,} may well be relevant; relative_margin "
+        "drops what scores within 5 % of the positive",
         "mini_batch": "a whole batch would not fit into a job's memory" if heavy else "a batch fits into memory",
         "allow_judged": f"{100 * judged:.0f} % of the passages are relevant to a judged query",
     }
-    return Training(pairs, batch, size, lr, lr * 10, (first, last), depth, 8 if heavy else None, judged > CROWDED, why)
+    return Training(pairs, batch, size, lr, lr * 10, (first, depth), depth, 8 if heavy else None, judged > CROWDED, why)
 
 
 def _depth(ranks: np.ndarray, passages: int) -> int:
@@ -109,7 +110,8 @@ def rerank_depth(ranks: np.ndarray) -> tuple[int, str]:
     reached = {depth: float((ranks <= depth).mean()) if len(ranks) else 0.0 for depth in (10, 20, 50, 100)}
     for depth, share in reached.items():
         if share >= 0.95 * reached[100]:
-            return depth, f"the base has a positive there for {100 * share:.0f} % of the queries, within 100 for {100 * reached[100]:.0f} %"
+            deep = f"{100 * share:.0f} % of the queries, within 100 for {100 * reached[100]:.0f} %"
+            return depth, f"the base has a positive there for {deep}"
     return 100, "the base has most positives below rank 50"
 
 

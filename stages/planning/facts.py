@@ -22,7 +22,7 @@ COMPARED = 50_000  # queries that are compared with each other
 
 @dataclass(frozen=True)
 class Split:
-    """The judgments of one split. grades maps a grade to how often it is given; `none` counts queries without a positive."""
+    """The judgments of one split. grades maps a grade to how often it is given; `none` counts queries without any."""
 
     queries: int
     judgments: int
@@ -180,8 +180,10 @@ def _split(grades: Grades) -> Split:
 
 
 def _paired(grades: Mapping[str, Grades]) -> dict[str, list[str]]:
-    """Some queries with the passages relevant to them, by a hash of their ids, those that are trained on before others."""
-    every = {query: own for split in sorted(grades, key=lambda name: name == "train") for query, own in grades[split].items()}
+    """Some queries with the passages relevant to them, by a hash of their ids; training queries where there are any."""
+    every = {
+        query: own for split in sorted(grades, key=lambda name: name == "train") for query, own in grades[split].items()
+    }
     first = grades.get("train") or every
     chosen = sorted(first, key=lambda query: zlib.crc32(query.encode()))[:PAIRS]
     return {query: [doc for doc, grade in every[query].items() if grade >= 1][:5] for query in chosen}

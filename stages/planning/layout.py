@@ -31,7 +31,7 @@ class Layout:
     left_out: list[str] = field(default_factory=list)
 
     def queries(self, split: str, facts: Facts, names: Mapping[str, str]) -> int:
-        """About how many queries with a positive a split will have; `names` maps a split of the facts to the source's."""
+        """About how many queries with a positive a split has; `names` maps the facts' splits to the source's."""
         origin = self.train if split == "train" else self.judged[split]
         found = next(own for name, own in facts.splits.items() if names[name] == origin)
         share = (self.shares or {}).get(split, 100)
@@ -41,12 +41,19 @@ class Layout:
 def chosen(facts: Facts, names: Mapping[str, str]) -> Layout:
     """How to use the splits that there are; `names` maps their names in `facts` to those in the source."""
     if facts.source.startswith("docstrings:"):
-        return Layout("train", {"dev": "dev", "test": "test"}, "test", "dev", None, VALIDATION, ["its own shares cut it"])
+        return Layout(
+            "train", {"dev": "dev", "test": "test"}, "test", "dev", None, VALIDATION, ["its own shares cut it"]
+        )
     size = {name: own.queries - own.none for name, own in facts.splits.items()}
     judged = {name: size[name] for name in facts.judged if size[name]}
     has_train = size.get("train", 0) >= ENOUGH_TO_TRAIN
     if not judged and not size.get("train"):
-        return Layout(None, {name_of_first(facts): names[name_of_first(facts)]}, name_of_first(facts), why=["no split has a relevant passage"])
+        return Layout(
+            None,
+            {name_of_first(facts): names[name_of_first(facts)]},
+            name_of_first(facts),
+            why=["no split has a relevant passage"],
+        )
     if len(judged) + has_train == 1:
         return _alone(facts, names, next(iter(judged), "train"), size)
     dev = next((name for name in DEVS if name in judged), None)
@@ -67,7 +74,7 @@ def _test(judged: Mapping[str, int], dev: str | None) -> str | None:
         return "test"
     others = [name for name in judged if name != dev]
     largest = max(others, key=lambda name: judged[name], default=None)
-    if largest and dev and judged[largest] < ENOUGH_TO_JUDGE and judged[dev] >= 2 * ENOUGH_TO_JUDGE:
+    if largest and dev and judged[largest] < ENOUGH_TO_JUDGE <= judged[dev]:
         return None
     return largest
 
@@ -75,7 +82,9 @@ def _test(judged: Mapping[str, int], dev: str | None) -> str | None:
 def _with_train(names: Mapping[str, str], size: Mapping[str, int], dev: str | None, test: str | None) -> Layout:
     validation = _validation(size["train"])
     if dev and test:
-        return Layout("train", {dev: names[dev], test: names[test]}, test, dev, None, validation, ["the source's own splits"])
+        return Layout(
+            "train", {dev: names[dev], test: names[test]}, test, dev, None, validation, ["the source's own splits"]
+        )
     if dev and size[dev] >= ENOUGH_TO_JUDGE:
         shares = {"dev": 35, "test": 65}
         why = [f"{dev} is cut by query clusters, 35 % to choose on and 65 % to judge on"]
@@ -89,11 +98,13 @@ def _with_train(names: Mapping[str, str], size: Mapping[str, int], dev: str | No
     shares = {"train": 100 - share, "dev": share}
     why = [f"no dev split: {share} % of the training queries are cut off by clusters, to choose on"]
     judged = {"dev": names["train"], judge: names[judge]}
-    return Layout(names["train"], judged, judge, "dev", shares, _validation(size["train"] * shares["train"] // 100), why)
+    return Layout(
+        names["train"], judged, judge, "dev", shares, _validation(size["train"] * shares["train"] // 100), why
+    )
 
 
 def _without_train(names: Mapping[str, str], size: Mapping[str, int], dev: str | None, test: str | None) -> Layout:
-    """Two judged splits and no train split: the one that does not judge is trained on and chosen on, if large enough."""
+    """Two judged splits and no train split: the one that does not judge is trained on, if large enough."""
     judge = test or dev
     assert judge
     other = max((name for name in size if name not in (judge, "train")), key=lambda name: size[name], default=None)

@@ -13,16 +13,16 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from stages.core import threads
 from stages.core.errors import UserError
-from stages.models import architectures, caps, encoding, fetch, lengths, model_folder, precision, towers
+from stages.models import architectures, caps, encoding, fetch, lengths, model_folder, towers
 from stages.models.model_folder import Description
 
 if TYPE_CHECKING:
@@ -36,7 +36,11 @@ UNBOUNDED = 10**6
 
 @dataclass(frozen=True)
 class Model:
-    """A base checkpoint as it was fetched. `own` are its own caps of queries and passages, None where it has none."""
+    """A base checkpoint as it was fetched.
+
+    `own` are its own caps of queries and passages, None where it has none; `adapted` the layers that peft adapts in a
+    model of its kind, none where it knows no such kind.
+    """
 
     folder: Path
     kind: str
@@ -45,6 +49,7 @@ class Model:
     megabytes: float
     own: tuple[int | None, int | None]
     usable: int | None
+    adapted: tuple[str, ...]
     seconds: float
 
 
@@ -63,15 +68,19 @@ class Work:
 
 @dataclass(frozen=True)
 class Rates:
-    """What one of the processes at work takes, on average. `cpu` is the share of wall seconds that it computed."""
+    """What one of the processes at work does in a second that it computes, on average; load is in such seconds.
 
-    start: float
+    `busy` is how many seconds pass for each of them, 1 on a machine that does nothing else; `encoded` counts the
+    passages of all processes.
+    """
+
     load: float
     passages: float
     queries: float
     triplets: float | None
     megabytes: float
-    cpu: float
+    busy: float
+    encoded: int = 0
 
 
 def fetched(start: Start, folder: Path) -> Model:
@@ -99,8 +108,17 @@ def fetched(start: Start, folder: Path) -> Model:
         megabytes=sum(weights.numel() for weights in model.parameters()) * 4 / 1e6,
         own=(caps.of(model, "query"), caps.of(model, "document")),
         usable=caps.usable_positions(config.to_dict()) if config is not None else None,
+        adapted=_adapted(model, getattr(config, "model_type", "")),
         seconds=time.perf_counter() - began,
     )
+
+
+def _adapted(model: Any, kind: str) -> tuple[str, ...]:
+    from peft.utils import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as usual
+
+    named = usual.get(kind, ())
+    layers = {name.rpartition(".")[2] for name, _ in model.named_modules()}
+    return tuple(sorted(named)) if set(named) <= layers else ()
 
 
 def token_lengths(folder: Path, queries: list[str], passages: list[str]) -> dict[str, np.ndarray]:
@@ -114,7 +132,9 @@ def token_lengths(folder: Path, queries: list[str], passages: list[str]) -> dict
     return {kind: lengths.in_tokens(model, texts, roles[kind]).read for kind, texts in found.items()}
 
 
-def rates(work: Work, folder: Path, jobs: int, pairs: Sequence[tuple[str, list[str]]], texts: list[str]) -> tuple[Rates, list[float]]:
+def rates(
+    work: Work, folder: Path, jobs: int, pairs: Sequence[tuple[str, list[str]]], texts: list[str]
+) -> tuple[Rates, list[float]]:
     """What `jobs` processes at once measure, and the rank that the base gives each pair's first relevant passage.
 
     Ranks are among all passages that were encoded; the caller scales them to the collection.
@@ -127,7 +147,13 @@ def rates(work: Work, folder: Path, jobs: int, pairs: Sequence[tuple[str, list[s
     environment = dict(os.environ) | dict.fromkeys(threads.VARIABLES, str(work.threads))
     command = [sys.executable, "-m", "stages.planning.measuring", str(folder)]
     running = [
-        subprocess.Popen([*command, str(number), str(time.time())], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        subprocess.Popen(
+            [*command, str(number), str(time.time())],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
         for number in range(jobs)
     ]
     said = [one.communicate()[0] for one in running]
@@ -135,59 +161,91 @@ def rates(work: Work, folder: Path, jobs: int, pairs: Sequence[tuple[str, list[s
         if one.returncode:
             raise UserError(f"measuring the model failed: {(words.strip() or 'no word of why').splitlines()[-1][:300]}")
     found = [json.loads((folder / f"measured-{number}.json").read_text()) for number in range(jobs)]
-    mean = {key: None if found[0][key] is None else float(np.mean([one[key] for one in found])) for key in found[0]}
+    mean: dict[str, Any] = {
+        key: None if found[0][key] is None else float(np.mean([one[key] for one in found])) for key in found[0]
+    }
     vectors = [np.load(folder / f"vectors-{number}.npz") for number in range(jobs)]
-    return Rates(**mean), _ranks(vectors)
+    encoded = sum(len(one["passages"]) + len(one["relevant"]) for one in vectors)
+    return Rates(**mean, encoded=encoded), _ranks(vectors)
 
 
 def _ranks(vectors: list[Any]) -> list[float]:
-    """For each query the rank of its best relevant passage among all passages of all processes."""
+    """For each query the rank of the first passage relevant to it among all passages of all processes."""
     passages = np.concatenate([one["passages"] for one in vectors])
     found: list[float] = []
     for one in vectors:
         scores = one["queries"] @ passages.T
-        best = np.full(len(one["queries"]), -np.inf)
-        np.maximum.at(best, one["owner"], np.einsum("ij,ij->i", one["queries"][one["owner"]], one["relevant"]))
+        best = np.einsum("ij,ij->i", one["queries"], one["relevant"])
         found += (1 + (scores > best[:, None] + 1e-6).sum(axis=1)).tolist()
     return found
 
 
 def _main(folder: Path, number: str, began: float) -> None:
-    work, share = Work(**json.loads((folder / "work.json").read_text())), json.loads((folder / f"texts-{number}.json").read_text())
+    work = Work(**json.loads((folder / "work.json").read_text()))
+    share = json.loads((folder / f"texts-{number}.json").read_text())
     threads.limit(work.threads)
-    clock, cpu = time.perf_counter(), time.process_time()
     model = encoding.load_encoder(Path(work.folder))
     caps.cut(model, None, work.query_tokens, work.passage_tokens)
-    figures: dict[str, float | None] = {"start": time.time() - began - (time.perf_counter() - clock), "load": time.perf_counter() - clock}
+    computed = _clock(model)
+    figures: dict[str, float | None] = {"load": computed()}
     queries = [query for query, _ in share["pairs"]]
-    relevant = [text for _, texts in share["pairs"] for text in texts[:1]]
-    owner = np.arange(len(queries))
-    made, seconds, done = [], 0.0, 0
-    for kind, texts in (("relevant", relevant), ("passages", share["texts"])):
-        parts = []
-        for at in range(0, len(texts), CHUNK):
-            if kind == "passages" and seconds > PATIENCE and parts:
-                break
-            lap = time.perf_counter()
-            parts.append(encoding.encode(model, texts[at : at + CHUNK], work.batch_tokens, work.precision))
-            seconds, done = seconds + time.perf_counter() - lap, done + len(parts[-1])
-        made.append(np.concatenate(parts))
-    lap = time.perf_counter()
+    relevant = [texts[0] for _, texts in share["pairs"]]
+    lap = computed()
+    relevant_vectors = _encoded(model, relevant, work, computed, 1e9)
+    passages = _encoded(model, share["texts"], work, computed, lap + PATIENCE)
+    figures["passages"] = (len(passages) + len(relevant_vectors)) / (computed() - lap)
+    lap = computed()
     asked = encoding.encode(model, queries, work.batch_tokens, work.precision, role="query")
-    figures |= {"passages": done / seconds, "queries": len(queries) / (time.perf_counter() - lap)}
-    np.savez(folder / f"vectors-{number}.npz", queries=asked, relevant=made[0], passages=made[1], owner=owner)
-    figures["triplets"] = _triplets_per_second(work, folder / f"training-{number}", queries, relevant, share["texts"]) if work.trains else None
+    figures["queries"] = len(queries) / max(1e-3, computed() - lap)
+    np.savez(folder / f"vectors-{number}.npz", queries=asked, relevant=relevant_vectors, passages=passages)
+    figures["triplets"] = None
+    if work.trains:
+        texts = queries, relevant, share["texts"]
+        figures["triplets"] = _triplets_per_second(work, folder / f"training-{number}", *texts, computed)
     figures["megabytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    figures["cpu"] = (time.process_time() - cpu) / (time.perf_counter() - clock)
+    figures["busy"] = max(1.0, (time.time() - began) / computed())
     (folder / f"measured-{number}.json").write_text(json.dumps(figures))
 
 
-def _triplets_per_second(work: Work, folder: Path, queries: list[str], positives: list[str], negatives: list[str]) -> float:
+def _clock(model: Any) -> Callable[[], float]:
+    """Seconds that this process computed; on a GPU, which computes for it, seconds since now."""
+    if model.device.type == "cpu":
+        return time.process_time
+    import torch
+
+    began = time.perf_counter() - time.process_time()
+
+    def waited() -> float:
+        torch.cuda.synchronize()
+        return time.perf_counter() - began
+
+    return waited
+
+
+def _encoded(model: Any, texts: list[str], work: Work, computed: Callable[[], float], end: float) -> np.ndarray:
+    """Vectors of the first texts, in chunks until the clock shows `end`, of one chunk at the least."""
+    parts: list[np.ndarray] = []
+    for at in range(0, len(texts), CHUNK):
+        if parts and computed() > end:
+            break
+        parts.append(encoding.encode(model, texts[at : at + CHUNK], work.batch_tokens, work.precision))
+    return np.concatenate(parts) if parts else np.empty((0, model.get_embedding_dimension()), np.float32)
+
+
+def _triplets_per_second(
+    work: Work,
+    folder: Path,
+    queries: list[str],
+    positives: list[str],
+    negatives: list[str],
+    computed: Callable[[], float],
+) -> float:
     """Train a few steps as stage `train` does, in-batch with hard negatives, all weights."""
     import pyarrow as pa
     import pyarrow.parquet as pq
     from transformers import TrainerCallback
 
+    from stages.params.fields import Precision
     from stages.params.losses import InBatchLoss
     from stages.params.report import ValidationCurve
     from stages.params.tuning import FullTuning
@@ -202,8 +260,13 @@ def _triplets_per_second(work: Work, folder: Path, queries: list[str], positives
     pq.write_table(pa.table(rows), folder / "seed-1.parquet")
     model = _cut_copy(work, folder / "model")
     recipe = Recipe(
-        loss=InBatchLoss(kind="in-batch", hard_negatives=True), batch=BATCH, epochs=1, warmup=0.1, weight_decay=0.01, clip=1.0,
-        precision=work.precision,
+        loss=InBatchLoss(kind="in-batch", hard_negatives=True),
+        batch=BATCH,
+        epochs=1,
+        warmup=0.1,
+        weight_decay=0.01,
+        clip=1.0,
+        precision=cast(Precision, work.precision),
     )
     curve = ValidationCurve(queries=1, passages=1, every=1000, early=[])
     run = SeedRun("measured", 1, model, folder / "seed-1.parquet", FullTuning(kind="full", lr=1e-5), recipe, curve)
@@ -212,7 +275,7 @@ def _triplets_per_second(work: Work, folder: Path, queries: list[str], positives
 
     class Watch(TrainerCallback):
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            ends.append(time.perf_counter())
+            ends.append(computed())
 
     trainer.add_callback(Watch())
     trainer.args.save_strategy = "no"

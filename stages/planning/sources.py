@@ -1,13 +1,18 @@
 """Which collection is meant, and which splits its source has, before anything of it is read."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from stages.collections import readers, tables
+from stages.collections.language import DEFAULT
 from stages.core import fingerprint, paths
 from stages.core.errors import UserError
-from stages.params.corpora import LOCAL, Corpus
+from stages.params.corpora import LOCAL, Corpus, JudgedSplit
+from stages.planning import layout
+from stages.planning.facts import Facts
+from stages.planning.layout import Layout
 
 KINDS = ("beir", "irds", "hf", "docstrings")
 SHARES = {"train": 40, "dev": 15, "test": 45}  # of a docstrings source, which has no splits of its own
@@ -41,21 +46,43 @@ def splits(source: str) -> list[str]:
         case _:
             found = readers.splits(Corpus(source=source, train="train", judged={})) or []
     if not (listed := sorted(found)):
-        raise UserError(f"{location}: has no judgments; put them into qrels/<split>.tsv with the header query-id corpus-id score")
+        raise UserError(
+            f"{location}: has no judgments; put them into qrels/<split>.tsv with the header query-id corpus-id score"
+        )
     return listed
 
 
 def corpus(source: str, there: Iterable[str]) -> Corpus:
-    """A block that reads every split: `train` to train on, all others to measure, under names that params.yaml takes."""
+    """A block that reads every split: `train`, and all others as judged ones under names that params.yaml takes."""
     there = list(there)
     shares = SHARES if source.startswith("docstrings:") else None
-    judged = {name_of(split): {"subset": split} for split in there if split != "train"}
+    judged = {name_of(split): JudgedSplit(subset=split) for split in there if split != "train"}
     return Corpus(source=source, train="train" if "train" in there else None, judged=judged, shares=shares)
 
 
 def name_of(split: str) -> str:
     """A split's name as params.yaml takes it."""
     return NOT_A_NAME.sub("-", split).strip("-_") or "test"
+
+
+def block(found: Facts, splits: Layout, names: Mapping[str, str]) -> dict[str, Any]:
+    """The collection's block of params.yaml; `names` maps the splits of the facts to those of the source."""
+    here = {split: name for name, split in names.items()}
+    judged = {}
+    for split, origin in splits.judged.items():
+        own = found.splits[here[origin]]
+        rules: dict[str, Any] = {"subset": origin} if origin != split else {}
+        rules |= {"rel": rel} if (rel := layout.relevance(own)[0]) > 1 else {}
+        rules |= {"drop_self": True} if found.themselves else {}
+        rules |= {"limit": layout.MOST_JUDGED} if splits.queries(split, found, names) > layout.MOST_JUDGED else {}
+        judged[split] = rules
+    made: dict[str, Any] = {"source": found.source}
+    if shares := splits.shares or (SHARES if found.source.startswith("docstrings:") else None):
+        made["shares"] = shares
+    if splits.train:
+        made |= {"train": splits.train, "validation": splits.validation}
+    language = {"language": found.language} if found.language != DEFAULT else {}
+    return {**made, **language, "judged": judged}
 
 
 def state(source: str) -> str:
