@@ -101,8 +101,7 @@ class Corpus(Strict):
         for split, judged in self.judged.items():
             if split in ("train", "validation"):
                 raise ValueError(f"'{split}' is the name of a training split and cannot be judged; rename the split")
-            is_cut = self.cuts and "train" in (self.shares or {}) and split in (self.shares or {})
-            if self.train and (judged.subset or split) == self.train and not is_cut:
+            if self.train and (judged.subset or split) == self.train and self.train not in self._cut:
                 raise ValueError(f"train queries among the judged: '{self.train}' is both train and judged.{split}")
         if self.validation and not self.train:
             raise ValueError("validation queries are cut from train: name a train split, or set validation to 0")
@@ -121,14 +120,23 @@ class Corpus(Strict):
     def shares_cut_one_split(self) -> "Corpus":
         if not self.cuts:
             return self
-        named = {"train": self.train} if self.train else {}
-        named |= {split: rules.subset or split for split, rules in self.judged.items()}
         for split in self.shares or {}:
-            if split not in named:
-                raise ValueError(f"shares: no split is called '{split}'; there are: {', '.join(named)}")
-        if len({named[split] for split in self.shares or {}}) != 1:
+            if split not in self._origins:
+                raise ValueError(f"shares: no split is called '{split}'; there are: {', '.join(self._origins)}")
+        if len(self._cut) != 1:
             raise ValueError("shares cut one split of the source: let train and subset name the same one for each")
-        for split, origin in named.items():
-            if split not in (self.shares or {}) and origin == named[next(iter(self.shares or {}))]:
+        for split, origin in self._origins.items():
+            if split not in (self.shares or {}) and origin in self._cut:
                 raise ValueError(f"shares: '{origin}' is cut, so '{split}' needs a share of it too")
         return self
+
+    @property
+    def _origins(self) -> dict[str, str]:
+        """The name of each split -> its name in the source."""
+        train = {"train": self.train} if self.train is not None else {}
+        return train | {split: split if rules.subset is None else rules.subset for split, rules in self.judged.items()}
+
+    @property
+    def _cut(self) -> set[str]:
+        """The splits of the source that `shares` cut."""
+        return {self._origins[split] for split in self.shares or {} if split in self._origins} if self.cuts else set()
