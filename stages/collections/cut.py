@@ -15,12 +15,19 @@ LARGEST = 0.2  # of the queries in one cluster; beyond it, shared passages say n
 
 
 def by_shares(source: Source, corpus: Corpus) -> Source:
-    """A source whose splits named by `shares` hold their per cent of the one split that all of them were read from.
+    """A source in which splits that were read from one split of it hold their shares of that, in relation.
 
     Queries of a cluster are in one split, and their `cluster` says which it is. Raises UserError where there are too
     few clusters for a split to get one.
     """
-    shares = corpus.shares or {}
+    for splits in corpus.cuts.values():
+        shares = {split: share for split, share in (corpus.shares or {}).items() if split in splits}
+        source = _cut(source, shares, corpus.shares_seed)
+    return source
+
+
+def _cut(source: Source, shares: dict[str, int], seed: int) -> Source:
+    """A source with one of its splits cut into these, which are all of it as they come."""
     rows = source.qrels[next(iter(shares))]
     queries = [name for name in dict.fromkeys(query for query, _, _ in rows) if name in source.queries]
     texts = [source.queries[name].text for name in queries]
@@ -29,7 +36,7 @@ def by_shares(source: Source, corpus: Corpus) -> Source:
         if grade >= 1 and query in relevant:
             relevant[query].append(passage)
     of = dict(zip(queries, clusters(texts, [relevant[name] for name in queries]), strict=True))
-    split_of = assigned(of, shares, corpus.shares_seed)
+    split_of = assigned(of, shares, seed)
     named = {name: Query(query.text, of.get(name, query.cluster)) for name, query in source.queries.items()}
     cut = {split: [row for row in rows if split_of.get(row[0]) == split] for split in shares}
     return replace(source, queries=named, qrels={**source.qrels, **cut})
@@ -55,7 +62,7 @@ def assigned(cluster_of: dict[str, str], shares: dict[str, int], seed: int) -> d
     ends, reached = {}, 0
     for split, share in shares.items():
         reached += share
-        ends[split] = reached * len(cluster_of) / 100
+        ends[split] = reached * len(cluster_of) / sum(shares.values())
     placed: dict[str, str] = {}
     before = 0
     for cluster in sorted(sizes, key=lambda name: sha256(f"{seed} {name}")):

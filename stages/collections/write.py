@@ -32,7 +32,7 @@ def write(source: Source, corpus: Corpus, out: Path) -> Card:
     sha256 of their ids. Passages stream: memory holds their ids, not their texts. All that is left out is counted in
     the card; UserError where nothing would be left, and where ids, judgments or splits contradict each other.
     """
-    source = cut.by_shares(source, corpus) if corpus.cuts else source
+    source = cut.by_shares(source, corpus)
     dropped, noted = Counter(source.dropped), Counter[str]()
     with publish(out) as draft:
         for folder in (draft, draft / "topics", draft / "qrels"):

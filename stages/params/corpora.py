@@ -101,7 +101,7 @@ class Corpus(Strict):
         for split, judged in self.judged.items():
             if split in ("train", "validation"):
                 raise ValueError(f"'{split}' is the name of a training split and cannot be judged; rename the split")
-            if self.train and (judged.subset or split) == self.train and self.train not in self._cut:
+            if self.train and (judged.subset or split) == self.train and self.train not in self.cuts:
                 raise ValueError(f"train queries among the judged: '{self.train}' is both train and judged.{split}")
         if self.validation and not self.train:
             raise ValueError("validation queries are cut from train: name a train split, or set validation to 0")
@@ -112,31 +112,24 @@ class Corpus(Strict):
         return self
 
     @property
-    def cuts(self) -> bool:
-        """Whether `shares` cut one split of the source into several; a docstrings source has none of its own."""
-        return self.shares is not None and not self.source.startswith("docstrings:")
+    def cuts(self) -> dict[str, list[str]]:
+        """The splits of the source that `shares` cut -> the splits here that come from each: those that several name.
+
+        A docstrings source has no splits of its own, and where no two splits come from one, shares are not looked at.
+        """
+        if not self.shares or self.source.startswith("docstrings:"):
+            return {}
+        origins = {"train": self.train} if self.train is not None else {}
+        origins |= {split: split if rules.subset is None else rules.subset for split, rules in self.judged.items()}
+        parts: dict[str, list[str]] = {}
+        for split, origin in origins.items():
+            parts.setdefault(origin, []).append(split)
+        return {origin: splits for origin, splits in parts.items() if len(splits) > 1}
 
     @model_validator(mode="after")
-    def shares_cut_one_split(self) -> "Corpus":
-        if not self.cuts:
-            return self
-        for split in self.shares or {}:
-            if split not in self._origins:
-                raise ValueError(f"shares: no split is called '{split}'; there are: {', '.join(self._origins)}")
-        if len(self._cut) != 1:
-            raise ValueError("shares cut one split of the source: let train and subset name the same one for each")
-        for split, origin in self._origins.items():
-            if split not in (self.shares or {}) and origin in self._cut:
-                raise ValueError(f"shares: '{origin}' is cut, so '{split}' needs a share of it too")
+    def parts_have_shares(self) -> "Corpus":
+        for origin, splits in self.cuts.items():
+            for split in splits:
+                if split not in (self.shares or {}):
+                    raise ValueError(f"shares: {' and '.join(splits)} come from '{origin}', so '{split}' needs a share")
         return self
-
-    @property
-    def _origins(self) -> dict[str, str]:
-        """The name of each split -> its name in the source."""
-        train = {"train": self.train} if self.train is not None else {}
-        return train | {split: split if rules.subset is None else rules.subset for split, rules in self.judged.items()}
-
-    @property
-    def _cut(self) -> set[str]:
-        """The splits of the source that `shares` cut."""
-        return {self._origins[split] for split in self.shares or {} if split in self._origins} if self.cuts else set()

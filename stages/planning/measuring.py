@@ -1,22 +1,16 @@
-"""What a model takes on this machine: the same short work done by as many processes at once as stages will run.
-
-    python -m stages.planning.measuring <folder of the work> <number of the process>
-
-reads <folder>/work.json and <folder>/texts.json and writes <folder>/measured-<number>.json and vectors-<number>.npz.
-"""
+"""What a model takes on this machine: the same short work done by as many processes at once as stages will run."""
 
 from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,13 +18,11 @@ from stages.core import threads
 from stages.core.errors import UserError
 from stages.models import architectures, caps, encoding, fetch, lengths, model_folder, towers
 from stages.models.model_folder import Description
+from stages.planning.worker import Work
 
 if TYPE_CHECKING:
     from stages.params.models import Start
 
-CHUNK = 48  # passages that are encoded before the clock is looked at
-PATIENCE = 6.0  # seconds of encoding
-BATCH, STEPS = 16, 2  # of training; the first step is not counted
 UNBOUNDED = 10**6
 
 
@@ -51,19 +43,6 @@ class Model:
     usable: int | None
     adapted: tuple[str, ...]
     seconds: float
-
-
-@dataclass(frozen=True)
-class Work:
-    """What each process does: encode at these caps, and train on `triplets` of the texts where there are any."""
-
-    folder: str
-    query_tokens: int
-    passage_tokens: int
-    precision: str
-    threads: int
-    batch_tokens: int
-    trains: bool
 
 
 @dataclass(frozen=True)
@@ -145,7 +124,7 @@ def rates(
     for number, share in enumerate(shares):
         (folder / f"texts-{number}.json").write_text(json.dumps(share))
     environment = dict(os.environ) | dict.fromkeys(threads.VARIABLES, str(work.threads))
-    command = [sys.executable, "-m", "stages.planning.measuring", str(folder)]
+    command = [sys.executable, "-m", "stages.planning.worker", str(folder)]
     running = [
         subprocess.Popen(
             [*command, str(number), str(time.time())],
@@ -178,123 +157,3 @@ def _ranks(vectors: list[Any]) -> list[float]:
         best = np.einsum("ij,ij->i", one["queries"], one["relevant"])
         found += (1 + (scores > best[:, None] + 1e-6).sum(axis=1)).tolist()
     return found
-
-
-def _main(folder: Path, number: str, began: float) -> None:
-    work = Work(**json.loads((folder / "work.json").read_text()))
-    share = json.loads((folder / f"texts-{number}.json").read_text())
-    threads.limit(work.threads)
-    model = encoding.load_encoder(Path(work.folder))
-    caps.cut(model, None, work.query_tokens, work.passage_tokens)
-    computed = _clock(model)
-    figures: dict[str, float | None] = {"load": computed()}
-    queries = [query for query, _ in share["pairs"]]
-    relevant = [texts[0] for _, texts in share["pairs"]]
-    lap = computed()
-    relevant_vectors = _encoded(model, relevant, work, computed, 1e9)
-    passages = _encoded(model, share["texts"], work, computed, lap + PATIENCE)
-    figures["passages"] = (len(passages) + len(relevant_vectors)) / (computed() - lap)
-    lap = computed()
-    asked = encoding.encode(model, queries, work.batch_tokens, work.precision, role="query")
-    figures["queries"] = len(queries) / max(1e-3, computed() - lap)
-    np.savez(folder / f"vectors-{number}.npz", queries=asked, relevant=relevant_vectors, passages=passages)
-    figures["triplets"] = None
-    if work.trains:
-        texts = queries, relevant, share["texts"]
-        figures["triplets"] = _triplets_per_second(work, folder / f"training-{number}", *texts, computed)
-    figures["megabytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    figures["busy"] = max(1.0, (time.time() - began) / computed())
-    (folder / f"measured-{number}.json").write_text(json.dumps(figures))
-
-
-def _clock(model: Any) -> Callable[[], float]:
-    """Seconds that this process computed; on a GPU, which computes for it, seconds since now."""
-    if model.device.type == "cpu":
-        return time.process_time
-    import torch
-
-    began = time.perf_counter() - time.process_time()
-
-    def waited() -> float:
-        torch.cuda.synchronize()
-        return time.perf_counter() - began
-
-    return waited
-
-
-def _encoded(model: Any, texts: list[str], work: Work, computed: Callable[[], float], end: float) -> np.ndarray:
-    """Vectors of the first texts, in chunks until the clock shows `end`, of one chunk at the least."""
-    parts: list[np.ndarray] = []
-    for at in range(0, len(texts), CHUNK):
-        if parts and computed() > end:
-            break
-        parts.append(encoding.encode(model, texts[at : at + CHUNK], work.batch_tokens, work.precision))
-    return np.concatenate(parts) if parts else np.empty((0, model.get_embedding_dimension()), np.float32)
-
-
-def _triplets_per_second(
-    work: Work,
-    folder: Path,
-    queries: list[str],
-    positives: list[str],
-    negatives: list[str],
-    computed: Callable[[], float],
-) -> float:
-    """Train a few steps as stage `train` does, in-batch with hard negatives, all weights."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-    from transformers import TrainerCallback
-
-    from stages.params.fields import Precision
-    from stages.params.losses import InBatchLoss
-    from stages.params.report import ValidationCurve
-    from stages.params.tuning import FullTuning
-    from stages.params.variants import Recipe
-    from stages.training import retriever
-    from stages.training.seed_runs import SeedRun
-
-    size = BATCH * STEPS
-    folder.mkdir(parents=True)
-    columns = {"anchor": queries, "positive": positives, "negative": negatives}
-    rows = {name: [f"{texts[at % len(texts)]} {at}" for at in range(size)] for name, texts in columns.items()}
-    pq.write_table(pa.table(rows), folder / "seed-1.parquet")
-    model = _cut_copy(work, folder / "model")
-    recipe = Recipe(
-        loss=InBatchLoss(kind="in-batch", hard_negatives=True),
-        batch=BATCH,
-        epochs=1,
-        warmup=0.1,
-        weight_decay=0.01,
-        clip=1.0,
-        precision=cast(Precision, work.precision),
-    )
-    curve = ValidationCurve(queries=1, passages=1, every=1000, early=[])
-    run = SeedRun("measured", 1, model, folder / "seed-1.parquet", FullTuning(kind="full", lr=1e-5), recipe, curve)
-    trainer = retriever.prepare(run, folder / "work").trainer
-    ends: list[float] = []
-
-    class Watch(TrainerCallback):
-        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            ends.append(computed())
-
-    trainer.add_callback(Watch())
-    trainer.args.save_strategy = "no"
-    trainer.train()
-    return BATCH * (len(ends) - 1) / (ends[-1] - ends[0])
-
-
-def _cut_copy(work: Work, folder: Path) -> Path:
-    """The base checkpoint with the caps that are planned, as params.yaml will have it."""
-    import shutil
-
-    shutil.copytree(work.folder, folder)
-    own = model_folder.describe(folder)
-    model = encoding.load_encoder(folder)
-    caps.cut(model, None, work.query_tokens, work.passage_tokens)
-    model_folder.save(model, folder)
-    model_folder.write(own, folder)
-    return folder
-
-
-if __name__ == "__main__":
-    _main(Path(sys.argv[1]), sys.argv[2], float(sys.argv[3]))
