@@ -10,6 +10,7 @@ from stages.core import fingerprint
 from stages.core.files import publish
 from stages.planning import comments, making, model, ownership, page, sources, study
 from stages.reporting import markdown
+from stages.running import costs
 
 PARAMS = Path("params.yaml")
 
@@ -52,6 +53,7 @@ def main(collection: str, base: str | None, hours: float, out: Path, force: bool
         return
     written = ownership.marked(inputs, study.text(made.proposal.blocks, comments.head(made), comments.inside(made)))
     _write(written, text, out)
+    costs.plan(made.proposal.each, PARAMS)
     click.echo(
         f"Written: {PARAMS} and {out}. To run it: make reproduce. To go back to the committed study: git restore -SW ."
     )

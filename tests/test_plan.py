@@ -21,6 +21,7 @@ from stages.params.corpora import Corpus
 from stages.planning import choices, facts, layout, making, ownership, power, proposal, sources, timing
 from stages.planning import study as planned
 from stages.planning.choices import Training
+from stages.running import costs
 from tests.conftest import ROOT, run
 
 WORDS = ["anchor", "bread", "candle", "desert", "engine", "feather", "garden", "harbour", "island", "jacket", "kettle"]
@@ -343,6 +344,10 @@ def test_a_folder_and_a_model_become_a_study(place, tiny_model):
     assert checked.exit_code == 0, checked.output
     page = Path("reports/plan.md").read_text()
     assert page in done.output.replace("\\", "\\") and "240" in page and "**" in page
+    planned_seconds = costs.known()
+    assert planned_seconds["train@in-batch-hard"] > planned_seconds["train@base"]
+    costs.record("train@base", 77.0)
+    assert costs.known() == planned_seconds | {"train@base": 77.0}
     again = CliRunner().invoke(plan.main, words)
     assert "holds the plan of this collection" in again.output and Path("params.yaml").read_text() == written
     Path("params.yaml").write_text(written.replace("hours", "h") + "# mine\n")

@@ -12,7 +12,7 @@ from stages.planning.measuring import Model, Rates
 CAPS = (64, 128, 256, 512)
 CUT = 0.05  # the share of texts that may be cut
 POOL = 200  # ranks of a pool, at the least
-DEEPEST = 2000
+DEEPEST = 1000
 MOST_TRIPLETS = 16384
 CROWDED = 0.5  # share of passages relevant to judged queries, from which they may be negatives of others
 

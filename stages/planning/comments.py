@@ -20,10 +20,14 @@ BLOCKS = {
 def head(plan: Plan) -> list[str]:
     """The first lines of the file, each at most 80 columns with its mark."""
     lines = [
-        f"Written by python -m stages.plan for {plan.facts.source}, to be read and edited:",
+        f"The line above shows whether anybody edited what python -m stages.plan wrote for {plan.facts.source}:",
         f"about {duration(plan.proposal.seconds)} of {plan.hours:g} h. reports/plan.md tells more. Why each number:",
     ]
-    return [short for line in [*lines, *_reasons(plan)] for short in textwrap.wrap(line, WIDTH, subsequent_indent="  ")]
+    return [short for line in [*lines, *_reasons(plan)] for short in _wrapped(line)]
+
+
+def _wrapped(line: str) -> list[str]:
+    return textwrap.wrap(line, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def _reasons(plan: Plan) -> list[str]:

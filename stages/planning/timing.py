@@ -223,7 +223,8 @@ def _rerank(study: Study, corpora: Mapping[str, Corpus], key: str, speed: Speed)
 
 def _evaluate(study: Study, corpora: Mapping[str, Corpus]) -> float:
     judged = sum(corpus.judged for corpus in corpora.values())
-    runs = sum(_seed_runs(study, name) for name in study.searchers) + len(study.rerankers) * len(study.seeds)
+    others = len(study.variants) - len(study.searchers)
+    runs = sum(_seed_runs(study, name) for name in study.searchers) + others * len(study.seeds)
     return judged * (runs * A_QUERY + len(study.variants) * A_CLUSTER)
 
 
