@@ -7,7 +7,8 @@ from itertools import product
 from typing import Any
 
 MODULE = re.compile(r"python -m ([\w.]+)")
-FIELD = re.compile(r"\$\{([\w.-]+)\}")
+FIELD = re.compile(r"\$\{([\w.-]+(?:\[-?\d+\])?)\}")
+ELEMENT = re.compile(r"(.*)\[(-?\d+)\]")
 
 
 @dataclass(frozen=True)
@@ -113,4 +114,10 @@ def _named(template: str, blocks: dict[str, Any]) -> dict[str, Any]:
 
 
 def _filled(template: str, fields: dict[str, Any]) -> str:
-    return FIELD.sub(lambda match: str(value(fields, match[1])), template)
+    return FIELD.sub(lambda match: str(_element(fields, match[1])), template)
+
+
+def _element(fields: dict[str, Any], key: str) -> Any:
+    """The value at a dotted key, which may end in the place of an element of a list: item.of[-1]."""
+    listed = ELEMENT.fullmatch(key)
+    return value(fields, listed[1])[int(listed[2])] if listed else value(fields, key)
