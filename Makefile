@@ -5,6 +5,12 @@ WITH = PATH="$(CURDIR)/.venv/bin:$$PATH"
 reproduce: .venv/ready
 	@$(WITH) python -m stages.reproduce $(if $(JOBS),--jobs $(JOBS))
 
+# A study of your own: plan it for the folder COLLECTION, write params.yaml, and run it.
+study: .venv/ready
+	@$(WITH) python -m stages.plan --collection "$(COLLECTION)" $(if $(BASE),--base "$(BASE)") \
+		$(if $(HOURS),--hours $(HOURS)) $(if $(FORCE),--force)
+	@$(WITH) python -m stages.reproduce $(if $(JOBS),--jobs $(JOBS))
+
 # What `make reproduce` would run, for how long and how large.
 preview: .venv/ready
 	@$(WITH) python -m stages.reproduce --dry $(if $(JOBS),--jobs $(JOBS))
@@ -24,4 +30,4 @@ readme: .venv/ready
 	.venv/bin/python -m pip install --quiet --requirement requirements.lock
 	touch $@
 
-.PHONY: reproduce preview test readme
+.PHONY: reproduce study preview test readme

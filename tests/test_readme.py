@@ -77,7 +77,7 @@ def test_paths_exist(page):
             assert (ROOT / span).exists() or (ROOT / page).parent.joinpath(span).exists() or span in EXAMPLES, span
 
 
-EXAMPLES = {"card.md", "summary.md", "table.md", "README.md"}
+EXAMPLES = {"card.md", "summary.md", "table.md", "README.md", "reports/plan.md"}
 
 
 def shell_commands(text: str) -> list[list[str]]:

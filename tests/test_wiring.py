@@ -28,6 +28,7 @@ PACKAGES = (
     "ledger",
     "reporting",
     "running",
+    "planning",
 )
 
 

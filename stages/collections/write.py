@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from stages.collections import checks, language, splits
+from stages.collections import checks, cut, language, splits
 from stages.collections.canonical import DOCPAIRS, DOCS, QRELS, TOPICS, Caps, Card, SplitSizes
 from stages.collections.source import Query, Source
 from stages.core.errors import UserError
@@ -32,6 +32,7 @@ def write(source: Source, corpus: Corpus, out: Path) -> Card:
     sha256 of their ids. Passages stream: memory holds their ids, not their texts. All that is left out is counted in
     the card; UserError where nothing would be left, and where ids, judgments or splits contradict each other.
     """
+    source = cut.by_shares(source, corpus)
     dropped, noted = Counter(source.dropped), Counter[str]()
     with publish(out) as draft:
         for folder in (draft, draft / "topics", draft / "qrels"):

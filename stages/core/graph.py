@@ -7,7 +7,8 @@ from itertools import product
 from typing import Any
 
 MODULE = re.compile(r"python -m ([\w.]+)")
-FIELD = re.compile(r"\$\{([\w.-]+)\}")
+FIELD = re.compile(r"\$\{([\w.-]+(?:\[-?\d+\])?)\}")
+ELEMENT = re.compile(r"(.*)\[(-?\d+)\]")
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,44 @@ def instances(pipeline: dict[str, Any], blocks: dict[str, Any]) -> list[Instance
     return found
 
 
+def needs(pipeline: dict[str, Any], blocks: dict[str, Any]) -> dict[str, set[str]]:
+    """Stage -> those whose outputs it reads, of all instances; a folder is read with what stages write into it."""
+    paths = {}
+    for stage, entry in pipeline["stages"].items():
+        declared = entry.get("do", entry)
+        for key, fields in _expanded(entry, blocks):
+            listed = [
+                {
+                    _filled(path if isinstance(path, str) else next(iter(path)), fields)
+                    for kind in kinds
+                    for path in declared.get(kind, [])
+                }
+                for kinds in (("deps",), ("outs", "metrics", "plots"))
+            ]
+            paths[f"{stage}@{key}" if key else stage] = listed
+
+    def meets(one: str, other: str) -> bool:
+        return one == other or one.startswith(f"{other}/") or other.startswith(f"{one}/")
+
+    writers = [(out, name) for name, (_, outs) in paths.items() for out in outs]
+    found = {
+        name: {writer for dep in deps for out, writer in writers if writer != name and meets(dep, out)}
+        for name, (deps, _) in paths.items()
+    }
+    return _ordered(found)
+
+
+def _ordered(found: dict[str, set[str]]) -> dict[str, set[str]]:
+    """The same, each stage after those that it needs."""
+    ordered: dict[str, set[str]] = {}
+    while len(ordered) < len(found):
+        ready = {name: before for name, before in found.items() if name not in ordered and before <= ordered.keys()}
+        if not ready:
+            raise ValueError("dvc.yaml: its stages need each other in a circle")
+        ordered |= ready
+    return ordered
+
+
 def value(settings: dict[str, Any], key: str) -> Any:
     """The value at a dotted key; the whole for ""."""
     for part in key.split(".") if key else []:
@@ -75,4 +114,10 @@ def _named(template: str, blocks: dict[str, Any]) -> dict[str, Any]:
 
 
 def _filled(template: str, fields: dict[str, Any]) -> str:
-    return FIELD.sub(lambda match: str(value(fields, match[1])), template)
+    return FIELD.sub(lambda match: str(_element(fields, match[1])), template)
+
+
+def _element(fields: dict[str, Any], key: str) -> Any:
+    """The value at a dotted key, which may end in the place of an element of a list: item.of[-1]."""
+    listed = ELEMENT.fullmatch(key)
+    return value(fields, listed[1])[int(listed[2])] if listed else value(fields, key)

@@ -56,6 +56,7 @@ class Corpus(Strict):
     passage_tokens: Positive | None = None
     language: Annotated[str, Field(pattern=r"^[a-z]{2,3}$")] | None = None
     shares: dict[Name, Positive] | None = None
+    shares_seed: Annotated[int, Field(ge=0)] = 13
     queries: Annotated[tuple[Literal["summary", "returns", "see-also", "listing"], ...], Field(min_length=1)] = (
         "summary",
     )
@@ -100,7 +101,7 @@ class Corpus(Strict):
         for split, judged in self.judged.items():
             if split in ("train", "validation"):
                 raise ValueError(f"'{split}' is the name of a training split and cannot be judged; rename the split")
-            if self.train and (judged.subset or split) == self.train:
+            if self.train and (judged.subset or split) == self.train and self.train not in self.cuts:
                 raise ValueError(f"train queries among the judged: '{self.train}' is both train and judged.{split}")
         if self.validation and not self.train:
             raise ValueError("validation queries are cut from train: name a train split, or set validation to 0")
@@ -108,4 +109,27 @@ class Corpus(Strict):
             raise ValueError("a docstrings source needs shares, the per cent of the queries in each split")
         if self.shares and sum(self.shares.values()) != 100:
             raise ValueError("shares must add up to 100 per cent")
+        return self
+
+    @property
+    def cuts(self) -> dict[str, list[str]]:
+        """The splits of the source that `shares` cut -> the splits here that come from each: those that several name.
+
+        A docstrings source has no splits of its own, and where no two splits come from one, shares are not looked at.
+        """
+        if not self.shares or self.source.startswith("docstrings:"):
+            return {}
+        origins = {"train": self.train} if self.train is not None else {}
+        origins |= {split: split if rules.subset is None else rules.subset for split, rules in self.judged.items()}
+        parts: dict[str, list[str]] = {}
+        for split, origin in origins.items():
+            parts.setdefault(origin, []).append(split)
+        return {origin: splits for origin, splits in parts.items() if len(splits) > 1}
+
+    @model_validator(mode="after")
+    def parts_have_shares(self) -> "Corpus":
+        for origin, splits in self.cuts.items():
+            for split in splits:
+                if split not in (self.shares or {}):
+                    raise ValueError(f"shares: {' and '.join(splits)} come from '{origin}', so '{split}' needs a share")
         return self

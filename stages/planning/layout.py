@@ -1,0 +1,150 @@
+"""Which splits are trained on, chosen on and judged on, and from which grade a passage is relevant."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from stages.planning.facts import Facts, Split
+
+DEVS = ("dev", "validation", "valid", "val", "development")
+ENOUGH_TO_CUT = 200  # queries of the only split, from which some of them can be trained on
+ENOUGH_TO_TRAIN = 64  # training queries, two batches of 32
+ENOUGH_TO_JUDGE = 100  # queries, below which a larger split judges where there is one
+MOST_JUDGED = 3000  # queries of a split that are measured
+VALIDATION = 48
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Splits under their names here. `train` is its name in the source; `judged` maps a split to its name there.
+
+    `shares` cut the one split that several come from. `judge` is the split of the verdicts, `chooser` the one that the
+    variant is chosen on. `why` has a sentence for each decision.
+    """
+
+    train: str | None
+    judged: dict[str, str]
+    judge: str
+    chooser: str | None = None
+    shares: dict[str, int] | None = None
+    validation: int = 0
+    why: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+
+    def queries(self, split: str, facts: Facts, names: Mapping[str, str]) -> int:
+        """About how many queries with a positive a split has; `names` maps the facts' splits to the source's."""
+        origin = self.train if split == "train" else self.judged[split]
+        found = next(own for name, own in facts.splits.items() if names[name] == origin)
+        share = (self.shares or {}).get(split, 100)
+        return round((found.queries - found.none) * share / 100)
+
+
+def chosen(facts: Facts, names: Mapping[str, str]) -> Layout:
+    """How to use the splits that there are; `names` maps their names in `facts` to those in the source."""
+    if facts.source.startswith("docstrings:"):
+        return Layout(
+            "train", {"dev": "dev", "test": "test"}, "test", "dev", None, VALIDATION, ["its own shares cut it"]
+        )
+    size = {name: own.queries - own.none for name, own in facts.splits.items()}
+    judged = {name: size[name] for name in facts.judged if size[name]}
+    has_train = size.get("train", 0) >= ENOUGH_TO_TRAIN
+    if not judged and not size.get("train"):
+        return Layout(
+            None,
+            {name_of_first(facts): names[name_of_first(facts)]},
+            name_of_first(facts),
+            why=["no split has a relevant passage"],
+        )
+    if len(judged) + has_train == 1:
+        return _alone(facts, names, next(iter(judged), "train"), size)
+    dev = next((name for name in DEVS if name in judged), None)
+    test = _test(judged, dev)
+    others = [name for name in judged if name not in (dev, test)]
+    layout = _with_train(names, size, dev, test) if has_train else _without_train(names, size, dev, test)
+    said = [f"{name} ({size[name]:,} queries) is not measured; judged: {{{name}: {{}}}} would" for name in others]
+    return Layout(**{**layout.__dict__, "left_out": [*layout.left_out, *said]})
+
+
+def name_of_first(facts: Facts) -> str:
+    return next((name for name in facts.splits if name != "train"), "test")
+
+
+def _test(judged: Mapping[str, int], dev: str | None) -> str | None:
+    """The split that judges: `test`, else the largest that is no dev; None where dev is far larger and can be cut."""
+    if "test" in judged:
+        return "test"
+    others = [name for name in judged if name != dev]
+    largest = max(others, key=lambda name: judged[name], default=None)
+    if largest and dev and judged[largest] < ENOUGH_TO_JUDGE <= judged[dev]:
+        return None
+    return largest
+
+
+def _with_train(names: Mapping[str, str], size: Mapping[str, int], dev: str | None, test: str | None) -> Layout:
+    validation = _validation(size["train"])
+    if dev and test:
+        return Layout(
+            "train", {dev: names[dev], test: names[test]}, test, dev, None, validation, ["the source's own splits"]
+        )
+    if dev and size[dev] >= ENOUGH_TO_JUDGE:
+        shares = {"dev": 35, "test": 65}
+        why = [f"{dev} is cut by query clusters, 35 % to choose on and 65 % to judge on"]
+        return Layout("train", dict.fromkeys(shares, names[dev]), "test", "dev", shares, validation, why)
+    judge = test or dev
+    assert judge
+    if size["train"] < 2 * ENOUGH_TO_CUT:
+        why = ["no dev split, and too few training queries to cut one: the judging split chooses as well"]
+        return Layout("train", {judge: names[judge]}, judge, None, None, validation, why)
+    share = min(30, max(5, round(100 * min(500, max(80, 0.15 * size["train"])) / size["train"])))
+    shares = {"train": 100 - share, "dev": share}
+    why = [f"no dev split: {share} % of the training queries are cut off by clusters, to choose on"]
+    judged = {"dev": names["train"], judge: names[judge]}
+    return Layout(
+        names["train"], judged, judge, "dev", shares, _validation(size["train"] * shares["train"] // 100), why
+    )
+
+
+def _without_train(names: Mapping[str, str], size: Mapping[str, int], dev: str | None, test: str | None) -> Layout:
+    """Two judged splits and no train split: the one that does not judge is trained on, if large enough."""
+    judge = test or dev
+    assert judge
+    other = max((name for name in size if name not in (judge, "train")), key=lambda name: size[name], default=None)
+    if other is None or size[other] < ENOUGH_TO_CUT:
+        why = ["no train split, and too few other queries to train on: base models and hybrids are compared"]
+        chooser = other if other and size[other] >= 20 else None
+        judged = {name: names[name] for name in (chooser, judge) if name}
+        return Layout(None, judged, judge, chooser, None, 0, why)
+    shares = {"train": 75, "dev": 25}
+    why = [f"no train split: {other} is cut by query clusters, 75 % to train on and 25 % to choose on"]
+    judged = {"dev": names[other], judge: names[judge]}
+    return Layout(names[other], judged, judge, "dev", shares, _validation(size[other] * 3 // 4), why)
+
+
+def _alone(facts: Facts, names: Mapping[str, str], only: str, size: Mapping[str, int]) -> Layout:
+    """One split with judgments: cut into three where it is large enough, else nothing is trained."""
+    if size[only] < ENOUGH_TO_CUT:
+        why = [
+            f"{size[only]} judged queries in one split are too few to train on some and judge on others (from "
+            f"{ENOUGH_TO_CUT} on they are cut): base models and hybrids are compared"
+        ]
+        name = only if only != "train" else "test"
+        return Layout(None, {name: names[only]}, name, None, None, 0, why)
+    shares = {"train": 50, "dev": 15, "test": 35}
+    why = [f"one split, {only}: cut by query clusters, 50 % to train on, 15 % to choose on, 35 % to judge on"]
+    judged = {"dev": names[only], "test": names[only]}
+    return Layout(names[only], judged, "test", "dev", shares, _validation(size[only] // 2), why)
+
+
+def _validation(train: int) -> int:
+    return min(VALIDATION, max(8, train // 8))
+
+
+def relevance(split: Split) -> tuple[int, str]:
+    """The grade from which a passage of a split is relevant, and why."""
+    levels = {grade: number for grade, number in split.grades.items() if grade > 0}
+    if not levels or max(levels) < 2:
+        return 1, "its judgments say relevant or not"
+    if max(levels) >= 3:
+        high = sum(number for grade, number in levels.items() if grade >= 2)
+        if 2 * high >= split.queries - split.none:
+            return 2, f"grades reach {max(levels)}: as TREC has it, grade 1 is related and 2 is relevant"
+    return 1, f"grades reach {max(levels)}: every positive grade is relevant, and nDCG@10 weighs them"

@@ -1,0 +1,119 @@
+"""A plan, made: the collection read, the model measured on it, and the numbers taken."""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from stages.collections import readers
+from stages.core.errors import UserError
+from stages.models import precision
+from stages.params.models import Start
+from stages.planning import choices, facts, layout, measuring, power, proposal, sources, study
+from stages.planning.choices import Cap
+from stages.planning.facts import Facts
+from stages.planning.layout import Layout
+from stages.planning.measuring import Model, Rates, Work
+from stages.planning.page import Plan
+from stages.planning.timing import OTHER, Corpus, speed
+from stages.running import machine
+
+THREADS = 1
+BATCH_TOKENS = 2048
+
+
+def plan(source: str, block: dict[str, Any], start: Start, hours: float) -> Plan:
+    """The plan of a collection and a model for so many hours. Raises UserError where either cannot be read."""
+    there = sources.splits(source)
+    names = {sources.name_of(split): split for split in there}
+    click.echo(f"reading {source}", err=True)
+    found = facts.read(readers.read(sources.corpus(source, there)), source)
+    if not found.passages or not found.splits:
+        raise UserError(f"{source}: holds no {'judgments' if found.passages else 'passage with text'}")
+    splits = layout.chosen(found, names)
+    jobs = machine.jobs(THREADS)
+    click.echo(f"measuring the model in {jobs} processes, about a minute", err=True)
+    with tempfile.TemporaryDirectory() as folder:
+        base = measuring.fetched(start, Path(folder) / "base")
+        lengths = measuring.token_lengths(base.folder, found.queries, found.texts)
+        caps = {kind: choices.cap(own, base.own[kind != "query"], base.usable) for kind, own in lengths.items()}
+        work = Work(
+            folder=str(base.folder),
+            query_tokens=caps["query"].tokens,
+            passage_tokens=caps["passage"].tokens,
+            precision=precision.native(),
+            threads=THREADS,
+            batch_tokens=BATCH_TOKENS,
+            trains=splits.train is not None,
+        )
+        rates, raw = measuring.rates(work, Path(folder) / "measured", jobs, found.pairs, found.texts)
+    ranks = choices.in_collection(raw, rates.encoded, found.passages)
+    chosen, why = _choices(found, splits, names, block, caps, base, rates, ranks, jobs)
+    means = {kind: float(np.minimum(own, caps[kind].tokens).mean()) for kind, own in lengths.items()}
+    corpora = _sizes(found, splits, names, means, caps)
+    runs_on = proposal.Machine(jobs, speed(rates, means), base.dimension, base.megabytes)
+    return Plan(
+        facts=found,
+        layout=splits,
+        lengths=lengths,
+        caps=caps,
+        model=base,
+        rates=rates,
+        ranks=ranks,
+        spread=power.spread(chosen.measure),
+        tested=corpora[study.CORPUS].queries[splits.judge],
+        proposal=proposal.proposed(chosen, corpora, runs_on, 3600 * hours, found.language == "en"),
+        hours=hours,
+        jobs=jobs,
+        precision=work.precision,
+        why=why,
+    )
+
+
+def _choices(
+    found: Facts,
+    splits: Layout,
+    names: Mapping[str, str],
+    block: dict[str, Any],
+    caps: Mapping[str, Cap],
+    base: Model,
+    rates: Rates,
+    ranks: np.ndarray,
+    jobs: int,
+) -> tuple[study.Choices, dict[str, str]]:
+    """What params.yaml will hold, but for the variants, and the reasons for the measure and the rerankers' depth."""
+    free = machine.free_memory() * 1000 / jobs
+    training = choices.training(found, splits, names, ranks, rates, base, free) if splits.train else None
+    judge = next(name for name in names if names[name] == splits.judged[splits.judge])
+    measure, why = choices.measure(found, judge)
+    depth, deep = choices.rerank_depth(ranks)
+    made = study.Choices(
+        corpus=sources.block(found, splits, names),
+        base={**block, **{f"{kind}_tokens": own.tokens for kind, own in caps.items()}},
+        layout=splits,
+        measure=measure,
+        training=training,
+        lora_modules=base.adapted,
+        rerank_depth=min(depth, found.passages),
+    )
+    return made, {"measure": why, "rerank": deep}
+
+
+def _sizes(
+    found: Facts, splits: Layout, names: Mapping[str, str], means: Mapping[str, float], caps: Mapping[str, Cap]
+) -> dict[str, Corpus]:
+    """The collection, and the one beside it, as large as they will be read."""
+    queries = {split: min(layout.MOST_JUDGED, splits.queries(split, found, names)) for split in splits.judged}
+    if splits.train:
+        queries["train"] = splits.queries("train", found, names)
+    own = Corpus(found.passages, queries, means["passage"], means["query"])
+    other = Corpus(
+        OTHER.passages,
+        OTHER.queries,
+        min(OTHER.passage_tokens, caps["passage"].tokens),
+        min(OTHER.query_tokens, caps["query"].tokens),
+    )
+    return {study.CORPUS: own, study.OTHER: other}

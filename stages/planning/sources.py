@@ -1,0 +1,112 @@
+"""Which collection is meant, and which splits its source has, before anything of it is read."""
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from stages.collections import readers, tables
+from stages.collections.language import DEFAULT
+from stages.core import fingerprint, paths
+from stages.core.errors import UserError
+from stages.params.corpora import LOCAL, Corpus, JudgedSplit
+from stages.planning import layout
+from stages.planning.facts import Facts
+from stages.planning.layout import Layout
+
+KINDS = ("beir", "irds", "hf", "docstrings")
+SHARES = {"train": 40, "dev": 15, "test": 45}  # of a docstrings source, which has no splits of its own
+NOT_A_NAME = re.compile(r"[^A-Za-z0-9_-]+")
+
+
+def named(collection: str) -> str:
+    """The `source` of params.yaml for what a person wrote: a bare path is a folder in BEIR layout."""
+    kind, _, rest = collection.partition(":")
+    if kind in KINDS and rest:
+        return collection
+    if not paths.of_user(collection).is_dir():
+        raise UserError(
+            f"COLLECTION: there is no folder {collection}; name one in BEIR layout, or beir:<folder>, irds:<id>, "
+            f"hf:<dataset>@<commit>, docstrings:<packages>"
+        )
+    return f"beir:{collection}"
+
+
+def splits(source: str) -> list[str]:
+    """The names of a source's splits of judgments. Raises UserError where it has none."""
+    kind, _, location = source.partition(":")
+    found: Iterable[str]
+    match kind:
+        case "docstrings":
+            return [*SHARES]
+        case "irds":
+            found = _of_ir_datasets(location)
+        case "hf":
+            found = _of_hub(location)
+        case _:
+            found = readers.splits(Corpus(source=source, train="train", judged={})) or []
+    if not (listed := sorted(found)):
+        raise UserError(
+            f"{location}: has no judgments; put them into qrels/<split>.tsv with the header query-id corpus-id score"
+        )
+    return listed
+
+
+def corpus(source: str, there: Iterable[str]) -> Corpus:
+    """A block that reads every split: `train`, and all others as judged ones under names that params.yaml takes."""
+    there = list(there)
+    shares = SHARES if source.startswith("docstrings:") else None
+    judged = {name_of(split): JudgedSplit(subset=split) for split in there if split != "train"}
+    return Corpus(source=source, train="train" if "train" in there else None, judged=judged, shares=shares)
+
+
+def name_of(split: str) -> str:
+    """A split's name as params.yaml takes it."""
+    return NOT_A_NAME.sub("-", split).strip("-_") or "test"
+
+
+def block(found: Facts, splits: Layout, names: Mapping[str, str]) -> dict[str, Any]:
+    """The collection's block of params.yaml; `names` maps the splits of the facts to those of the source."""
+    here = {split: name for name, split in names.items()}
+    judged = {}
+    for split, origin in splits.judged.items():
+        own = found.splits[here[origin]]
+        rules: dict[str, Any] = {"subset": origin} if origin != split else {}
+        rules |= {"rel": rel} if (rel := layout.relevance(own)[0]) > 1 else {}
+        rules |= {"drop_self": True} if found.themselves else {}
+        rules |= {"limit": layout.MOST_JUDGED} if splits.queries(split, found, names) > layout.MOST_JUDGED else {}
+        judged[split] = rules
+    made: dict[str, Any] = {"source": found.source}
+    if shares := splits.shares or (SHARES if found.source.startswith("docstrings:") else None):
+        made["shares"] = shares
+    if splits.train:
+        made |= {"train": splits.train, "validation": splits.validation}
+    language = {"language": found.language} if found.language != DEFAULT else {}
+    return {**made, **language, "judged": judged}
+
+
+def state(source: str) -> str:
+    """A hash that changes with the files of a collection on this machine: their names, sizes and times."""
+    kind, _, location = source.partition(":")
+    local = kind == "beir" or (kind == "hf" and location.startswith(LOCAL))
+    files = sorted(paths.of_user(location).rglob("*")) if local else []
+    seen = [(path.as_posix(), path.stat().st_size, path.stat().st_mtime_ns) for path in files if path.is_file()]
+    return fingerprint.of_values(source, seen)
+
+
+def _of_ir_datasets(location: str) -> list[str]:
+    import ir_datasets
+
+    below = [name.removeprefix(f"{location}/") for name in ir_datasets.registry if name.startswith(f"{location}/")]
+    return [name for name in below if "/" not in name and ir_datasets.load(f"{location}/{name}").has_qrels()]
+
+
+def _of_hub(location: str) -> list[str]:
+    from stages.collections import hub
+
+    dataset = hub.dataset(location)
+    config = next((name for name in ("default", "qrels") if name in dataset.configurations), None)
+    if config and len(dataset.configurations) > 1:
+        return [*dataset.splits(config)]
+    there = [Path(name) for name in dataset.names if name.startswith(("qrels/", "default/"))]
+    return sorted({path.name.partition(".")[0] for path in there if tables.form(path) in tables.FORMS})

@@ -1,0 +1,158 @@
+"""The work of one of the processes that measure a model, beside the others.
+
+    python -m stages.planning.worker <folder of the work> <number of the process> <when it was started>
+
+reads <folder>/work.json and texts-<number>.json and writes measured-<number>.json and vectors-<number>.npz.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from stages.core import threads
+from stages.models import caps, encoding, model_folder
+
+CHUNK = 48  # passages that are encoded before the clock is looked at
+PATIENCE = 6.0  # seconds of encoding
+BATCH, STEPS = 16, 2  # of training; the first step is not counted
+
+
+@dataclass(frozen=True)
+class Work:
+    """What each process does: encode at these caps, and train on `triplets` of the texts where there are any."""
+
+    folder: str
+    query_tokens: int
+    passage_tokens: int
+    precision: str
+    threads: int
+    batch_tokens: int
+    trains: bool
+
+
+def _main(folder: Path, number: str, began: float) -> None:
+    work = Work(**json.loads((folder / "work.json").read_text()))
+    share = json.loads((folder / f"texts-{number}.json").read_text())
+    threads.limit(work.threads)
+    model = encoding.load_encoder(Path(work.folder))
+    caps.cut(model, None, work.query_tokens, work.passage_tokens)
+    computed = _clock(model)
+    figures: dict[str, float | None] = {"load": computed()}
+    queries = [query for query, _ in share["pairs"]]
+    relevant = [texts[0] for _, texts in share["pairs"]]
+    lap = computed()
+    relevant_vectors = _encoded(model, relevant, work, computed, 1e9)
+    passages = _encoded(model, share["texts"], work, computed, lap + PATIENCE)
+    figures["passages"] = (len(passages) + len(relevant_vectors)) / (computed() - lap)
+    lap = computed()
+    asked = encoding.encode(model, queries, work.batch_tokens, work.precision, role="query")
+    figures["queries"] = len(queries) / max(1e-3, computed() - lap)
+    np.savez(folder / f"vectors-{number}.npz", queries=asked, relevant=relevant_vectors, passages=passages)
+    figures["triplets"] = None
+    if work.trains:
+        texts = queries, relevant, share["texts"]
+        figures["triplets"] = _triplets_per_second(work, folder / f"training-{number}", *texts, computed)
+    figures["megabytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    figures["busy"] = max(1.0, (time.time() - began) / computed())
+    (folder / f"measured-{number}.json").write_text(json.dumps(figures))
+
+
+def _clock(model: Any) -> Callable[[], float]:
+    """Seconds that this process computed; on a GPU, which computes for it, seconds since now."""
+    if model.device.type == "cpu":
+        return time.process_time
+    import torch
+
+    began = time.perf_counter() - time.process_time()
+
+    def waited() -> float:
+        torch.cuda.synchronize()
+        return time.perf_counter() - began
+
+    return waited
+
+
+def _encoded(model: Any, texts: list[str], work: Work, computed: Callable[[], float], end: float) -> np.ndarray:
+    """Vectors of the first texts, in chunks until the clock shows `end`, of one chunk at the least."""
+    parts: list[np.ndarray] = []
+    for at in range(0, len(texts), CHUNK):
+        if parts and computed() > end:
+            break
+        parts.append(encoding.encode(model, texts[at : at + CHUNK], work.batch_tokens, work.precision))
+    return np.concatenate(parts) if parts else np.empty((0, model.get_embedding_dimension()), np.float32)
+
+
+def _triplets_per_second(
+    work: Work,
+    folder: Path,
+    queries: list[str],
+    positives: list[str],
+    negatives: list[str],
+    computed: Callable[[], float],
+) -> float:
+    """Train a few steps as stage `train` does, in-batch with hard negatives, all weights."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from transformers import TrainerCallback
+
+    from stages.params.fields import Precision
+    from stages.params.losses import InBatchLoss
+    from stages.params.report import ValidationCurve
+    from stages.params.tuning import FullTuning
+    from stages.params.variants import Recipe
+    from stages.training import retriever
+    from stages.training.seed_runs import SeedRun
+
+    size = BATCH * STEPS
+    folder.mkdir(parents=True)
+    columns = {"anchor": queries, "positive": positives, "negative": negatives}
+    rows = {name: [f"{texts[at % len(texts)]} {at}" for at in range(size)] for name, texts in columns.items()}
+    pq.write_table(pa.table(rows), folder / "seed-1.parquet")
+    model = _cut_copy(work, folder / "model")
+    recipe = Recipe(
+        loss=InBatchLoss(kind="in-batch", hard_negatives=True),
+        batch=BATCH,
+        epochs=1,
+        warmup=0.1,
+        weight_decay=0.01,
+        clip=1.0,
+        precision=cast(Precision, work.precision),
+    )
+    curve = ValidationCurve(queries=1, passages=1, every=1000, early=[])
+    run = SeedRun("measured", 1, model, folder / "seed-1.parquet", FullTuning(kind="full", lr=1e-5), recipe, curve)
+    trainer = retriever.prepare(run, folder / "work").trainer
+    ends: list[float] = []
+
+    class Watch(TrainerCallback):
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            ends.append(computed())
+
+    trainer.add_callback(Watch())
+    trainer.args.save_strategy = "no"
+    trainer.train()
+    return BATCH * (len(ends) - 1) / (ends[-1] - ends[0])
+
+
+def _cut_copy(work: Work, folder: Path) -> Path:
+    """The base checkpoint with the caps that are planned, as params.yaml will have it."""
+    shutil.copytree(work.folder, folder)
+    own = model_folder.describe(folder)
+    model = encoding.load_encoder(folder)
+    caps.cut(model, None, work.query_tokens, work.passage_tokens)
+    model_folder.save(model, folder)
+    model_folder.write(own, folder)
+    return folder
+
+
+if __name__ == "__main__":
+    _main(Path(sys.argv[1]), sys.argv[2], float(sys.argv[3]))

