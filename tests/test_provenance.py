@@ -40,6 +40,10 @@ stages:
     cmd: python -m stages.rerank late-random
     deps: [{path: data/runs/full-hard, md5: dd45.dir}]
     outs: [{path: data/runs/late-random, md5: ee11.dir, size: 2, nfiles: 1}]
+  fuse@hybrid:
+    cmd: python -m stages.fuse hybrid
+    deps: [{path: data/runs/full-hard, md5: dd45.dir}]
+    outs: [{path: data/runs/hybrid, md5: ee22.dir, size: 2, nfiles: 1}]
   evaluate:
     cmd: python -m stages.evaluate
     deps: [{path: data/runs, md5: ee55.dir}, {path: data/code/evaluate.json, md5: c3}]
@@ -58,7 +62,14 @@ def stages(tmp_path) -> Stages:
 
 def test_the_lineage_goes_through_folders_and_leaves_out_strangers_checks_and_code(stages):
     behind = provenance.lineage(stages, ["reports/results.json"])
-    names = ["download@in_domain", "evaluate", "rerank@late-random", "search@full-hard-in_domain", "train@full-hard"]
+    names = [
+        "download@in_domain",
+        "evaluate",
+        "fuse@hybrid",
+        "rerank@late-random",
+        "search@full-hard-in_domain",
+        "train@full-hard",
+    ]
     assert behind == names
     assert provenance.lineage(stages, ["reports/results"]) == []
 
@@ -79,14 +90,15 @@ def test_a_number_has_its_run_model_and_data(stages, tmp_path):
     (tmp_path / "models/full-hard/weights").write_text("longer than recorded")
     (tmp_path / "runs/late-random").mkdir(parents=True)
     (tmp_path / "runs/late-random/run.parquet").write_text("ab")
-    results = [plants.result(name, plants.comparison()) for name in ("full-hard", "late-random")]
+    results = [plants.result(name, plants.comparison()) for name in ("full-hard", "late-random", "hybrid")]
     folders = (tmp_path / name for name in ("runs", "models", "corpora"))
-    trained, reranked = provenance.numbers(stages, results, *folders)
+    trained, reranked, fused = provenance.numbers(stages, results, *folders)
     assert trained.result == results[0] and trained.link == "from-full-hard-in_domain-test-RR@10"
     assert trained.run == Output("dd44.dir", "as recorded")
     assert trained.model == Output("bb22.dir", "changed since")
     assert trained.data == Output("aa11.dir", "not here")
     assert reranked.run == Output("ee11.dir", "as recorded")  # of all corpora together
+    assert fused.run == Output("ee22.dir", "not here") and fused.model == provenance.OF_OTHERS
 
 
 def test_without_a_lock_there_is_no_hash_and_no_crash(tmp_path):

@@ -43,6 +43,9 @@ class Output:
     state: str
 
 
+OF_OTHERS = Output(None, "those of the runs that it fuses")
+
+
 @dataclass(frozen=True)
 class Number:
     """One value of the results, with the run, model and data behind it; `link` is the id of its line on the page."""
@@ -145,12 +148,13 @@ def numbers(stages: Stages, results: Iterable[Result], runs: Path, models: Path,
         variant, corpus = result.variant, result.corpus
         run = maker(stages, f"data/runs/{variant}/{corpus}")
         whole = run is not None and run.startswith(("fuse@", "rerank@"))  # one output for all corpora
+        fused = run is not None and run.startswith("fuse@")
         lines.append(
             Number(
                 link(result),
                 result,
                 output(stages, run, runs / variant if whole else runs / variant / corpus),
-                output(stages, maker(stages, f"data/models/{variant}"), models / variant),
+                OF_OTHERS if fused else output(stages, maker(stages, f"data/models/{variant}"), models / variant),
                 output(stages, f"download@{corpus}", corpora / corpus),
             )
         )
