@@ -111,6 +111,9 @@ def export_card(variant: str, seed_run: str | None, out: Path) -> None:
     """Write the model card of a fine-tuned VARIANT for the hub, to a file *.md or as README.md into a folder."""
     study = params.load()
     _known("params.yaml", variant, study.variants, "variant")
+    if variant in study.fusions:
+        members = ", ".join(study.members(variant))
+        raise UserError(f"{variant}: fuses the runs of {members} and has no model of its own; name one of these")
     seed_run = _chosen(variant, _trained(variant), seed_run)
     path = out if out.suffix == ".md" and not out.is_dir() else out / "README.md"
     _write(_card(study, variant, seed_run), path)

@@ -105,6 +105,8 @@ def test_cards_are_written_for_every_fine_tuned_variant(study):
         (("qrels", "in_domain", "train"), "no split is called 'train'"),
         (("qrels", "in_domain", "dev"), r"dev.parquet: is not here; run dvc pull data/corpora/in_domain or dvc repro$"),
         (("card", "base"), "base: was not fine-tuned"),
+        (("card", "hybrid"), "hybrid: fuses the runs of bm25, base and has no model of its own; name one of these"),
+        (("run", "hybrid", *WHERE), r"no such run here; run dvc pull data/runs/hybrid or dvc repro$"),
         (("card", PLANTED, "--seed-run", "seed-0"), "has no seed run 'seed-0'"),
     ],
 )
@@ -121,7 +123,7 @@ def test_no_folder_is_overwritten_and_none_of_dvc_written_to(study):
     assert (study / "reports/results.json").is_file()
 
 
-@pytest.mark.parametrize("variant", ["bm25", "base", "late-random"])
+@pytest.mark.parametrize("variant", ["bm25", "base", "hybrid", "late-random"])
 def test_other_programs_find_the_committed_values_in_an_exported_run(variant, tmp_path, monkeypatch):
     """This is about the committed results and the runs behind them, where they are here."""
     import ir_measures

@@ -90,7 +90,9 @@ def test_it_stands_second_in_the_report_and_in_brief_and_out_of_domain_too():
     found = fused(hybrid="better", hybrid_hard="better")
     second = answer.paragraphs(STUDY, found, LOGS, pairs)[1]
     assert "worse; out of domain -10.0 % (-12.0 to -8.0), worse. Both" in markdown.inline(second)
-    brief = json.loads(answer.as_json(STUDY, found, pairs))["brief"]
+    data = json.loads(answer.as_json(STUDY, found, pairs))
+    brief = data["brief"]
+    assert data["hybrids"] == {"of_base": "hybrid", "tuned": "full-hard", "of_tuned": "hybrid-hard"}
     assert brief[1] == markdown.inline(second).replace("`", "").replace("*", "")
 
 

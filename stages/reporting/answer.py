@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from stages.evaluation import choice, per_query
+from stages.evaluation import hybrids as evaluated
 from stages.evaluation.choice import Choice, compared
 from stages.evaluation.comparison import NO_DIFFERENCE, VERDICTS, WORSE
 from stages.evaluation.results import Pair, Result
@@ -40,6 +41,7 @@ def as_json(study: Study, results: Sequence[Result], pairs: Sequence[Pair] = ())
         "chosen_on": made.best.target.model_dump(),
         "apart": made.apart,
         "model": folder,
+        "hybrids": asdict(evaluated.named(study, results)),
         "brief": [plain(line) for line in brief],
     }
     return json.dumps({**known, **asdict(made)}, indent=1) + "\n"
