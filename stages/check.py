@@ -18,7 +18,7 @@ from stages.params.corpora import LOCAL, Corpus
 from stages.params.models import Checkpoint
 from stages.params.tuning import Tuning
 from stages.params.variants import Recipe
-from stages.training.tuning import stored
+from stages.training.tuning import methods, stored
 
 LENGTHS = ("tokens", "query_tokens", "passage_tokens")
 
@@ -64,6 +64,8 @@ def _check(study: params.Study) -> None:
             _check_source(f"{table}.{name}.source", block.source)
     for name in study.corpora:
         _check_splits(study, name)
+    for name, tuning in study.tunings.items():
+        _check_method(name, tuning)
     for table, variants in (("retrievers", study.retrievers), ("rerankers", study.rerankers)):
         for name, variant in variants.items():
             checkpoint = study.checkpoints[variant.checkpoint]
@@ -183,10 +185,22 @@ def _check_layers(where: str, checkpoint: Checkpoint, block: Tuning) -> None:
     if block.kind == "none":
         return
     try:
-        if weights := local_weights.of_source(checkpoint.source):
+        if block.kind == "peft":
+            for config in local_settings.configs(checkpoint.source):
+                methods.rehearse(block, config)
+        elif weights := local_weights.of_source(checkpoint.source):
             stored.check(weights, block)
     except UserError as error:
         raise UserError(f"{where}: {error}")
+
+
+def _check_method(name: str, block: Tuning) -> None:
+    """A method of peft, one of its fields or a value of it that peft does not have."""
+    if block.kind == "peft":
+        try:
+            methods.configuration(block)
+        except UserError as error:
+            raise UserError(f"{name}.{error}")
 
 
 def _check_similarity(where: str, checkpoint: Checkpoint, name: str, recipe: Recipe | None) -> None:
