@@ -12,13 +12,13 @@ from stages.collections import readers
 from stages.core import paths, prune, scratch
 from stages.core.errors import UserError
 from stages.core.files import publish
-from stages.models import caps, local_settings, local_weights
+from stages.models import caps, first_layers, local_settings, local_weights
 from stages.params import plans
 from stages.params.corpora import LOCAL, Corpus
 from stages.params.models import Checkpoint
 from stages.params.tuning import Tuning
 from stages.params.variants import Recipe
-from stages.training.tuning import methods, stored
+from stages.training.tuning import frozen, methods, stored
 
 LENGTHS = ("tokens", "query_tokens", "passage_tokens")
 
@@ -62,6 +62,8 @@ def _check(study: params.Study) -> None:
     for table, blocks in (("corpora", study.corpora), ("checkpoints", study.checkpoints)):
         for name, block in blocks.items():
             _check_source(f"{table}.{name}.source", block.source)
+    for name, checkpoint in study.checkpoints.items():
+        _check_first_layers(name, checkpoint)
     for name in study.corpora:
         _check_splits(study, name)
     for name, tuning in study.tunings.items():
@@ -180,6 +182,15 @@ def _check_splits(study: params.Study, name: str) -> None:
         raise UserError(f"{where}: {study.corpora[name].source} {plan}")
 
 
+def _check_first_layers(name: str, checkpoint: Checkpoint) -> None:
+    """A model that is to be cut has more layers than are kept, where its config.json is on this machine."""
+    for config in local_settings.configs(checkpoint.source) if checkpoint.layers else []:
+        try:
+            first_layers.check(config, checkpoint.layers or 0)
+        except UserError as error:
+            raise UserError(f"checkpoints.{name}.{error}")
+
+
 def _check_layers(where: str, checkpoint: Checkpoint, block: Tuning) -> None:
     """A layer to tune that is not in the model is found from the header of weights that are already on this machine."""
     if block.kind == "none":
@@ -187,7 +198,10 @@ def _check_layers(where: str, checkpoint: Checkpoint, block: Tuning) -> None:
     try:
         if block.kind == "peft":
             for config in local_settings.configs(checkpoint.source):
-                methods.rehearse(block, config)
+                kept = first_layers.cut_config(config, checkpoint.layers) if checkpoint.layers else config
+                methods.rehearse(block, kept)
+        elif block.kind == "frozen" and checkpoint.layers:
+            frozen.check_layers(block.layers, checkpoint.layers)
         elif weights := local_weights.of_source(checkpoint.source):
             stored.check(weights, block)
     except UserError as error:
