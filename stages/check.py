@@ -12,13 +12,13 @@ from stages.collections import readers
 from stages.core import paths, prune, scratch
 from stages.core.errors import UserError
 from stages.core.files import publish
-from stages.models import caps, local_settings, local_weights
+from stages.models import caps, first_layers, local_settings, local_weights
 from stages.params import plans
 from stages.params.corpora import LOCAL, Corpus
 from stages.params.models import Checkpoint
 from stages.params.tuning import Tuning
 from stages.params.variants import Recipe
-from stages.training.tuning import stored
+from stages.training.tuning import frozen, methods, stored
 
 LENGTHS = ("tokens", "query_tokens", "passage_tokens")
 
@@ -62,8 +62,12 @@ def _check(study: params.Study) -> None:
     for table, blocks in (("corpora", study.corpora), ("checkpoints", study.checkpoints)):
         for name, block in blocks.items():
             _check_source(f"{table}.{name}.source", block.source)
+    for name, checkpoint in study.checkpoints.items():
+        _check_first_layers(name, checkpoint)
     for name in study.corpora:
         _check_splits(study, name)
+    for name, tuning in study.tunings.items():
+        _check_method(name, tuning)
     for table, variants in (("retrievers", study.retrievers), ("rerankers", study.rerankers)):
         for name, variant in variants.items():
             checkpoint = study.checkpoints[variant.checkpoint]
@@ -178,15 +182,39 @@ def _check_splits(study: params.Study, name: str) -> None:
         raise UserError(f"{where}: {study.corpora[name].source} {plan}")
 
 
+def _check_first_layers(name: str, checkpoint: Checkpoint) -> None:
+    """A model that is to be cut has more layers than are kept, where its config.json is on this machine."""
+    for config in local_settings.configs(checkpoint.source) if checkpoint.layers else []:
+        try:
+            first_layers.check(config, checkpoint.layers or 0)
+        except UserError as error:
+            raise UserError(f"checkpoints.{name}.{error}")
+
+
 def _check_layers(where: str, checkpoint: Checkpoint, block: Tuning) -> None:
     """A layer to tune that is not in the model is found from the header of weights that are already on this machine."""
     if block.kind == "none":
         return
     try:
-        if weights := local_weights.of_source(checkpoint.source):
+        if block.kind == "peft":
+            for config in local_settings.configs(checkpoint.source):
+                kept = first_layers.cut_config(config, checkpoint.layers) if checkpoint.layers else config
+                methods.rehearse(block, kept)
+        elif block.kind == "frozen" and checkpoint.layers:
+            frozen.check_layers(block.layers, checkpoint.layers)
+        elif weights := local_weights.of_source(checkpoint.source):
             stored.check(weights, block)
     except UserError as error:
         raise UserError(f"{where}: {error}")
+
+
+def _check_method(name: str, block: Tuning) -> None:
+    """A method of peft, one of its fields or a value of it that peft does not have."""
+    if block.kind == "peft":
+        try:
+            methods.configuration(block)
+        except UserError as error:
+            raise UserError(f"{name}.{error}")
 
 
 def _check_similarity(where: str, checkpoint: Checkpoint, name: str, recipe: Recipe | None) -> None:

@@ -68,6 +68,7 @@ def _make(checkpoint: Checkpoint, folder: Path) -> Description:
         prompts=dict(checkpoint.prompts.model_dump(exclude_none=True)) if checkpoint.prompts else {},
         similarity=checkpoint.similarity or "",
         dimension=checkpoint.dimension or 0,
+        layers=checkpoint.layers or 0,
     )
     architectures.build(folder, description)
     return description

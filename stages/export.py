@@ -1,6 +1,8 @@
 """Export: runs, judgments, the main table and models' cards, in the forms that others read."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import click
@@ -12,8 +14,18 @@ from stages.core.errors import UserError
 from stages.core.files import publish
 from stages.evaluation import results as files
 from stages.models import model_folder
+from stages.models.local_settings import Reading
 from stages.params import Study
-from stages.reporting import markdown, model_cards, model_record, training_logs, variants_table
+from stages.params.variants import Interpolation
+from stages.reporting import (
+    exported_model,
+    markdown,
+    model_cards,
+    model_record,
+    training_logs,
+    untrained_cards,
+    variants_table,
+)
 from stages.reporting.page import provenance
 from stages.retrieval import runs, trec
 
@@ -120,6 +132,46 @@ def export_card(variant: str, seed_run: str | None, out: Path) -> None:
     click.echo(f"{path}: {variant}, {seed_run}")
 
 
+@main.command("model")
+@click.argument("variant")
+@one_seed_run
+@click.option("--onnx", is_flag=True, help="also as ONNX, by sentence-transformers' own export")
+@click.option("--openvino", is_flag=True, help="also for OpenVINO, by sentence-transformers' own export")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    callback=_not_in_data,
+    help="the folder of the model, which must not be there yet",
+)
+def export_model(variant: str, seed_run: str | None, onnx: bool, openvino: bool, out: Path) -> None:
+    """Write the model of VARIANT as a folder that sentence-transformers loads, with its model card.
+
+    Before it is there a new process loads it, and its scores must be those of the model here and, within what its
+    precision explains, of its run. Of a fine-tuned variant the card is that of `card`.
+    """
+    study = params.load()
+    _known("params.yaml", variant, study.variants, "variant")
+    if out.exists():
+        raise UserError(f"--out {out}: is there already; name a folder that is not")
+    backends = [name for name, asked in (("onnx", onnx), ("openvino", openvino)) if asked]
+    seed_run = _chosen(variant, exported_model.seed_runs(study, variant), seed_run)
+    for line in exported_model.write(study, variant, seed_run, out, backends, partial(_readme, study, variant)):
+        click.echo(line)
+    click.echo(f"{out}: {variant}, {seed_run}")
+
+
+def _readme(study: Study, variant: str, seed_run: str) -> str:
+    """The text of a model's card: of an interpolation that of what it moves, of a base checkpoint a short one."""
+    block = study.variants[variant]
+    if isinstance(block, Interpolation):
+        log = training_logs.read(TRAINING, [variant])[variant]
+        return untrained_cards.interpolated(_card(study, variant, seed_run), study, variant, seed_run, log)
+    if study.recipes[block.recipe]:
+        return _card(study, variant, seed_run)
+    return untrained_cards.of_base(study, variant, files.read(_existing(RESULTS)), _reading(variant))
+
+
 @main.command("cards")
 @click.option(
     "--out",
@@ -145,11 +197,20 @@ def _write(text: str, path: Path) -> None:
 
 
 def _card(study: Study, variant: str, seed_run: str) -> str:
-    record = model_record.read(provenance.recorded(_existing(LOCK)), variant, study)
-    log = training_logs.read(TRAINING, [variant])[variant]
+    """The card of a trained variant, or of an interpolation as far as it is that of what it moves."""
+    block = study.variants[variant]
+    trained = block.trained if isinstance(block, Interpolation) else variant
+    record = model_record.read(provenance.recorded(_existing(LOCK)), trained, study)
+    log = training_logs.read(TRAINING, [trained])[trained]
     references = _existing(REFERENCES).read_text()
-    reading = spaces.read(DIAGNOSIS).readings.get(variant) if DIAGNOSIS.is_file() else None
-    return model_cards.card(study, seed_run, record, files.read(_existing(RESULTS)), log, references, reading)
+    results = files.read(_existing(RESULTS))
+    return model_cards.card(
+        study, seed_run, replace(record, variant=variant), results, log, references, _reading(variant)
+    )
+
+
+def _reading(variant: str) -> Reading | None:
+    return spaces.read(DIAGNOSIS).readings.get(variant) if DIAGNOSIS.is_file() else None
 
 
 def _trained(variant: str) -> list[str]:

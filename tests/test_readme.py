@@ -168,7 +168,7 @@ def test_snippets_are_legal(page):
             compile(snippet, page, "exec")
         else:
             for block, entries in YAML(typ="safe").load(snippet).items():
-                blocks[block] = {**blocks[block], **entries}
+                blocks[block] = {**blocks.get(block, {}), **entries}
             params.parse(blocks)
 
 

@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from stages.core.errors import UserError
-from stages.models import adapter_repositories, encoding, model_folder, own_code, towers
+from stages.models import adapter_repositories, encoding, first_layers, model_folder, own_code, towers
 from stages.models.model_folder import Description
 
 SEED = 0  # of weights drawn afresh
@@ -42,6 +42,8 @@ def build(folder: Path, description: Description) -> None:
     """
     own_code.check(folder, description.remote_code)
     adapter_repositories.merge(folder, description.remote_code)
+    if description.layers:
+        first_layers.cut(folder, description.layers)
     module = load_module(description.architecture)
     try:
         if description.random:

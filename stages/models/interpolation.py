@@ -24,7 +24,10 @@ def check(model: SentenceTransformer, base: Weights, folder: Path) -> None:
     """UserError where a trained model has not the weights of its base, by name and shape."""
     sizes = {name: values.shape for name, values in model.named_parameters()}
     if sizes != {name: values.shape for name, values in base.items()}:
-        raise UserError(f"{folder}: its weights are not those of the base checkpoint; train it from that checkpoint")
+        raise UserError(
+            f"{folder}: its weights are not those of the base checkpoint; train it from that checkpoint, by a tuning "
+            f"that is merged into it"
+        )
 
 
 def put_between(model: SentenceTransformer, base: Weights, trained: Weights, alpha: float) -> None:

@@ -24,8 +24,8 @@ class Description:
     """The content of architecture.json. What an architecture does not have is empty here and absent in the file.
 
     architecture: one of those that params.yaml knows. Of weights: sha256 of them as they were fetched, and the options
-    of params.yaml that were set (0 tokens, no prompts and no similarity are the model's own). Of BM25: k1 and b. Of a
-    published run: the corpus and the split that it ranks.
+    of params.yaml that were set (0 tokens, no prompts, no similarity and 0 layers are the model's own). Of BM25: k1 and
+    b. Of a published run: the corpus and the split that it ranks.
     """
 
     architecture: str
@@ -39,6 +39,7 @@ class Description:
     prompts: Mapping[str, str] = field(default_factory=dict)
     similarity: str = ""
     dimension: int = 0
+    layers: int = 0
     k1: float = 0.0
     b: float = 0.0
     corpus: str = ""

@@ -26,6 +26,7 @@ WEIGHTS_ONLY = (
     "passage_tokens",
     "prompts",
     "random",
+    "layers",
 )
 
 
@@ -40,8 +41,8 @@ class Start(Strict):
     """Where a model comes from and how it reads texts: what `base` says for all checkpoints that name no source.
 
     `tokens`, `query_tokens` and `passage_tokens` cut texts; without them the model's own limits hold, as do its prompts
-    and its similarity. `adapter_base` is for a repository that holds an adapter and does not pin what it adapts,
-    `code` for one whose own code lies in another repository.
+    and its similarity. `layers` keeps so many of the transformer's first layers. `adapter_base` is for a repository
+    that holds an adapter and does not pin what it adapts, `code` for one whose own code lies in another repository.
     """
 
     source: str
@@ -54,6 +55,7 @@ class Start(Strict):
     passage_tokens: Positive | None = None
     prompts: Prompts | None = None
     similarity: Literal["cosine", "dot"] | None = None
+    layers: Positive | None = None
 
     @model_validator(mode="after")
     def weights_are_pinned(self) -> "Start":

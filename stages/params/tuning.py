@@ -1,8 +1,8 @@
 """The blocks of params.yaml that say which weights move, and how fast: every top-level block with a `kind`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from stages.params.fields import Positive, Share, Strict
 
@@ -52,6 +52,26 @@ class Ia3Tuning(Moving):
     dense: bool = False
 
 
+class PeftTuning(Moving):
+    """A method of peft by its name there; all other keys are fields of that method's configuration, unchanged.
+
+    `modules` is another name for its target_modules; without either peft chooses for the architectures that it knows.
+    `dense` trains the layers with weights that come after the transformer as well, all of them.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
+
+    kind: Literal["peft"]
+    method: Annotated[str, Field(min_length=1)]
+    modules: Annotated[list[str], Field(min_length=1)] | None = None
+    dense: bool = False
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The fields of the method's own configuration."""
+        return dict(self.__pydantic_extra__ or {})
+
+
 class FrozenTuning(Moving):
     """Every weight but the embeddings and the first `layers` layers."""
 
@@ -59,8 +79,8 @@ class FrozenTuning(Moving):
     layers: Annotated[int, Field(ge=0)]
 
 
-Adapter = LoraTuning | Ia3Tuning
-FineTuning = FullTuning | LoraTuning | Ia3Tuning | FrozenTuning
+Adapter = LoraTuning | Ia3Tuning | PeftTuning
+FineTuning = FullTuning | LoraTuning | Ia3Tuning | PeftTuning | FrozenTuning
 Tuning = Annotated[NoTuning | FineTuning, Field(discriminator="kind")]
-KINDS = ("none", "full", "lora", "ia3", "frozen")
-ADAPTERS = ("lora", "ia3")
+KINDS = ("none", "full", "lora", "ia3", "peft", "frozen")
+ADAPTERS = ("lora", "ia3", "peft")

@@ -57,7 +57,7 @@ def card(
     parts = [
         f"---\n{_metadata(seed_run, record, own)}\n---\n# {variant}, {seed_run.replace('-', ' ')}\n",
         _opening(record, reading, own, study.report),
-        _loading(seed_run, record, reading),
+        _loading(trained, record, reading),
         _results(seed_run, own, study.report),
         _untested(reading, record, own),
         _training(trained, record),
@@ -151,16 +151,18 @@ def _lengths(record: ModelRecord, reading: Reading | None) -> str:
     return f"Texts are cut at {query}" if query == passage else f"Queries are cut at {query}, passages at {passage}"
 
 
-def _loading(seed_run: str, record: ModelRecord, reading: Reading | None) -> str:
-    adapter = (
-        " The adapter is merged into the weights; it is also kept next to them, in `adapter/`."
-        if record.tuning.kind in ADAPTERS
-        else ""
-    )
+def _loading(trained: SeedRun, record: ModelRecord, reading: Reading | None) -> str:
+    adapter = ""
+    if trained.unmerged:
+        adapter = (
+            " The adapter is unmerged: its layers, in `adapter/`, are put on the base's weights when the model is "
+            "loaded, for which peft has to be installed."
+        )
+    elif record.tuning.kind in ADAPTERS:
+        adapter = " The adapter is merged into the weights; it is also kept next to them, in `adapter/`."
     checkpoint = record.checkpoint
-    snippet = model_usage.snippet(
-        checkpoint.architecture, f"data/models/{record.variant}/{seed_run}", checkpoint.remote_code
-    )
+    folder = f"data/models/{record.variant}/seed-{trained.seed}"
+    snippet = model_usage.snippet(checkpoint.architecture, folder, checkpoint.remote_code)
     return f"""## How to load it
 
 ```python

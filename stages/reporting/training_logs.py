@@ -18,9 +18,9 @@ class SeedRun:
 
     `moved` is the share of trainable elements that moved, `untouched` the kinds of modules after the transformer that
     were not trained. The steps read so many rows in all (`read`), `mean_batch` each; `left_out` could not be put into a
-    batch. Older logs lack these. The log has an entry a step: "step" with "loss" and "lr", or with a measure of the
-    validation sample. `best_step` is where the weights were kept that validation ranked best; None where those of the
-    last step were.
+    batch. Older logs lack these. `unmerged` says that the adapter is in layers of its own. The log has an entry a step:
+    "step" with "loss" and "lr", or with a measure of the validation sample. `best_step` is where the weights were kept
+    that validation ranked best; None where those of the last step were.
     """
 
     seed: int
@@ -36,6 +36,7 @@ class SeedRun:
     read: int = 0
     mean_batch: float = 0.0
     left_out: int = 0
+    unmerged: bool = False
 
     def by_step(self, figure: str) -> dict[int, float]:
         """Step -> a figure of the log, for the steps that have it."""

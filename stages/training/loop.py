@@ -63,7 +63,7 @@ def train(
     trainable, total = _count(run, model)
     untouched = _untouched(run, model)
     sizes = batches.planned(run, trainer)
-    resumed = last_checkpoint(work)
+    resumed = tuning.resumed(trainer, run.tuning, last_checkpoint(work))
     loading = clock.lap()
     with gpu.watched(gpu.reader(model.device)) as gpu_figures:
         trainer.train(resume_from_checkpoint=resumed)
@@ -82,7 +82,7 @@ def train(
     check(made, work / "model")
     finished: dict[str, Any] = {"seed": run.seed, "trainable": trainable, "total": total, **moved}
     finished |= {"untouched": untouched, "steps": steps, **batches.read(sizes[:steps], trainer)}
-    finished |= {"log": by_step(trainer.state.log_history)}
+    finished |= {**tuning.said(made), "log": by_step(trainer.state.log_history)}
     with publish(work / "finished.json") as draft:
         draft.write_text(json.dumps(finished if best is None else {**finished, "best_step": best}))
     shutil.rmtree(work / "trainer", ignore_errors=True)

@@ -63,10 +63,11 @@ def prepare(run: SeedRun, work: Path) -> loop.Prepared:
 
 
 def deployed(model: SentenceTransformer, run: SeedRun, folder: Path) -> SentenceTransformer:
-    """The trained model, built as its base checkpoint is; an adapter is merged into it."""
+    """The trained model, built as its base checkpoint is; an adapter is merged into it if it can be."""
     plain = tuning.deployed(model, run.tuning, lambda: encoding.load_encoder(run.checkpoint), folder)
     if plain is not model:
-        measured = {"base": encoding.load_encoder(run.checkpoint), "unmerged": model, "merged": plain}
+        measured = {"base": encoding.load_encoder(run.checkpoint), "unmerged": model}
+        measured |= {} if tuning.said(plain) else {"merged": plain}
         queries = {name: towers.alone(each, "query") for name, each in measured.items()}
         costs.record("latency", f"{run.variant}.seed-{run.seed}", **costs.latencies(**queries))
     return plain

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from stages.core import fingerprint, scratch
 from stages.core.files import link, publish
 from stages.models import model_folder, precision
+from stages.training.tuning import unmerged
 
 if TYPE_CHECKING:
     from stages.params import Study
@@ -107,12 +108,17 @@ def train(
 
 def write_model(model: Any, run: SeedRun, folder: Path) -> None:
     """Write a model as the library loads it, with code of its own, its architecture.json and recipe.json."""
-    model.save_pretrained(str(folder), create_model_card=False)
+    record = run.record()
+    if unmerged.remain(model):
+        unmerged.write(model, run.checkpoint, folder)
+        record["adapter"] = "unmerged"
+    else:
+        model.save_pretrained(str(folder), create_model_card=False)
     if model_folder.describe(run.checkpoint).remote_code:
         for path in run.checkpoint.glob("*.py"):
             shutil.copy(path, folder)
     shutil.copy(run.checkpoint / "architecture.json", folder / "architecture.json")
-    (folder / "recipe.json").write_text(json.dumps(run.record(), indent=2) + "\n")
+    (folder / "recipe.json").write_text(json.dumps(record, indent=2) + "\n")
 
 
 def _write_log(variant: str, finished: list[dict[str, Any]], log: Path) -> None:

@@ -1,9 +1,9 @@
-"""Which weights are trained, one module for each kind of tuning: full, lora, ia3, frozen.
+"""Which weights are trained, one module for each kind of tuning: full, lora, ia3, peft, frozen.
 
 A module has three functions. `apply(model, tuning, head)` makes the weights trainable. `expected(part, tuning, head)`
-computes from the shapes of a tower's weights how many parameters that must be. `check(shapes, tuning)` raises UserError
-for a layer that weights of these shapes lack. Modules are loaded by name, so that the code fingerprint of a variant
-covers its own kind and no other.
+computes from the shapes of a tower's weights how many parameters that must be; where only peft can tell, `counted` of
+the same arguments says it after `apply`. `check(shapes, tuning)` raises UserError for a layer that weights of these
+shapes lack. Modules are loaded by name, so that the code fingerprint of a variant covers its own kind and no other.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from stages.core.errors import UserError
 from stages.models import towers
 from stages.params.tuning import ADAPTERS, FineTuning
 from stages.training import weights
+from stages.training.tuning import unmerged
 
 if TYPE_CHECKING:
+    from sentence_transformers.base.trainer import BaseTrainer
     from transformers import TrainerCallback
 
 
@@ -43,8 +45,12 @@ def prepare(model: Any, tuning: FineTuning, head: list[str] | None = None) -> No
                 f"say kind: full"
             )
     kind = importlib.import_module(module(tuning.kind))
-    expected = {tower: kind.expected(part, tuning, head or []) for tower, part in towers.parts(model).items()}
+    counted = getattr(kind, "counted", None)
+    parts = towers.parts(model).items()
+    expected = {} if counted else {tower: kind.expected(part, tuning, head or []) for tower, part in parts}
     kind.apply(model, tuning, head or [])
+    if counted:
+        expected = {tower: counted(part, tuning, head or []) for tower, part in parts}
     for tower, (trainable, _) in weights.count_by_tower(model).items():
         if trainable != expected[tower]:
             raise UserError(
@@ -56,18 +62,37 @@ def prepare(model: Any, tuning: FineTuning, head: list[str] | None = None) -> No
 def deployed(model: Any, tuning: FineTuning, load: Callable[[], Any], folder: Path) -> Any:
     """A trained model as it is deployed: `model` itself, or what `load` gives with the trained adapter merged into it.
 
-    The adapter is written to folder/adapter.
+    The adapter is written to folder/adapter. One that peft cannot merge stays in layers of its own; raises UserError
+    where it cannot be loaded again.
     """
     if tuning.kind not in ADAPTERS:
         return model
     _adapters().save(model, folder / "adapter", tuning)
+    if tuning.kind == "peft":
+        return _peft().deployed(model, tuning, load, folder / "adapter")
     return _adapters().merged(load(), folder / "adapter")
 
 
 def callbacks(tuning: FineTuning, resumed: str | None) -> list[TrainerCallback]:
-    """What a trainer that goes on from checkpoint `resumed` needs to restore all weights."""
+    """What a trainer needs that trains an adapter, or goes on with one from checkpoint `resumed`."""
+    if tuning.kind == "peft":
+        return [_peft().scheduling()]
     return [_adapters().restoring(resumed)] if resumed and tuning.kind in ADAPTERS else []
+
+
+def resumed(trainer: BaseTrainer, tuning: FineTuning, checkpoint: str | None) -> str | None:
+    """The checkpoint that a trainer goes on from: the newest one, unless the tuning has to start anew."""
+    return _peft().resumed(trainer, checkpoint) if tuning.kind == "peft" else checkpoint
+
+
+def said(model: Any) -> dict[str, Any]:
+    """What logs and records say of a deployed model besides: {"unmerged": True} where it has an adapter on top."""
+    return {"unmerged": True} if unmerged.remain(model) else {}
 
 
 def _adapters() -> ModuleType:
     return importlib.import_module(f"{__name__}.adapters")
+
+
+def _peft() -> ModuleType:
+    return importlib.import_module(module("peft"))

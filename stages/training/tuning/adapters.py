@@ -1,4 +1,4 @@
-"""What the kinds lora and ia3 share: adapters are added, counted, saved, restored and merged by peft."""
+"""What the kinds lora, ia3 and peft share: adapters are added, counted, saved, restored and merged by peft."""
 
 from __future__ import annotations
 
@@ -20,13 +20,20 @@ DENSE = "dense.safetensors"  # the trained layers after the transformer
 UNORDERED = ("target_modules", "feedforward_modules", "modules_to_save")  # of peft's configuration, which are sets
 
 
-def add(model: Any, configuration: Callable[..., PeftConfig], tuning: Adapter, head: list[str]) -> None:
+def add(
+    model: Any,
+    configuration: Callable[..., PeftConfig],
+    tuning: Adapter,
+    head: list[str],
+    wrapped: Callable[[Any, PeftConfig], Any] | None = None,
+) -> None:
     """Add an adapter to each tower; nothing else but the parts named in `head` stays trainable, and `dense` layers.
 
-    Raises UserError where `tuning` names a part of the head, all of which is trained anyway, and for `dense` where the
-    model has no such layer.
+    `wrapped(transformer, configuration)` puts it in and gives what takes the transformer's place; without it
+    transformers does, in place. Raises UserError where `tuning` names a part of the head, all of which is trained
+    anyway, and for `dense` where the model has no such layer.
     """
-    if named := set(head) & set(tuning.modules):
+    if named := set(head) & set(tuning.modules or ()):
         raise UserError(
             f"modules of tuning kind {tuning.kind}: '{min(named)}' is a part of the head, all of which is trained; "
             f"leave it out"
@@ -40,7 +47,10 @@ def add(model: Any, configuration: Callable[..., PeftConfig], tuning: Adapter, h
             parameter.requires_grad_(True)
     for body in towers.bodies(model).values():
         keywords = {"task_type": "SEQ_CLS", "modules_to_save": head} if head else {"task_type": "FEATURE_EXTRACTION"}
-        body.model.add_adapter(configuration(**keywords))
+        if wrapped:
+            body.model = wrapped(body.model, configuration(**keywords))
+        else:
+            body.model.add_adapter(configuration(**keywords))
 
 
 def size_beside(part: Any, tuning: Adapter, head: list[str]) -> int:
@@ -84,10 +94,12 @@ def save(model: Any, folder: Path, tuning: Adapter) -> None:
     from safetensors.torch import save_file
 
     for tower, body in towers.bodies(model).items():
+        unordered = {*UNORDERED, *_sets(body.model)}
         body.model.save_pretrained(str(folder / tower))
+        (folder / tower / "README.md").unlink(missing_ok=True)
         path = folder / tower / "adapter_config.json"
         settings = {
-            key: sorted(value) if key in UNORDERED and value else value
+            key: sorted(value) if key in unordered and isinstance(value, list) else value
             for key, value in json.loads(path.read_text()).items()
         }
         path.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
@@ -96,10 +108,24 @@ def save(model: Any, folder: Path, tuning: Adapter) -> None:
         save_file(trained, str(folder / DENSE))
 
 
+def _sets(network: Any) -> set[str]:
+    """The fields of an adapter's configuration whose values have no order."""
+    return {name for name, value in vars(network.peft_config["default"]).items() if isinstance(value, set)}
+
+
 def merged(base: Any, folder: Path) -> Any:
     """The base model with saved adapters merged into its weights, and with the layers that were trained beside them."""
-    import torch
     from peft import PeftModel
+
+    restore_dense(base, folder)
+    for tower, body in towers.bodies(base).items():
+        body.model = PeftModel.from_pretrained(body.model, str(folder / tower)).merge_and_unload()
+    return base
+
+
+def restore_dense(base: Any, folder: Path) -> None:
+    """Put the layers that were trained beside saved adapters into a base model; nothing where there are none."""
+    import torch
     from safetensors.torch import load_file
 
     if (folder / DENSE).exists():
@@ -107,9 +133,6 @@ def merged(base: Any, folder: Path) -> Any:
         with torch.no_grad():
             for name, values in load_file(str(folder / DENSE)).items():
                 after[name].copy_(values)
-    for tower, body in towers.bodies(base).items():
-        body.model = PeftModel.from_pretrained(body.model, str(folder / tower)).merge_and_unload()
-    return base
 
 
 def restoring(checkpoint: str) -> TrainerCallback:

@@ -25,7 +25,7 @@ def check(shapes: dict[str, tuple[int, int]], tuning: FrozenTuning) -> None:
     """UserError where weights of these shapes, by dotted name, have no more layers than are to be frozen."""
     numbered = {match.groups() for name in shapes if (match := re.match(r"(.*?)\.(\d+)\.", name))}
     stacks = [stack for stack, _ in numbered]
-    _check_layers(tuning.layers, max(map(stacks.count, stacks), default=0))
+    check_layers(tuning.layers, max(map(stacks.count, stacks), default=0))
 
 
 def lower_parts(body: Any, layers: int) -> list[Any]:
@@ -37,13 +37,13 @@ def lower_parts(body: Any, layers: int) -> list[Any]:
 
     stacks = [module for module in body.modules() if isinstance(module, torch.nn.ModuleList)]
     stack: list[Any] = max(stacks, key=len, default=[])
-    _check_layers(layers, len(stack))
+    check_layers(layers, len(stack))
     words = body.get_input_embeddings()
     holders = (part for part in body.base_model.children() if words in set(part.modules()))
     return [min(holders, key=weights.size), *stack[:layers]]
 
 
-def _check_layers(layers: int, available: int) -> None:
+def check_layers(layers: int, available: int) -> None:
     if layers >= available:
         raise UserError(
             f"layers of tuning kind frozen: {layers} would be frozen and the model has {available}; at least one must "

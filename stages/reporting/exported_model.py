@@ -1,0 +1,266 @@
+"""A variant's model as a folder of its own, proven to score as the run that it comes from before it is there."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from stages.collections import canonical
+from stages.collections.canonical import Caps
+from stages.core.errors import UserError
+from stages.core.files import publish
+from stages.models import architectures, encoding, model_folder, module_paths, plain_scores, precision
+from stages.models.caps import cut
+from stages.params import Study
+from stages.params.models import RERANKING
+from stages.reporting.model_usage import LOADERS
+from stages.retrieval import runs
+
+DATA = Path("data")
+QUERIES, DEPTH = 16, 10  # of the sample that is compared
+READING = "sentence_bert_config.json"
+SAME = 1e-4  # of the largest score: the same weights in float32, other batches
+BACKENDS = {"onnx": ("optimum.onnxruntime", 1e-3), "openvino": ("optimum.intel.openvino", 1e-2)}
+WITHIN = {"float32": 1e-4, "float16": 5e-3, "bfloat16": 3e-2}  # of the largest score, by what the run was computed in
+BATCH_TOKENS = 4096
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Queries of a judged split with the passages that a run ranks highest, `texts` and `scores` a list a query.
+
+    `computed_in` is the precision of the run, `caps` where the collection's texts are cut.
+    """
+
+    where: str
+    queries: Sequence[str]
+    texts: Sequence[Sequence[str]]
+    scores: Sequence[Sequence[float]]
+    computed_in: str
+    caps: Caps
+
+
+def write(
+    study: Study, variant: str, seed_run: str, out: Path, backends: Sequence[str], card: Callable[[str], str]
+) -> list[str]:
+    """Write the model of a seed run to the folder `out`, whole and checked or not at all; returns a line a check.
+
+    card(seed_run) is the text of its README.md. Raises UserError where the model, its run or the collection is not
+    here, and where what is written does not score as they do.
+    """
+    model = DATA / "models" / variant / seed_run
+    for backend in backends:
+        check_backend(backend)
+    wanted = _wanted(study, variant, seed_run)
+    text = card(seed_run)
+    with publish(out) as draft:
+        copy(model, draft, wanted.caps)
+        (draft / "README.md").write_text(text)
+        own = _own_scores(model, wanted)
+        lines = [check(model, draft, wanted, own)]
+        for backend in backends:
+            _export(model, draft, wanted, backend)
+            lines.append(check(model, draft, wanted, own, backend))
+    return lines
+
+
+def seed_runs(study: Study, variant: str) -> list[str]:
+    """The names of a variant's models. Raises UserError for one that has none, and where they are not here."""
+    architecture = study.checkpoints[study.variants[variant].checkpoint].architecture
+    if architecture not in LOADERS:
+        raise UserError(f"{variant}: is {architecture} and has no model; its runs are exported by: export run")
+    folder = DATA / "models" / variant
+    if not folder.is_dir():
+        raise UserError(f"{folder}: is not here; run dvc pull {folder} or dvc repro")
+    return [path.name for path in model_folder.seed_runs(folder)]
+
+
+def _wanted(study: Study, variant: str, seed_run: str) -> Sample:
+    """What is compared: of the collection in domain, or of the first that the variant has a run on."""
+    judged = [(corpus, split) for corpus, block in study.corpora.items() for split in block.judged]
+    target = study.report.in_domain.corpus, study.report.in_domain.split
+    for corpus, split in sorted(judged, key=lambda each: each != target):
+        run, collection = DATA / "runs" / variant / corpus / seed_run / f"{split}.parquet", DATA / "corpora" / corpus
+        if run.is_file() and (collection / "docs.parquet").is_file():
+            depth = study.rerank.depth if variant in study.rerankers else DEPTH
+            return sample(run, collection, split, computed_in(variant, corpus, seed_run), depth)
+    runs_of = DATA / "runs" / variant
+    raise UserError(
+        f"{runs_of}: no run of {seed_run} is here with its collection, so that nothing can be compared; run dvc pull "
+        f"{runs_of} data/corpora or dvc repro"
+    )
+
+
+def sample(run: Path, collection: Path, split: str, computed_in: str | None, depth: int = DEPTH) -> Sample:
+    """QUERIES of a run's queries at equal distances, and the first passages of each, with their texts.
+
+    run: the parquet file of a seed run. Raises UserError for a run that ranks nothing.
+    """
+    ranked = runs.first(pa.concat_tables(list(runs.read(run))), min(DEPTH, depth))
+    known = ranked["query_id"].unique().to_pylist()
+    if not known:
+        raise UserError(f"{run}: ranks nothing, so that nothing can be compared")
+    chosen = [known[at] for at in sorted({at * len(known) // QUERIES for at in range(QUERIES)})]
+    ranked = ranked.filter(pc.is_in(ranked["query_id"], pa.array(chosen))).to_pylist()
+    topics = canonical.topics(collection, split)
+    asked = dict(zip(topics["query_id"].to_pylist(), topics["text"].to_pylist(), strict=True))
+    wanted = pa.array(sorted({row["doc_id"] for row in ranked}))
+    docs = pq.read_table(collection / "docs.parquet", filters=pc.field("doc_id").isin(wanted))
+    texts = dict(zip(docs["doc_id"].to_pylist(), docs["text"].to_pylist(), strict=True))
+    rows = {query: [row for row in ranked if row["query_id"] == query] for query in chosen}
+    return Sample(
+        f"{collection.name} {split}",
+        [asked[query] for query in chosen],
+        [[texts[row["doc_id"]] for row in rows[query]] for query in chosen],
+        [[row["score"] for row in rows[query]] for query in chosen],
+        computed_in or "bfloat16",
+        canonical.caps(collection),
+    )
+
+
+def copy(model: Path, folder: Path, caps: Caps) -> None:
+    """Copy a seed run's model, cut where the collection is cut that it was measured on."""
+    shutil.copytree(model, folder)
+    for place in {".": "", **module_paths.read(folder)}:
+        path = folder / place / READING
+        if path.is_file() and any(caps):
+            said = json.loads(path.read_text())
+            if caps.tokens:
+                said |= {"max_seq_length": caps.tokens, "query_length": None, "document_length": None}
+            said |= {"query_length": caps.query_tokens} if caps.query_tokens else {}
+            said |= {"document_length": caps.passage_tokens} if caps.passage_tokens else {}
+            path.write_text(json.dumps(said, indent=4) + "\n")
+
+
+def check(model: Path, folder: Path, wanted: Sample, own: Sequence[np.ndarray], backend: str = "torch") -> str:
+    """How near a folder's scores in a new process are to those of the model here and of the run, in words.
+
+    own: the scores of the model here. Raises UserError where they are further away than other batches, the backend, or
+    the run's precision explain.
+    """
+    made = _plain_scores(model, folder, wanted, backend)
+    largest = max(1.0, max(float(np.abs(scores).max()) for scores in own))
+    allowed = SAME if backend == "torch" else BACKENDS[backend][1]
+    limits = {"the model here": allowed, "the run": WITHIN[wanted.computed_in] + allowed}
+    gaps = dict(zip(limits, (_gap(made, own) / largest, _gap(made, wanted.scores) / largest), strict=True))
+    for name, gap in gaps.items():
+        if not gap <= limits[name]:
+            raise UserError(
+                f"{backend}: in a new process the exported model scores {gap:.1e} of the largest score away from "
+                f"{name}, and {limits[name]:.1e} is allowed; it is not written"
+            )
+    same = sum(_order(one) == _order(other) for one, other in zip(made, wanted.scores, strict=True))
+    return (
+        f"{backend}, loaded by a new process: {len(made)} queries of {wanted.where} with {max(map(len, made))} "
+        f"passages each; of the largest score, the scores are within {gaps['the model here']:.1e} of those of the "
+        f"model here (allowed {allowed:.0e}) and {gaps['the run']:.1e} of the run's ({wanted.computed_in}); the order "
+        f"is the run's for {same} of {len(made)} queries"
+    )
+
+
+def _gap(one: Sequence[Any], other: Sequence[Any]) -> float:
+    """The largest difference between the scores of two lists a query."""
+    return max(float(np.abs(np.subtract(mine, theirs)).max()) for mine, theirs in zip(one, other, strict=True))
+
+
+def _order(scores: Sequence[float]) -> list[int]:
+    return [int(at) for at in np.argsort(-np.asarray(scores), kind="stable")]
+
+
+def _own_scores(model: Path, wanted: Sample) -> list[np.ndarray]:
+    """The scores of a sample by the study's own code, in float32."""
+    architecture = model_folder.describe(model).architecture
+    pairs = [(query, text) for query, texts in zip(wanted.queries, wanted.texts, strict=True) for text in texts]
+    queries, passages = map(list, zip(*pairs, strict=True))
+    loaded: Any
+    if architecture in RERANKING:
+        module = architectures.load_module(architecture)
+        loaded = module.load(model)
+        module.cut(loaded, *wanted.caps)
+        flat = module.score(loaded, queries, passages, BATCH_TOKENS)
+    else:
+        loaded = encoding.load_encoder(model)
+        cut(loaded, *wanted.caps)
+        sides = (
+            encoding.encode(loaded, queries, BATCH_TOKENS, role="query"),
+            encoding.encode(loaded, passages, BATCH_TOKENS),
+        )
+        flat = np.einsum("ij,ij->i", *sides)
+    return np.split(flat, np.cumsum([len(texts) for texts in wanted.texts])[:-1])
+
+
+def _plain_scores(model: Path, folder: Path, wanted: Sample, backend: str) -> list[list[float]]:
+    """The scores of a sample by a new process that loads the folder and knows nothing of this study."""
+    with tempfile.TemporaryDirectory() as aside:
+        _loaded_anew(model, folder, backend, Path(aside), wanted)
+        made: list[list[float]] = json.loads((Path(aside) / "scores.json").read_text())
+        return made
+
+
+def _export(model: Path, folder: Path, wanted: Sample, backend: str) -> None:
+    """Let the library export a folder to a backend, and put what it made beside the weights."""
+    with tempfile.TemporaryDirectory() as aside:
+        _loaded_anew(model, folder, backend, Path(aside), wanted, write=f"{aside}/written")
+        made = [path for path in Path(aside, "written").rglob(backend) if path.is_dir()]
+        if not made:
+            raise UserError(f"--{backend}: the library exported nothing for this model")
+        for path in made:
+            shutil.copytree(path, folder / path.relative_to(Path(aside, "written")))
+
+
+def _loaded_anew(
+    model: Path, folder: Path, backend: str, aside: Path, wanted: Sample, write: str | None = None
+) -> None:
+    """Run plain_scores.py on a folder in a new process elsewhere, without the hub. Raises UserError where it fails."""
+    description = model_folder.describe(model)
+    asked = {
+        "folder": str(folder.absolute()),
+        "loader": LOADERS[description.architecture],
+        "backend": backend,
+        "remote_code": description.remote_code,
+        "write": write,
+        "queries": wanted.queries,
+        "passages": wanted.texts,
+        "out": str(aside / "scores.json"),
+    }
+    program = [sys.executable, str(Path(plain_scores.__file__).absolute())]
+    offline = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(program, input=json.dumps(asked), cwd=aside, env=offline, capture_output=True, text=True)
+    if done.returncode:
+        last = (done.stderr.strip() or "no words").splitlines()[-1][:300]
+        raise UserError(f"{backend}: a new process does not load the exported model ({last})")
+
+
+def check_backend(backend: str) -> None:
+    """Raises UserError where the library lacks what it exports with to another backend."""
+    module = BACKENDS[backend][0]
+    try:
+        there = importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        there = False
+    if not there:
+        raise UserError(
+            f"--{backend}: sentence-transformers exports with {module}, which is not installed; see "
+            f"requirements-onnx.txt, or leave --{backend} out"
+        )
+
+
+def computed_in(variant: str, corpus: str, seed_run: str) -> str | None:
+    """What a variant's run was computed in; None where the vectors that it came from are not here."""
+    return precision.recorded(DATA / "runs" / variant) or precision.recorded(
+        DATA / "indexes" / variant / corpus / seed_run
+    )
