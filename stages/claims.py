@@ -12,6 +12,7 @@ from stages.core.errors import UserError
 from stages.core.files import publish
 from stages.evaluation import per_query
 from stages.ledger import checked, claims, full_size, quantities, study_figures
+from stages.ledger.verdicts import Figure
 from stages.params.corpora import Corpus
 from stages.reporting import claims as reporting
 from stages.reporting import markdown
@@ -19,6 +20,7 @@ from stages.reporting import markdown
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 OUT = click.Path(path_type=Path)
+Measured = tuple[list[Figure | None], str | None, str | None]  # figures, what is lacking, the interval over datasets
 
 
 @click.command()
@@ -37,17 +39,19 @@ def main(ledger: Path, tables: Path, page: Path, verdicts: Path, **inputs: Path)
     measured = _measured(book, **inputs)
     entries = []
     for name, claim in book.claims.items():
-        figure: claims.Figure | None = None
-        lacking = claim.why
+        figures: list[Figure | None] = [None] * len(claim.expectations)
+        lacking, beside = claim.why, None
         if claim.compute:
             try:
-                figure = quantities.evaluate(claim.compute, printed)
+                figures = [*quantities.evaluate(claim.compute, printed)]
             except ValueError as error:
                 raise UserError(f"{ledger}: claims.{name}.compute: {error}")
+            if len(figures) != len(claim.expectations):
+                raise UserError(f"{ledger}: claims.{name}.compute: gives {len(figures)} figures, not as many as expected")
         elif claim.needs:
-            figure, lacking = measured[name]
-        entries.append(checked.checked(name, claim, figure, lacking, printed))
-    shown = checked.CheckedLedger(book.papers, entries)
+            figures, lacking, beside = measured[name]
+        entries.append(checked.checked(name, claim, figures, lacking, printed, beside))
+    shown = checked.ledger(book.papers, entries, book.findings)
     with publish(verdicts) as draft:
         draft.write_text(checked.as_json(shown))
     with publish(page) as draft:
@@ -56,18 +60,29 @@ def main(ledger: Path, tables: Path, page: Path, verdicts: Path, **inputs: Path)
 
 def _measured(
     book: claims.Ledger, studies: Path, corpora: Path, costs: Path, queries: Path, diagnosis: Path
-) -> dict[str, tuple[claims.Figure | None, str | None]]:
-    """Claim that needs a study -> the figure that the study at hand gives, or what is lacking."""
+) -> dict[str, Measured]:
+    """Claim that needs a study -> the figures that the study at hand gives, what is lacking, and what stands beside."""
     study = params.load()
     needing = {name: claim.needs for name, claim in book.claims.items() if claim.needs}
     papers = {path: _paper(studies / Path(path).name) for path in sorted({needs.study for needs in needing.values()})}
     sizes = {corpus: _size(corpora / corpus, study.corpora[corpus]) for corpus in study.corpora}
-    table, spaces, figures = per_query.read(queries), diagnoses.read(diagnosis), recorded.recorded(costs)
-    measured: dict[str, tuple[claims.Figure | None, str | None]] = {}
+    table, spaces, recorded_costs = per_query.read(queries), diagnoses.read(diagnosis), recorded.recorded(costs)
+    measured: dict[str, Measured] = {}
     for name, needs in needing.items():
-        lacking = full_size.missing(needs, study, papers[needs.study], sizes, book.scales.get(needs.study, {}))
-        figure = None if lacking else study_figures.figure(needs, table, spaces, figures, study.report)
-        measured[name] = figure, lacking or ("the study did not measure it" if figure is None else None)
+        figures: list[Figure | None] = []
+        reasons: list[str] = []
+        scales = book.scales.get(needs.study, {})
+        for part in needs.each:
+            reason = full_size.missing(needs, part, study, papers[needs.study], sizes, scales)
+            found = (
+                None if reason else study_figures.figure(needs, part, table, spaces, recorded_costs, study.report)
+            )
+            figures.append(found)
+            reasons += [reason or "the study did not measure it"] if found is None else []
+        parts = [] if reasons else needs.each
+        besides = [study_figures.over_corpora(needs, part, table, study.report.significance) for part in parts]
+        beside = checked.over_datasets(needs, besides)
+        measured[name] = figures, reasons[0] if reasons else None, beside
     return measured
 
 

@@ -1,4 +1,4 @@
-"""The ledger of claims: what each paper says, how it is checked, and the verdict that a figure gives it."""
+"""The ledger of claims: what each paper says, how it is checked, and what findings rest on it."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -6,20 +6,19 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from stages.core import yaml_file
+from stages.ledger.verdicts import VERDICTS, Expected
 from stages.params.fields import Strict
 from stages.params.report import Target
 
-HOLDS, FAILS, CONTRADICTED = "holds", "fails", "contradicted by the paper's own figures"
-OPEN, UNTESTED = "cannot tell", "not tested at this scale"
-VERDICTS = [HOLDS, FAILS, CONTRADICTED, OPEN, UNTESTED]
-NAMES = {"value": {"variant"}, "correlation": {"geometry", "variants"}}  # what a figure names; others name two variants
+CLAIM, BESIDE, CAVEAT = "claim", "said beside the paper", "caveat"
+PAPERS_OWN = ("published version", "abstract", "author's draft")
+NAMES = {"value": {"parts"}, "correlation": {"geometry", "variants"}}  # what a figure names; others name parts
 
 Count = Annotated[int, Field(ge=0)]
-Figure = float | str | tuple[float, float]  # a number, a word, or the two ends of the range that a number lies in
 
 
 class Paper(Strict):
-    """`read` says which versions of the paper, and what beside it, we read."""
+    """`read` says which versions of the paper, and what beside it, we read, and what we could not read whole."""
 
     arxiv: str
     title: str
@@ -34,11 +33,12 @@ class Scale(Strict):
 
 
 class Needs(Strict):
-    """A figure of a study at the paper's size, the mean over `corpora` (a name, or <corpus>/<split>).
+    """Figures of a study at the paper's size, each the mean over `corpora` (a name, or <corpus>/<split>).
 
-    value is that of `variant`; change is in per cent of `against`, difference in the measure's unit; correlation is
-    Spearman's of a figure of the vector space (`geometry`) with the value, over `variants`. A measure that begins with
-    gpu_ is a figure that training recorded.
+    `parts` is what is measured -> what the paper prints for it: `<variant>` for a value; `<variant> - <variant>` for a
+    change, in per cent of the second, and for a difference. A difference or a value is `times` the measure's unit, as
+    the paper prints it. correlation is Spearman's of a figure of the vector space (`geometry`) with the value, over
+    `variants`. A measure that begins with gpu_ is a figure that training recorded.
     """
 
     study: str
@@ -46,24 +46,30 @@ class Needs(Strict):
     split: str
     measure: str
     figure: Literal["value", "change", "difference", "correlation"]
-    variant: str | None = None
-    against: str | None = None
+    parts: Annotated[dict[str, float], Field(min_length=1)] | None = None
+    times: float = 1.0
     geometry: str | None = None
     variants: list[str] | None = None
 
     @model_validator(mode="after")
     def names_fit_figure(self) -> "Needs":
-        given = {key for key in ("variant", "against", "geometry", "variants") if getattr(self, key) is not None}
-        if given != NAMES.get(self.figure, {"variant", "against"}):
-            raise ValueError(
-                "value names a variant; change and difference a variant and against; correlation geometry and variants"
-            )
+        given = {key for key in ("parts", "geometry", "variants") if getattr(self, key) is not None}
+        if given != NAMES.get(self.figure, {"parts"}):
+            raise ValueError("value, change and difference name parts; correlation names geometry and variants")
+        two = self.figure in ("change", "difference")
+        for part in self.parts or {}:
+            if (" - " in part) != two:
+                raise ValueError(f"parts.{part}: a {self.figure} is of {'<variant> - ' if two else ''}<variant>")
         return self
 
+    def named(self, part: str) -> list[str]:
+        """The variants that a part is made of; those of a correlation for its one part, which has no name."""
+        return self.variants or part.split(" - ")
+
     @property
-    def named(self) -> list[str]:
-        """The variants that the figure is made of."""
-        return self.variants or [variant for variant in (self.variant, self.against) if variant]
+    def each(self) -> list[str]:
+        """The names of the parts; one without a name for a correlation."""
+        return list(self.parts) if self.parts else [""]
 
     @property
     def targets(self) -> list[Target]:
@@ -73,22 +79,29 @@ class Needs(Strict):
 
 
 class Claim(Strict):
-    """One claim: a figure within `tolerance` of `expected`, or of that `sign` where only a direction is claimed.
+    """One claim: figures within `tolerance` of `expected`, or of a `sign` where only a direction is claimed.
 
-    One of `compute` (an expression over printed_tables.yaml), `needs` (a study's figure) and `why` (nobody can tell)
-    says how it is checked. `by` says what speaks against the claim if it does not hold: the paper's own
-    printed figures, what lies outside the paper (code, thesis, documentation), a library that was asked, or runs.
+    `caveat` marks what nobody says and what follows from a set-up: `says` is what a comparison takes for granted.
+    One of `compute` (an expression over printed_tables.yaml), `needs` (a study's figures) and `why` (nobody can tell)
+    says how it is checked. `by` says what speaks against the claim if it does not hold: the paper's own printed
+    figures, its authors' code, thesis or records, other sources, a library that was asked, or runs. sign is positive,
+    negative, `as printed` (each part's own), or `either` (anything but none). `digits` are
+    the decimals that the paper prints, `printed` is what it prints where `expected` is not that itself, and `obtained` the words around what was found, {} for it.
     """
 
     paper: str
     place: str
     rests: Literal["published version", "abstract", "author's draft", "thesis", "authors' code", "secondary source"]
+    caveat: bool = False
     says: str
     quantity: str
-    expected: float | str | None = None
+    digits: Count | None = None
+    printed: str | None = None
+    obtained: str | None = None
+    expected: Expected | list[Expected] | None = None
     tolerance: tuple[Annotated[float, Field(le=0)], Annotated[float, Field(ge=0)]] | None = None
-    sign: Literal["positive", "negative"] | None = None
-    by: Literal["own figures", "other sources", "library", "runs", "nobody"]
+    sign: Literal["positive", "negative", "as printed", "either"] | None = None
+    by: Literal["own figures", "authors", "other sources", "library", "runs", "nobody"]
     compute: str | None = None
     needs: Needs | None = None
     why: str | None = None
@@ -99,14 +112,39 @@ class Claim(Strict):
         way = {"runs": self.needs, "nobody": self.why}.get(self.by, self.compute)
         if way is None or sum(way is not None for way in (self.compute, self.needs, self.why)) != 1:
             raise ValueError("needs compute, or by: runs and needs, or by: nobody and why; and only that one")
-        if self.by != "nobody" and self.expected is None:
+        if self.by != "nobody" and not self.expectations:
             raise ValueError("expected is missing: what the paper says, in the quantity's unit")
-        if isinstance(self.expected, float) and (self.tolerance is None) == (self.sign is None):
+        numbers = any(isinstance(one, float) for one in self.expectations)
+        if numbers and (self.tolerance is None) == (self.sign is None):
             raise ValueError(
                 "tolerance is missing: [how far below, how far above] expected is still the claim; or a sign, if the "
                 "paper only claims a direction"
             )
         return self
+
+    @property
+    def kind(self) -> str:
+        """CLAIM where the paper says it, BESIDE where only its thesis, code or another source does, or CAVEAT."""
+        return CAVEAT if self.caveat else CLAIM if self.rests in PAPERS_OWN else BESIDE
+
+    @property
+    def expectations(self) -> list[Expected]:
+        """What is expected of each figure."""
+        if self.expected is not None:
+            return self.expected if isinstance(self.expected, list) else [self.expected]
+        return list(self.needs.parts.values()) if self.needs and self.needs.parts else []
+
+
+class Finding(Strict):
+    """A sentence for who reads no further: it stands while each of `claims` has the verdict that is written beside it.
+
+    `section` is where in the paper what it speaks of stands.
+    """
+
+    paper: str
+    section: str
+    says: str
+    claims: Annotated[dict[str, str], Field(min_length=1)]
 
 
 class Ledger(Strict):
@@ -114,42 +152,23 @@ class Ledger(Strict):
 
     papers: dict[str, Paper]
     scales: dict[str, dict[str, Scale]]
+    findings: list[Finding] = []
     claims: dict[str, Claim]
 
     @model_validator(mode="after")
-    def papers_exist(self) -> "Ledger":
+    def names_exist(self) -> "Ledger":
         for name, claim in self.claims.items():
             if claim.paper not in self.papers:
                 raise ValueError(f"claims.{name}.paper: there is no paper '{claim.paper}'")
+        for at, finding in enumerate(self.findings):
+            for name, verdict in finding.claims.items():
+                if name not in self.claims or self.claims[name].paper != finding.paper:
+                    raise ValueError(f"findings.{at}.claims: {finding.paper} has no claim '{name}'")
+                if verdict not in VERDICTS:
+                    raise ValueError(f"findings.{at}.claims.{name}: there is no verdict '{verdict}'")
         return self
 
 
 def read(path: Path) -> Ledger:
     """The ledger of a YAML file. Raises UserError with the first wrong entry in one line."""
     return yaml_file.read(path, Ledger)
-
-
-def verdict(claim: Claim, figure: Figure | None) -> str:
-    """What a figure, or the range that it lies in, says of a claim.
-
-    All of it within tolerance of what is expected: it holds. None of it: it fails, or where the figure is made of the
-    paper's own, the paper contradicts itself. Part of it: cannot tell. None, a study's figure that is not there: not
-    tested.
-    """
-    if claim.by == "nobody":
-        return OPEN
-    if figure is None:
-        return UNTESTED
-    against = CONTRADICTED if claim.by == "own figures" else FAILS
-    if isinstance(claim.expected, str) or isinstance(figure, str):
-        return HOLDS if figure == claim.expected else against
-    low, high = figure if isinstance(figure, tuple) else (figure, figure)
-    if claim.sign:
-        low, high = (low, high) if claim.sign == "positive" else (-high, -low)
-        return HOLDS if low > 0 else against if high <= 0 else OPEN
-    expected, tolerance = claim.expected or 0.0, claim.tolerance or (0.0, 0.0)
-    slack = 1e-9 * max(1.0, abs(expected))  # a figure on the edge is within
-    least, most = expected + tolerance[0] - slack, expected + tolerance[1] + slack
-    if least <= low and high <= most:
-        return HOLDS
-    return against if high < least or low > most else OPEN

@@ -12,28 +12,34 @@ WITHOUT_TEXT = 0.005  # the share of a collection's passages that may have no te
 
 
 def missing(
-    needs: Needs, here: Study, paper: Study | None, sizes: Mapping[str, Scale], scales: Mapping[str, Scale]
+    needs: Needs,
+    part: str,
+    here: Study,
+    paper: Study | None,
+    sizes: Mapping[str, Scale],
+    scales: Mapping[str, Scale],
 ) -> str | None:
-    """Why the study at hand cannot judge what a claim needs; None where it can.
+    """Why the study at hand cannot judge a part of what a claim needs; None where it can.
 
     paper is the study of the file that the claim names, None where that is not written yet; sizes are those of the
     corpora on disk, scales those of the ledger.
     """
     if paper is None:
         return f"{needs.study} is not written yet"
+    named = needs.named(part)
     splits: dict[str, str | None] = {
-        corpus: None for name in needs.named if name in paper.variants and (corpus := paper.trained_on(name))
+        corpus: None for name in named if name in paper.variants and (corpus := paper.trained_on(name))
     }
     splits |= {target.corpus: target.split for target in needs.targets}
     for corpus, split in splits.items():
         if reason := _other_corpus(corpus, split, here, paper, sizes.get(corpus), scales.get(corpus)):
             return reason
-    reranked = any(name in here.rerankers for name in needs.named)
+    reranked = any(name in here.rerankers for name in named)
     if reranked and here.rerank.precision not in ("float32", paper.rerank.precision):
         return f"this study reranks in {here.rerank.precision}, the paper's in {paper.rerank.precision}"
     if here.index.precision not in ("float32", paper.index.precision):
         return f"this study encodes in {here.index.precision}, the paper's in {paper.index.precision}"
-    for name in needs.named:
+    for name in named:
         if name not in paper.variants:
             return f"{needs.study} has no variant {name}"
         if name not in here.variants:

@@ -36,11 +36,6 @@ def change(new: float, old: float) -> float:
     return 100 * (new / old - 1)
 
 
-def worst(printed: Sequence[float], computed: Sequence[float]) -> float:
-    """The largest distance between figures as printed and as computed, in the printed figures' unit."""
-    return max(abs(one - other) for one, other in zip(printed, computed, strict=True))
-
-
 def mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
@@ -196,7 +191,6 @@ FUNCTIONS = {
     for function in (
         between,
         change,
-        worst,
         mean,
         spearman,
         slower,
@@ -222,10 +216,11 @@ FUNCTIONS = {
 }
 
 
-def evaluate(expression: str, tables: Table) -> float | str | Between:
-    """The value of an expression over the tables, by simpleeval: numbers, names, comparisons and FUNCTIONS only.
+def evaluate(expression: str, tables: Table) -> list[float | str | Between]:
+    """The values of an expression over the tables, by simpleeval: numbers, names, comparisons and FUNCTIONS only.
 
-    Raises ValueError with a reason where it names what is not there or does not compute.
+    One value where the expression is not a list. Raises ValueError with a reason where it names what is not there or
+    does not compute.
     """
     from simpleeval import EvalWithCompoundTypes
 
@@ -233,6 +228,10 @@ def evaluate(expression: str, tables: Table) -> float | str | Between:
         value = EvalWithCompoundTypes(names=tables, functions=FUNCTIONS).eval(expression)
     except Exception as error:
         raise ValueError(f"'{expression}' does not compute: {error}")
+    return [_figure(one, expression) for one in (value if isinstance(value, list) and value else [value])]
+
+
+def _figure(value: Any, expression: str) -> float | str | Between:
     if isinstance(value, (Between, str)):
         return value
     if isinstance(value, (bool, int, float, np.number)) and math.isfinite(value):

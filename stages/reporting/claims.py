@@ -1,63 +1,106 @@
-"""The page of the papers' claims: how many got which verdict, and what each verdict rests on."""
+"""The page of the papers' claims: findings, how many claims got which verdict, and what each rests on."""
 
-from stages.ledger.checked import CheckedClaim, CheckedLedger, band, number, words
-from stages.ledger.claims import VERDICTS
+import re
+from collections.abc import Sequence
+
+from stages.ledger.checked import CheckedClaim, CheckedLedger
+from stages.ledger.claims import BESIDE, CAVEAT, CLAIM, Finding
+from stages.ledger.verdicts import APPLIES, DOES_NOT_APPLY, OF_CLAIMS, OPEN, UNTESTED
 from stages.reporting.markdown import Block
 from stages.reporting.table import NOTHING, Cell, Table
-from stages.reporting.text import Heading, Items, Text, code, strong, text
+from stages.reporting.text import Heading, Items, Text, anchor, link, strong, text
+
+KINDS = {
+    CLAIM: "What the paper says",
+    BESIDE: "What its thesis, code or another source says",
+    CAVEAT: "Caveats: what a comparison takes for granted",
+}
 
 
 def page(ledger: CheckedLedger) -> list[Block]:
-    """The counts, then for each paper a table of its claims and how each was checked."""
+    """The findings and the counts; then for each paper its claims with their notes, and what is not tested yet."""
     blocks: list[Block] = [
         Heading("What the papers claim, and what can be said of it", 1),
-        "A program gives each verdict: from the figures that the papers print, from other sources, from the libraries "
-        "themselves, or from a study at the paper's size. A small collection never replaces the paper's: a claim "
-        "that needs the paper's size says so until somebody has run that study.",
-        counts(ledger),
+        "A program gives each verdict: from the figures that a paper prints itself, from its authors' code and records, "
+        "from other sources, or from a study at the paper's size. A small collection never replaces the paper's. "
+        "reports/claims.json has the formulas, the reasons and the sources.",
+        Heading("Findings", 2),
+        Items(tuple(_finding(finding) for finding in ledger.findings)),
     ]
+    if ledger.stale:
+        blocks.append(f"{ledger.stale} findings are left out: a verdict that they rest on is another by now.")
+    blocks += [Heading("Verdicts", 2), *counted(ledger)]
     for name, paper in ledger.papers.items():
         claims = [claim for claim in ledger.claims if claim.paper == name]
-        blocks += [
-            Heading(f"{name}: {paper.title} (arXiv {paper.arxiv})", 2),
-            paper.read,
-            Table(["id", "claim", "stated", "obtained", "verdict"], [_line(claim) for claim in claims]),
-            Heading("How each was checked", 3),
-            Items(tuple(_checked(claim) for claim in claims)),
-        ]
+        blocks += [Heading(f"{name}: {paper.title} (arXiv {paper.arxiv})", 2), paper.read]
+        for kind, heading in KINDS.items():
+            given = [claim for claim in claims if claim.kind == kind and claim.verdict != UNTESTED]
+            if given:
+                heads = ["", "claim", "as printed", "found", "verdict and note"]
+                blocks += [Heading(heading, 3), Table(heads, [_line(claim) for claim in given])]
+        blocks += _untested([claim for claim in claims if claim.verdict == UNTESTED])
     return blocks
 
 
 def counts(ledger: CheckedLedger) -> Table:
-    """How many claims of each paper got which verdict."""
-    given = [(claim.paper, claim.verdict) for claim in ledger.claims]
-    lines = [[paper, *(str(given.count((paper, verdict))) for verdict in VERDICTS)] for paper in ledger.papers]
-    return Table(["paper", *VERDICTS], lines)
+    """How many claims of each paper got which verdict; verdicts that none got are left out."""
+    claims = [claim for claim in ledger.claims if claim.kind == CLAIM]
+    given = [(claim.paper, claim.verdict) for claim in claims]
+    shown = [verdict for verdict in OF_CLAIMS if any(verdict == one for _, one in given)]
+    lines = [[paper, *(str(given.count((paper, verdict))) for verdict in shown)] for paper in ledger.papers]
+    return Table(["paper", *shown], lines)
+
+
+def counted(ledger: CheckedLedger) -> list[Block]:
+    """The counts, and a sentence on what they leave out."""
+    beside = [claim.verdict for claim in ledger.claims if claim.kind == BESIDE]
+    caveats = [claim.verdict for claim in ledger.claims if claim.kind == CAVEAT]
+    return [
+        counts(ledger),
+        f"Counted are claims of the papers. Beside them stand {len(beside)} of what only a thesis, the code or another "
+        f"source says, and {len(caveats)} caveats, of which {caveats.count(APPLIES)} apply, "
+        f"{caveats.count(DOES_NOT_APPLY)} do not, and {caveats.count(UNTESTED) + caveats.count(OPEN)} are open.",
+    ]
+
+
+def target(claim: str) -> str:
+    """The name of a claim's anchor."""
+    return claim.lower().replace(".", "-")
+
+
+def _finding(finding: Finding) -> Text:
+    links = [(link(name, f"#{target(name)}"), f" {verdict}") for name, verdict in finding.claims.items()]
+    parts = [part for at, pair in enumerate(links) for part in ((", ",) if at else ()) + pair]
+    return text(strong(f"{finding.paper}, {finding.section}."), f" {finding.says} (", *parts, ").")
 
 
 def _line(claim: CheckedClaim) -> list[Cell]:
-    obtained = NOTHING if claim.figure is None else words(claim.figure)
-    says = f"{claim.says} ({claim.place}; {claim.rests})"
-    return [claim.id, says, _stated(claim), obtained, strong(claim.verdict)]
+    notes = "".join(f" {part[0].upper()}{part[1:]}." for part in _notes(claim))
+    verdict = text(strong(claim.verdict), f".{notes}" if notes else "")
+    return [*_said(claim), claim.stated, claim.obtained or NOTHING, verdict]
 
 
-def _stated(claim: CheckedClaim) -> str:
-    if claim.expected is None:
-        return NOTHING
-    if isinstance(claim.expected, str):
-        return claim.expected
-    if claim.sign:
-        return f"{band(0, None, claim.sign)} (the paper has {number(claim.expected)})"
-    below, above = claim.tolerance or (0.0, 0.0)
-    least, most = claim.expected + below, claim.expected + above
-    around = f"±{number(above)}" if above == -below else f"{number(least)} to {number(most)}"
-    return f"{number(claim.expected)} ({around})" if above or below else number(claim.expected)
+def _notes(claim: CheckedClaim) -> list[str]:
+    """What stands beside a verdict: why nobody can tell, the note, and the interval over datasets."""
+    parts = (claim.why if claim.verdict == OPEN else None, claim.note, claim.beside)
+    return [part.rstrip(".") for part in parts if part]
 
 
-def _checked(claim: CheckedClaim) -> Text:
-    checked = text(strong(claim.id), f" {claim.quantity}: {claim.why}.")
-    if claim.by == "runs":
-        checked = text(checked, f" Needs: {claim.how}, in {claim.source}.")
-    elif claim.by != "nobody":
-        checked = text(checked, " Computed: ", code(claim.how), f" from {claim.source or 'the library itself'}.")
-    return text(checked, f" {claim.note}") if claim.note else checked
+def _said(claim: CheckedClaim) -> list[Cell]:
+    where = claim.place if claim.rests in ("published version", "author's draft", "abstract") else claim.rests
+    return [anchor(claim.id, target(claim.id)), f"{claim.says} ({where})"]
+
+
+def _untested(claims: Sequence[CheckedClaim]) -> list[Block]:
+    if not claims:
+        return []
+    studies = sorted({claim.source or "" for claim in claims})
+    lines = [[*_said(claim), claim.stated, _without_caveat(claim)] for claim in claims]
+    note = f"What would test them is a run of {', '.join(studies)}. Here, for one: {claims[0].why}."
+    return [Heading("Not tested yet", 3), note, Table(["", "claim", "as printed", "what would test it"], lines)]
+
+
+def _without_caveat(claim: CheckedClaim) -> str:
+    """What a study has to measure, with a word where the entry is a caveat."""
+    how = re.sub(r" on (\d+ corpora|[\w, /-]+) (\w+)$", r" (\1 \2)", claim.how)
+    return f"caveat: {how}" if claim.kind == CAVEAT else how

@@ -50,6 +50,8 @@ def _span(span: Span) -> str:
             return f"*{words}*"
         case "link":
             return f"[{words}]({span.target})"
+        case "anchor":
+            return f'<a id="{span.target}"></a>{words}'
         case "picture":
             return f"![{words}]({span.target})"
 

@@ -9,10 +9,10 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Span:
-    """Words in one style; `target` is where a link or a picture points."""
+    """Words in one style; `target` is where a link or a picture points, or the anchor's name."""
 
     words: str
-    style: Literal["strong", "em", "code", "link", "picture"]
+    style: Literal["strong", "em", "code", "link", "picture", "anchor"]
     target: str = ""
 
 
@@ -57,6 +57,11 @@ def code(words: str) -> Span:
 
 def link(words: str, target: str) -> Span:
     return Span(words, "link", target)
+
+
+def anchor(words: str, name: str) -> Span:
+    """Words that a link to #name leads to."""
+    return Span(words, "anchor", name)
 
 
 def picture(words: str, target: str) -> Text:
