@@ -63,8 +63,8 @@ class Part:
 
 PARTS = {
     "default": Part("Python documentation"),
-    "scifact": Part("SciFact", 6000, 1000, 128),
-    "medquad": Part("MedQuAD, a cut", 4000, 700, 128),
+    "scifact": Part("SciFact, a cut", 3000, 1000, 96),
+    "medquad": Part("MedQuAD, a cut", 3000, 700, 96),
 }
 
 
@@ -117,10 +117,11 @@ def text_of(part: str, seeds: str | None = None, root: Path = Path()) -> str:
     return clones.merged([root / STUDY], **changed)
 
 
-def study_of(part: str) -> Study:
+def study_of(part: str, seeds: str | None = None) -> Study:
+    """A part's params file, parsed."""
     from ruamel.yaml import YAML
 
-    return parse(YAML(typ="safe").load(text_of(part)))
+    return parse(YAML(typ="safe").load(text_of(part, seeds)))
 
 
 def _run(part: str, jobs: int | None, collections: Path | None, seeds: str | None) -> bool:
