@@ -179,6 +179,10 @@ def test_a_teacher_without_a_model_of_the_seed_stops(stage, models, tmp_path):
     assert "scored.judged.teacher: other has seed-1, seed-3 and none of seed 2; train it again" in said
 
 
+def test_a_cross_encoder_whose_head_nobody_trained_is_no_teacher(stage, tiny_cross):
+    assert "has no trained head (classifier.bias, classifier.weight); train it" in stage(tiny_cross, plants.fails)
+
+
 BLOCK = {"triplets": "hard", "teacher": "data/checkpoints/late"}
 VARIANT = {"checkpoint": "minilm", "tuning": "full", "triplets": "judged", "recipe": "distilled"}
 
