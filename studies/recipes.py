@@ -41,7 +41,8 @@ ADDS = {
     "outputs-aware": "an anchor to the base's vectors",
     "scores-aware": "an anchor to the base's similarities",
     "lora-aware": "LoRA instead of all weights",
-    "mix-aware": "weights between it and the base, chosen on validation",
+    "mixed-aware": "two of five triplets of another collection, pandas' documentation",
+    "interpolated-aware": "weights between it and the base, chosen on validation",
     "late-tuned": "the trained teacher, as a reranker of the base",
 }
 
