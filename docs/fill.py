@@ -38,6 +38,7 @@ FIGURES = {
     ("train", "train_seconds"): "seconds, a seed run",
     ("train", "examples_per_second"): "triplets or pairs a second",
     ("train", "peak_rss_mb"): "peak memory, MB",
+    ("score", "pairs_per_second"): "pairs a second",
     ("encode", "load_seconds"): "seconds to load a model",
     ("encode", "docs_per_second"): "passages a second",
     ("encode", "test_per_second"): "test queries a second",

@@ -19,7 +19,7 @@ def main(out: Path) -> None:
     is. What a stage did not record on this machine keeps the figures that the file already had.
     """
     study = params.load()
-    figures = costs.gathered(costs.recorded(out), {*study.variants, *study.corpora})
+    figures = costs.gathered(costs.recorded(out), {*study.variants, *study.corpora, *study.scored})
     with publish(out) as draft:
         draft.write_text(json.dumps(figures, indent=1) + "\n")
 

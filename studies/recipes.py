@@ -41,7 +41,8 @@ ADDS = {
     "outputs-aware": "an anchor to the base's vectors",
     "scores-aware": "an anchor to the base's similarities",
     "lora-aware": "LoRA instead of all weights",
-    "mix-aware": "weights between it and the base, chosen on validation",
+    "mixed-aware": "two of five triplets of another collection, pandas' documentation",
+    "interpolated-aware": "weights between it and the base, chosen on validation",
     "late-tuned": "the trained teacher, as a reranker of the base",
 }
 
@@ -63,8 +64,8 @@ class Part:
 
 PARTS = {
     "default": Part("Python documentation"),
-    "scifact": Part("SciFact", 6000, 1000, 128),
-    "medquad": Part("MedQuAD, a cut", 4000, 700, 128),
+    "scifact": Part("SciFact, a cut", 3000, 1000, 96),
+    "medquad": Part("MedQuAD, a cut", 3000, 700, 96),
 }
 
 
@@ -117,10 +118,11 @@ def text_of(part: str, seeds: str | None = None, root: Path = Path()) -> str:
     return clones.merged([root / STUDY], **changed)
 
 
-def study_of(part: str) -> Study:
+def study_of(part: str, seeds: str | None = None) -> Study:
+    """A part's params file, parsed."""
     from ruamel.yaml import YAML
 
-    return parse(YAML(typ="safe").load(text_of(part)))
+    return parse(YAML(typ="safe").load(text_of(part, seeds)))
 
 
 def _run(part: str, jobs: int | None, collections: Path | None, seeds: str | None) -> bool:

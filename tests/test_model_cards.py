@@ -136,3 +136,18 @@ def test_a_card_is_not_written_with_other_figures():
         card(seed_run="seed-98")
     with pytest.raises(UserError, match=r"lora-hard.json: does not have seed-13"):
         card(trained=log(99))
+
+
+def test_a_card_of_a_mix_that_a_teacher_scored_names_all_corpora_and_blocks():
+    stages = lock()
+    scored, mixed = {"triplets": "both", "teacher": "data/checkpoints/late"}, {"first": "hard", "second": "theirs"}
+    theirs = {"corpus": "elsewhere", "from": "corpora/elsewhere", "size": 9}
+    stages["score@judged"] = {"params": {"params.yaml": {"scored.judged": scored}}}
+    stages["mix@both"] = {"params": {"params.yaml": {"mixes.both": mixed}}}
+    stages["triplets@theirs"] = {"params": {"params.yaml": {"triplets.theirs": theirs}}}
+    said = stages["train@lora-hard"]["params"]["params.yaml"]
+    said["retrievers.lora-hard"] = {**said["retrievers.lora-hard"], "triplets": "judged"}
+    text = card(stages=stages)
+    assert "of the collection `in_domain` and `elsewhere`" in text
+    blocks = json.loads(re.search(r"```json\n(.*?)```", text, re.DOTALL)[1])
+    assert blocks["triplets"] == {**scored, "triplets": {"first": BLOCKS["triplets"]["hard"], "second": theirs}}

@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from stages import score
+from stages import check, params, score
+from stages.core.errors import UserError
 from stages.models import late_interaction
 from stages.models.model_folder import Description
 from stages.negatives import teacher as teachers
@@ -178,15 +179,16 @@ def test_a_teacher_without_a_model_of_the_seed_stops(stage, models, tmp_path):
     assert "scored.judged.teacher: other has seed-1, seed-3 and none of seed 2; train it again" in said
 
 
+def test_a_cross_encoder_whose_head_nobody_trained_is_no_teacher(stage, tiny_cross):
+    assert "has no trained head (classifier.bias, classifier.weight); train it" in stage(tiny_cross, plants.fails)
+
+
 BLOCK = {"triplets": "hard", "teacher": "data/checkpoints/late"}
 VARIANT = {"checkpoint": "minilm", "tuning": "full", "triplets": "judged", "recipe": "distilled"}
 
 
 def refused(tmp_path, **changed) -> str:
     """What loading params.yaml says to these blocks, and the recipe of a distilled variant."""
-    from stages import params
-    from stages.core.errors import UserError
-
     known = plants.blocks()
     loss = {"kind": "distill-kl", "temperature": 0.05, "teacher_temperature": 1.0}
     recipes = {**known["recipes"], "distilled": {**known["recipes"]["printed"], "loss": loss}}
@@ -246,6 +248,16 @@ def test_a_teacher_that_was_trained_on_what_it_scores_is_a_circle(tmp_path):
     )
     assert "made with it" in said or "itself is trained on this pool" in said
     assert refused(tmp_path, scored={"judged": block}, retrievers={"x": VARIANT}) == ""
+
+
+def test_a_file_of_scores_that_is_not_there_is_found_before_anything_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    plants.write_params(tmp_path, scored={"judged": {**BLOCK, "teacher": "own/scores.tsv"}})
+    with pytest.raises(UserError, match=r"scored.judged.teacher: there is no file own/scores.tsv below"):
+        check.check_teachers(params.load(tmp_path / "params.yaml"))
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/scores.tsv").touch()
+    check.check_teachers(params.load(tmp_path / "params.yaml"))
 
 
 def test_a_loss_that_needs_a_teacher_says_so(tmp_path):

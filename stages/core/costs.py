@@ -63,8 +63,8 @@ def recorded(path: Path) -> list[dict[str, Any]]:
 def gathered(earlier: list[dict[str, Any]], known: Collection[str]) -> list[dict[str, Any]]:
     """Earlier figures with those of data/costs in their place, sorted; names that begin with no known name are gone.
 
-    `known` are the variants and corpora of the study; a figure is called `<variant or corpus>.<...>`. Seconds of whole
-    stages are kept.
+    `known` are the variants, corpora and scored triplets of the study; a figure is called `<one of them>.<...>`.
+    Seconds of whole stages are kept.
     """
     figures = {(entry["stage"], entry["name"]): entry for entry in earlier}
     for path in ROOT.glob("*/*.json"):

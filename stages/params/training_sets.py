@@ -123,7 +123,7 @@ def _made_from(study: Study, node: str) -> list[str]:
     if kind == "models":
         if name in study.interpolations:
             return [f"models/{study.interpolations[name].trained}"]
-        trained = {**study.searchers, **study.rerankers}
+        trained = {**study.retrievers, **study.rerankers}
         return [f"triplets/{trained[name].triplets}"] if name in trained else []
     if name in study.triplets:
         return [study.triplets[name].negatives]

@@ -1,0 +1,65 @@
+"""The study of strong recipes: fair between its variants, legal on every collection, and told as its results say."""
+
+import json
+
+import pytest
+
+from stages import params
+from stages.evaluation import results
+from stages.params.report import Target
+from stages.reporting import markdown
+from studies import recipes
+from tests import plants
+from tests.conftest import ROOT
+
+STUDY = params.load(ROOT / recipes.STUDY)
+
+
+@pytest.mark.parametrize("part", recipes.PARTS)
+def test_every_part_is_legal_and_has_the_same_variants(part):
+    study = recipes.study_of(part)
+    assert study.variants.keys() == STUDY.variants.keys() == {"base", *recipes.ADDS}
+    assert study.seeds == [13, 14, 15] and recipes.study_of(part, "1,2").seeds == [1, 2]
+
+
+def test_every_variant_reads_as_many_texts_at_the_rate_of_its_tuning():
+    """As many are asked for; margins leave some out."""
+    for name, block in STUDY.retrievers.items():
+        if STUDY.recipes[block.recipe]:
+            read = STUDY.training_set(block.triplets)
+            assert read.size * (2 + read.negatives_per_query) == 3 * 512, name
+            assert block.tuning in ("full", "lora")
+
+
+def planted(part: str) -> list[results.Result]:
+    """Results of two variants in and out of domain; the second was not measured out of domain."""
+    found = []
+    for corpus in ("in_domain", "out_of_domain"):
+        target = Target(corpus=corpus, split="test", measure="RR@10")
+        found.append(plants.result("base", None, target))
+        better = plants.comparison(0.05, verdict="better", seed_runs=3)
+        found.append(plants.result("in-batch-aware", better, target))
+    worse = plants.comparison(-0.1, verdict="worse", seed_runs=3)
+    return [*found, plants.result("lora-aware", worse, plants.IN_DOMAIN)]
+
+
+def test_the_tables_say_what_the_committed_results_say(tmp_path):
+    assert recipes.tables(tmp_path) == []
+    for part in ("default", "medquad"):
+        (tmp_path / f"{part}.json").write_text(results.as_json(planted(part)))
+        run = {"seeds": [13, 14, 15], "train_seconds": {"in-batch-aware": 41.2, "lora-aware": 50.8}}
+        (tmp_path / f"{part}.run.json").write_text(json.dumps(run))
+    here, there = recipes.tables(tmp_path)
+    assert list(here.heads) == [
+        "variant",
+        "what it adds",
+        "Python documentation, in domain",
+        "MedQuAD, a cut, in domain",
+    ]
+    page = markdown.document([here, there])
+    assert "| base |  | 0.5000 | 0.5000 |" in page
+    line = next(line for line in page.splitlines() if line.startswith("| `in-batch-aware`"))
+    assert line.count("+10.0 % (+8.0 to +12.0) **better**") == 2
+    lines = [line for line in page.splitlines() if line.startswith("| `lora-aware`")]
+    assert "-20.0 % (-22.0 to -18.0) **worse**" in lines[0] and lines[1].count("not measured") == 2
+    assert "1,200 queries" in page and "seeds (13, 14, 15)" in page and "took 41 to 51 s on one core" in page
