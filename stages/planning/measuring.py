@@ -50,7 +50,7 @@ class Rates:
     """What one of the processes at work does in a second that it computes, on average; load is in such seconds.
 
     `busy` is how many seconds pass for each of them, 1 on a machine that does nothing else; `encoded` counts the
-    passages of all processes.
+    passages of all processes. `megabytes` is the peak of one that trained batches of `batch` triplets.
     """
 
     load: float
@@ -58,6 +58,7 @@ class Rates:
     queries: float
     triplets: float | None
     megabytes: float
+    batch: float
     busy: float
     encoded: int = 0
 

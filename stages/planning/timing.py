@@ -42,15 +42,16 @@ FIXED = {
     "fuse": 3.0,
     "checkpoint": 6.0,
     "interpolate": 5.0,
-    "train": 12.0,
-    "encode": 4.0,
-    "train-reranker": 10.0,
-    "rerank": 5.0,
+    "train": 4.0,
+    "encode": 2.5,
+    "train-reranker": 4.0,
+    "rerank": 3.0,
     "download": 2.0,
 }
 UNKNOWN = 3.0  # of a kind of stage that is not listed
 OF_FULL = {"full": 1.0, "lora": 0.8}  # seconds of a step, next to those that move all weights
 CACHED = 1.35  # gradient caching computes each text twice
+TIMED = 3 * 8 * 64 * 12  # tokens of the queries that time an adapter, merged and not
 A_QUERY = 7e-4  # seconds to evaluate a run's query
 A_CLUSTER = 8e-4  # to compare a variant on it, 10,000 resamples
 A_VARIANT = {"project": 1.6, "diagnose": 1.5, "transfer": 0.5, "visualize": 0.2, "page": 0.2}
@@ -178,11 +179,12 @@ def _train(study: Study, corpora: Mapping[str, Corpus], key: str, speed: Speed) 
     variant = study.retrievers[key]
     recipe = study.recipes[variant.recipe]
     if recipe is None:
-        return -8.0 * speed.slowness  # it is copied
+        return -2.0 * speed.slowness  # it is copied
     curve = study.validation_curve
     steps = study.triplets[variant.triplets].size / recipe.batch * recipe.epochs
     points = 1 + steps / curve.every
-    return len(study.seeds) * (_steps(study, corpora, variant, speed) + points * _point(study, corpora, speed))
+    timed = 0.0 if study.tunings[variant.tuning].kind in ("full", "frozen") else TIMED / speed.query_tokens
+    return len(study.seeds) * (_steps(study, corpora, variant, speed) + points * _point(study, corpora, speed) + timed)
 
 
 def _steps(study: Study, corpora: Mapping[str, Corpus], variant: Retriever, speed: Speed) -> float:
