@@ -378,6 +378,24 @@ def test_ids_that_queries_share_with_passages(tmp_path):
     assert found.shared_ids == 30 and sources.block(found, chosen, names)["judged"]["test"] == {}
 
 
+def test_nothing_of_what_judges_is_tried(tmp_path):
+    """The base is tried on training queries alone, also where one split is cut: poisoned judgments change nothing."""
+    folder = plain_one(tmp_path / "c", 240, passages=250)
+    source = sources.named(str(folder))
+    given = readers.read(sources.corpus(source, ["test"]))
+    found = facts.read(given, source)
+    chosen = layout.chosen(found, {"test": "test"})
+    block = Corpus.model_validate(sources.block(found, chosen, {"test": "test"}))
+    write.write(readers.read(block), block, tmp_path / "out")
+    judged = {
+        query
+        for split in ("dev", "test")
+        for query in canonical.topics(tmp_path / "out", split)["query_id"].to_pylist()
+    }
+    tried = {pair.query_id for pair in making._tried(found, chosen, {"test": "test"}, given)}
+    assert len(tried) > 80 and not tried & judged
+
+
 def test_no_folder_is_one_line(place):
     done = CliRunner().invoke(plan.main, ["--collection", "../nowhere"])
     assert done.exit_code == 1 and "there is no folder ../nowhere" in done.output

@@ -18,6 +18,7 @@ from stages.core import threads
 from stages.core.errors import UserError
 from stages.models import architectures, caps, encoding, fetch, lengths, model_folder, towers
 from stages.models.model_folder import Description
+from stages.planning.facts import Pair
 from stages.planning.worker import Work
 
 if TYPE_CHECKING:
@@ -112,9 +113,7 @@ def token_lengths(folder: Path, queries: list[str], passages: list[str]) -> dict
     return {kind: lengths.in_tokens(model, texts, roles[kind]).read for kind, texts in found.items()}
 
 
-def rates(
-    work: Work, folder: Path, jobs: int, pairs: Sequence[tuple[str, list[str]]], texts: list[str]
-) -> tuple[Rates, list[float]]:
+def rates(work: Work, folder: Path, jobs: int, pairs: Sequence[Pair], texts: list[str]) -> tuple[Rates, list[float]]:
     """What `jobs` processes at once measure, and the rank that the base gives each pair's first relevant passage.
 
     Ranks are among all passages that were encoded; the caller scales them to the collection.

@@ -48,8 +48,8 @@ def _main(folder: Path, number: str, began: float) -> None:
     caps.cut(model, None, work.query_tokens, work.passage_tokens)
     computed = _clock(model)
     figures: dict[str, float | None] = {"load": computed()}
-    queries = [query for query, _ in share["pairs"]]
-    relevant = [texts[0] for _, texts in share["pairs"]]
+    queries = [query for _, query, _ in share["pairs"]]
+    relevant = [texts[0] for _, _, texts in share["pairs"]]
     lap = computed()
     relevant_vectors = _encoded(model, relevant, work, computed, lap + 2 * PATIENCE)
     passages = _encoded(model, share["texts"], work, computed, computed() + PATIENCE / 2)
