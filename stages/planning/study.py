@@ -87,7 +87,7 @@ def blocks(choices: Choices) -> dict[str, Any]:
         "base": choices.base,
         "checkpoints": _checkpoints(choices, has),
         **_trained(training, choices, has),
-        **_variants(has),
+        **_variants(has, choices.layout),
         "index": {"dtype": "float32", "batch_tokens": 2048, "block": 20000},
         "search": {"depth": 200, "block": 65536},
         "rerank": {"depth": choices.rerank_depth, "queries": 300, "batch_tokens": 2048, "seed": 13},
@@ -164,7 +164,7 @@ def _trained(training: Training | None, choices: Choices, has: set[str]) -> dict
     }
 
 
-def _variants(has: set[str]) -> dict[str, Any]:
+def _variants(has: set[str], splits: Layout) -> dict[str, Any]:
     hard = {"checkpoint": "retriever", "triplets": "hard", "recipe": "in-batch"}
     trained = {"in-batch-hard": {**hard, "tuning": "full"}, "lora-hard": {**hard, "tuning": "lora"}}
     mix = {
@@ -190,7 +190,8 @@ def _variants(has: set[str]) -> dict[str, Any]:
         "interpolations": {"in-batch-mix": mix} if "in-batch-mix" in has else {},
         "rerankers": {"late": late} if "late" in has else {},
     }
-    fused = {name: {"kind": "rrf", "of": of} for name, of in fusions.items() if name in has}
+    kind = "weighted" if splits.chooser else "rrf"  # weights are chosen where the variant is
+    fused = {name: {"kind": kind, "of": of} for name, of in fusions.items() if name in has}
     return found | ({"fusions": fused} if fused else {})
 
 

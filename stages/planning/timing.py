@@ -19,41 +19,42 @@ if TYPE_CHECKING:
     from stages.params import Study
     from stages.params.variants import Retriever
 
-REFERENCE = 5.0
+REFERENCE = 6.0
 FIXED = {
     "check": 1.0,
     "code": 2.0,
-    "audit": 3.0,
+    "audit": 1.5,
     "cause": 6.0,
     "saturation": 4.0,
-    "claims": 2.0,
+    "claims": 1.5,
     "costs": 1.0,
     "report": 1.0,
     "differences": 1.0,
-    "page": 4.0,
-    "visualize": 3.0,
-    "transfer": 4.0,
-    "project": 12.0,
-    "diagnose": 8.0,
-    "evaluate": 4.0,
-    "triplets": 3.0,
-    "mine": 2.5,
-    "search": 2.5,
-    "fuse": 3.0,
-    "checkpoint": 6.0,
-    "interpolate": 5.0,
-    "train": 12.0,
-    "encode": 4.0,
-    "train-reranker": 10.0,
-    "rerank": 5.0,
+    "page": 2.0,
+    "visualize": 1.5,
+    "transfer": 1.5,
+    "project": 5.0,
+    "diagnose": 3.0,
+    "evaluate": 2.0,
+    "triplets": 2.0,
+    "mine": 2.3,
+    "search": 2.3,
+    "fuse": 2.5,
+    "checkpoint": 7.0,
+    "interpolate": 2.5,
+    "train": 4.0,
+    "encode": 2.5,
+    "train-reranker": 4.0,
+    "rerank": 3.0,
     "download": 2.0,
 }
 UNKNOWN = 3.0  # of a kind of stage that is not listed
 OF_FULL = {"full": 1.0, "lora": 0.8}  # seconds of a step, next to those that move all weights
 CACHED = 1.35  # gradient caching computes each text twice
-A_QUERY = 7e-4  # seconds to evaluate a run's query
-A_CLUSTER = 8e-4  # to compare a variant on it, 10,000 resamples
-A_VARIANT = {"project": 1.6, "diagnose": 1.5, "transfer": 0.5, "visualize": 0.2, "page": 0.2}
+TIMED = 3 * 8 * 64 * 12  # tokens of the queries that time an adapter, merged and not
+A_QUERY = 5.5e-4  # seconds to evaluate a run's query
+A_CLUSTER = 3.5e-4  # to compare a variant on it, 10,000 resamples
+A_VARIANT = {"project": 2.0, "diagnose": 1.4, "transfer": 0.3, "visualize": 0.1, "page": 0.2}
 
 
 @dataclass(frozen=True)
@@ -84,13 +85,16 @@ OTHER = Corpus(1360, {"test": 1479}, 82.0, 16.0)  # the collection that variants
 
 
 def speed(rates: Rates, means: Mapping[str, float]) -> Speed:
-    """The speed of a stage from measured rates; means are the tokens of a query and of a passage, cut."""
+    """The speed of a stage from measured rates; means are the tokens of a query and of a passage, cut.
+
+    Short stages wait for the disk and for each other as well, and get more of a busy machine than those that compute.
+    """
     triplet = means["query"] + 2 * means["passage"]
     return Speed(
         tokens=rates.passages * means["passage"] / rates.busy,
         query_tokens=rates.queries * means["query"] / rates.busy,
         trained=(rates.triplets or 1.0) * triplet / rates.busy,
-        slowness=rates.busy * min(3.0, max(0.5, rates.load / REFERENCE)),
+        slowness=rates.busy**0.5 * min(3.0, max(0.5, rates.load / REFERENCE)),
     )
 
 
@@ -122,7 +126,7 @@ def _work(one: graph.Instance, study: Study, corpora: Mapping[str, Corpus], spee
         "download": lambda: _download(study, corpora, one.key),
         "encode": lambda: _encode(study, corpora, one.key, speed),
         "train": lambda: _train(study, corpora, one.key, speed),
-        "interpolate": lambda: 6 * _point(study, corpora, speed),
+        "interpolate": lambda: len(study.interpolations[one.key].alphas) * _point(study, corpora, speed),
         "train-reranker": lambda: _train_reranker(study, corpora, one.key, speed),
         "rerank": lambda: _rerank(study, corpora, one.key, speed),
         "search": lambda: _search(study, corpora, one.key),
@@ -131,7 +135,13 @@ def _work(one: graph.Instance, study: Study, corpora: Mapping[str, Corpus], spee
     }
     kind = _kind(one.stage)
     grows = computed.get(kind, lambda: 0.0)()
-    return grows + A_VARIANT.get(kind, 0.0) * speed.slowness * len(study.variants)
+    sampled = min(1.0, 0.3 + 0.7 * _sampled(study, corpora)) if kind == "project" else 1.0
+    return grows + A_VARIANT.get(kind, 0.0) * sampled * speed.slowness * len(study.variants)
+
+
+def _sampled(study: Study, corpora: Mapping[str, Corpus]) -> float:
+    """How large the sample of the projection is, of the 200 pairs that its seconds are for."""
+    return min(study.umap.pairs, corpora[study.umap.corpus].queries[study.umap.split]) / 200
 
 
 def _seed_runs(study: Study, variant: str) -> int:
@@ -178,11 +188,12 @@ def _train(study: Study, corpora: Mapping[str, Corpus], key: str, speed: Speed) 
     variant = study.retrievers[key]
     recipe = study.recipes[variant.recipe]
     if recipe is None:
-        return -8.0 * speed.slowness  # it is copied
+        return -2.0 * speed.slowness  # it is copied
     curve = study.validation_curve
     steps = study.triplets[variant.triplets].size / recipe.batch * recipe.epochs
     points = 1 + steps / curve.every
-    return len(study.seeds) * (_steps(study, corpora, variant, speed) + points * _point(study, corpora, speed))
+    timed = 0.0 if study.tunings[variant.tuning].kind in ("full", "frozen") else TIMED / speed.query_tokens
+    return len(study.seeds) * (_steps(study, corpora, variant, speed) + points * _point(study, corpora, speed) + timed)
 
 
 def _steps(study: Study, corpora: Mapping[str, Corpus], variant: Retriever, speed: Speed) -> float:

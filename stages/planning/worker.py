@@ -24,7 +24,7 @@ from stages.models import caps, encoding, model_folder
 
 CHUNK = 48  # passages that are encoded before the clock is looked at
 PATIENCE = 6.0  # seconds of encoding
-BATCH, STEPS = 16, 2  # of training; the first step is not counted
+BATCH, STEPS = 16, 2  # of training, fewer where encoding is slow; the first step is not counted
 
 
 @dataclass(frozen=True)
@@ -48,20 +48,23 @@ def _main(folder: Path, number: str, began: float) -> None:
     caps.cut(model, None, work.query_tokens, work.passage_tokens)
     computed = _clock(model)
     figures: dict[str, float | None] = {"load": computed()}
-    queries = [query for query, _ in share["pairs"]]
-    relevant = [texts[0] for _, texts in share["pairs"]]
+    queries = [query for _, query, _ in share["pairs"]]
+    relevant = [texts[0] for _, _, texts in share["pairs"]]
     lap = computed()
-    relevant_vectors = _encoded(model, relevant, work, computed, 1e9)
-    passages = _encoded(model, share["texts"], work, computed, lap + PATIENCE)
+    relevant_vectors = _encoded(model, relevant, work, computed, lap + 2 * PATIENCE)
+    passages = _encoded(model, share["texts"], work, computed, computed() + PATIENCE / 2)
+    queries, relevant = (texts[: len(relevant_vectors)] for texts in (queries, relevant))
     figures["passages"] = (len(passages) + len(relevant_vectors)) / (computed() - lap)
     lap = computed()
     asked = encoding.encode(model, queries, work.batch_tokens, work.precision, role="query")
     figures["queries"] = len(queries) / max(1e-3, computed() - lap)
     np.savez(folder / f"vectors-{number}.npz", queries=asked, relevant=relevant_vectors, passages=passages)
-    figures["triplets"] = None
+    figures |= {"triplets": None, "batch": max(2, min(BATCH, int(figures["passages"] or 0)))}
     if work.trains:
         texts = queries, relevant, share["texts"]
-        figures["triplets"] = _triplets_per_second(work, folder / f"training-{number}", *texts, computed)
+        figures["triplets"] = _triplets_per_second(
+            work, folder / f"training-{number}", *texts, computed, int(figures["batch"] or 0)
+        )
     figures["megabytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     figures["busy"] = max(1.0, (time.time() - began) / computed())
     (folder / f"measured-{number}.json").write_text(json.dumps(figures))
@@ -99,6 +102,7 @@ def _triplets_per_second(
     positives: list[str],
     negatives: list[str],
     computed: Callable[[], float],
+    batch: int,
 ) -> float:
     """Train a few steps as stage `train` does, in-batch with hard negatives, all weights."""
     import pyarrow as pa
@@ -113,7 +117,7 @@ def _triplets_per_second(
     from stages.training import retriever
     from stages.training.seed_runs import SeedRun
 
-    size = BATCH * STEPS
+    size = batch * STEPS
     folder.mkdir(parents=True)
     columns = {"anchor": queries, "positive": positives, "negative": negatives}
     rows = {name: [f"{texts[at % len(texts)]} {at}" for at in range(size)] for name, texts in columns.items()}
@@ -121,7 +125,7 @@ def _triplets_per_second(
     model = _cut_copy(work, folder / "model")
     recipe = Recipe(
         loss=InBatchLoss(kind="in-batch", hard_negatives=True),
-        batch=BATCH,
+        batch=batch,
         epochs=1,
         warmup=0.1,
         weight_decay=0.01,
@@ -140,7 +144,7 @@ def _triplets_per_second(
     trainer.add_callback(Watch())
     trainer.args.save_strategy = "no"
     trainer.train()
-    return BATCH * (len(ends) - 1) / (ends[-1] - ends[0])
+    return batch * (len(ends) - 1) / (ends[-1] - ends[0])
 
 
 def _cut_copy(work: Work, folder: Path) -> Path:

@@ -9,6 +9,7 @@ from stages.running import lock_file
 
 ANSWER = Path("reports/answer.json")
 PAGE = Path("reports/index.html")
+PLAN = Path("reports/plan.md")
 
 
 def lines() -> Iterator[str]:
@@ -18,7 +19,7 @@ def lines() -> Iterator[str]:
     if same := same_bytes():
         yield same
     if PAGE.exists():
-        yield f"The whole report: {PAGE}"
+        yield f"The whole report: {PAGE}{f'; the plan that it followed: {PLAN}' if PLAN.exists() else ''}"
     if ANSWER.exists():
         yield "Next: change a number with python -m stages.reproduce -S lora.rank=8, then compare with dvc metrics diff"
 
