@@ -128,7 +128,7 @@ def export_card(variant: str, seed_run: str | None, out: Path) -> None:
 def export_cards(out: Path) -> None:
     """Write the model card of every fine-tuned variant to a folder, as <variant>/<seed run>/README.md."""
     study = params.load()
-    for variant, block in {**study.retrievers, **study.rerankers}.items():
+    for variant, block in {**study.trained, **study.rerankers}.items():
         if study.recipes[block.recipe]:
             for seed_run in _trained(variant):
                 path = out / variant / seed_run / "README.md"
@@ -142,8 +142,9 @@ def _write(text: str, path: Path) -> None:
 
 
 def _card(study: Study, variant: str, seed_run: str) -> str:
-    record = model_record.read(provenance.recorded(_existing(LOCK)), variant, study)
     log = training_logs.read(TRAINING, [variant])[variant]
+    chosen = log.search.trials[log.search.chosen].params if log.search else None
+    record = model_record.read(provenance.recorded(_existing(LOCK)), variant, study, chosen)
     references = _existing(REFERENCES).read_text()
     reading = spaces.read(DIAGNOSIS).readings.get(variant) if DIAGNOSIS.is_file() else None
     return model_cards.card(study, seed_run, record, files.read(_existing(RESULTS)), log, references, reading)
