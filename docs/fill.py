@@ -24,7 +24,7 @@ from stages.ledger import claims as ledger
 from stages.params.report import Report
 from stages.reporting import changes, makeup, markdown
 from stages.reporting.table import Cell, Table
-from stages.reporting.text import code, text
+from stages.reporting.text import code, link, text
 from studies import recipes as strong_recipes
 
 if TYPE_CHECKING:
@@ -229,6 +229,26 @@ def spent() -> str:
     )
 
 
+def agreement() -> str:
+    """How far samples rank models as dev with all passages does, from studies/search_agreement.json."""
+    found = json.loads((ROOT / "studies/search_agreement.json").read_text())
+    lines: list[list[Cell]] = [
+        [label, f"{one['queries']:,}", f"{one['passages']:,}", f"{one['tau']:.2f}", f"{one['regret']:.4f}"]
+        for label, one in found["agreement"].items()
+    ]
+    parts = [f"{one['tau']:.2f} with {count}" for count, one in found["queries"].items()]
+    regrets = [f"{one['regret']:.4f}" for one in found["queries"].values()]
+    models = next(iter(found["agreement"].values()))["models"]
+    note = text(
+        f"Over {models} models, against RR@10 on dev with all passages. How many queries it takes, all passages "
+        f"searched and against the dev queries that were not drawn (the mean of 500 draws): tau is {', '.join(parts)}; "
+        f"the regret is {', '.join(regrets)}. From ",
+        link("studies/search_agreement.json", "../studies/search_agreement.json"),
+        ".",
+    )
+    return markdown.document([Table(["sample", "queries", "passages", "tau", "regret"], lines), note])
+
+
 def _short(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
 
@@ -245,6 +265,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "costs": spent,
     "rates": rates,
     "recipes": recipes,
+    "agreement": agreement,
 }
 
 

@@ -149,6 +149,7 @@ def pruned(study: params.Study, data: Path, training: Path) -> list[str]:
         "checkpoints": [study.checkpoints],
         "pools": [study.pools],
         "triplets": [study.training_sets],
+        "searches": [study.searches],
         "models": [study.variants],
         "indexes": [study.searchers, study.corpora],
         "runs": [study.variants, {*study.corpora, "keys", "computed"}],

@@ -78,11 +78,11 @@ def kinds(study: params.Study, instance: graph.Instance) -> list[str]:
         return [architectures.module(architecture)] if architecture in SEARCHING + RERANKING else []
     if instance.stage == "score":
         return _teachers(study, study.scored[instance.key])
-    if instance.stage not in ("train", "train-reranker", "rerank"):
+    if instance.stage not in ("train", "tune", "train-tuned", "train-reranker", "rerank"):
         return []
-    variant = {**study.retrievers, **study.rerankers}[instance.key]
+    variant = {**study.trained, **study.rerankers}[instance.key]
     architecture = study.checkpoints[variant.checkpoint].architecture
-    named = [architectures.module(architecture)] if instance.stage != "train" else []
+    named = [architectures.module(architecture)] if instance.stage in ("train-reranker", "rerank") else []
     recipe = study.recipes[variant.recipe]
     if instance.stage == "rerank" or recipe is None:
         return named

@@ -49,9 +49,7 @@ def main(indexes: Path, ranked: Path, models: Path, corpora: Path, queries: Path
     sample = probe.read(corpora / target.corpus, target.split, rel, settings)
     geometries, checks = _measured(study, sample, indexes, ranked, models)
     trained = {
-        variant: geometries[variant]
-        for variant in study.retrievers
-        if study.trained_on(variant) and variant in geometries
+        variant: geometries[variant] for variant in study.trained if study.trained_on(variant) and variant in geometries
     }
     looked_at = {**target.model_dump(), **settings.model_dump(), "passages": len(sample.sample)}
     looked_at |= {"norms": len(sample.texts), "queries": len(sample.relevant), "pairs": len(sample.pairs[0])}

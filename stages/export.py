@@ -183,7 +183,7 @@ def _readme(study: Study, variant: str, seed_run: str) -> str:
 def export_cards(out: Path) -> None:
     """Write the model card of every fine-tuned variant to a folder, as <variant>/<seed run>/README.md."""
     study = params.load()
-    for variant, block in {**study.retrievers, **study.rerankers}.items():
+    for variant, block in {**study.trained, **study.rerankers}.items():
         if study.recipes[block.recipe]:
             for seed_run in _trained(variant):
                 path = out / variant / seed_run / "README.md"
@@ -200,8 +200,9 @@ def _card(study: Study, variant: str, seed_run: str) -> str:
     """The card of a trained variant, or of an interpolation as far as it is that of what it moves."""
     block = study.variants[variant]
     trained = block.trained if isinstance(block, Interpolation) else variant
-    record = model_record.read(provenance.recorded(_existing(LOCK)), trained, study)
     log = training_logs.read(TRAINING, [trained])[trained]
+    chosen = log.search.trials[log.search.chosen].params if log.search else None
+    record = model_record.read(provenance.recorded(_existing(LOCK)), trained, study, chosen)
     references = _existing(REFERENCES).read_text()
     results = files.read(_existing(RESULTS))
     return model_cards.card(

@@ -19,8 +19,8 @@ from stages.evaluation.results import Result
 from stages.ledger import checked as checked_claims
 from stages.negatives import hardness
 from stages.params import Study
+from stages.reporting import growth, readings, searches, training_logs
 from stages.reporting import negatives as audits
-from stages.reporting import readings, training_logs
 from stages.reporting.page import claims as claims_section
 from stages.reporting.page import provenance, render, sections, vega
 
@@ -89,6 +89,8 @@ def _sections(study: Study, results: Sequence[Result], inputs: Mapping[str, Path
         "changes": sections.changes(study, results),
         "transfer": sections.transfer(transfers.read(inputs["transfer"])),
         "curves": sections.curves(study, logs, lines),
+        "searches": searches.blocks(study, logs, pairs),
+        "growth": growth.blocks(study, results, pairs),
         "space": sections.space(study, results, diagnosis, projection, lines),
         "costs": sections.costs(study, results, logs, recorded.recorded(inputs["costs"]), lines),
         "negatives": [audits.table(hardness.read(inputs["negatives"]))],

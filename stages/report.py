@@ -19,11 +19,13 @@ from stages.reporting import (
     answer,
     collections_table,
     costs_table,
+    growth,
     hybrids,
     makeup,
     markdown,
     readings,
     results_tables,
+    searches,
     space_table,
     training_logs,
     training_table,
@@ -118,19 +120,21 @@ def _comparisons(
         text("By collection, and LoRA against full fine-tuning: ", link("transfer.md", "transfer.md"), "."),
         Heading("Variants compared with each other", 2),
         *results_tables.pairs(study, files.read_pairs(inputs["pairs"]), logs),
+        *growth.blocks(study, results, files.read_pairs(inputs["pairs"])),
         Heading("Every measure", 2),
         *results_tables.measures(study, results),
     ]
 
 
 def _behind(study: Study, logs: Mapping[str, training_logs.TrainingLog], inputs: Mapping[str, Path]) -> list[Block]:
-    """Training, negatives, vector spaces, numerical checks and collections."""
+    """Training, searches, negatives, vector spaces, numerical checks and collections."""
     diagnosis, projected = spaces.read(inputs["diagnosis"]), json.loads(inputs["projection"].read_text())
     return [
         Heading("Training", 2),
         training_table.training(logs),
         *(table for table in (training_table.interpolations(logs), hybrids.weights(study, logs)) if table),
         picture("Training loss and validation", "figures/curves.png"),
+        *searches.blocks(study, logs, files.read_pairs(inputs["pairs"])),
         Heading("Negatives", 2),
         audits.table(hardness.read(inputs["negatives"])),
         picture("Ranks and score gaps of the negatives", "negatives.png"),

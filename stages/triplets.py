@@ -47,7 +47,7 @@ def main(name: str, collection: Path, pool: Path, out: Path) -> None:
             click.echo(f"{name}: {forbidden.by_text} passages are kept from the negatives for their text alone")
         for seed in study.seeds:
             drawn = draw.draw(block, collection, pool, forbidden, seed)
-            if len(drawn.triplets) < block.size / 2:
+            if len(drawn.triplets) < block.count / 2:
                 raise UserError(f"triplets.{name}: {_too_few(block, collection, pool, forbidden, seed)}")
             leaked = leakage.violations(drawn.triplets, forbidden)
             if len(leaked):
@@ -70,14 +70,14 @@ def _too_few(block: Triplets, collection: Path, pool: Path, forbidden: leakage.F
         return len(draw.draw(asked, collection, pool, guard, seed).triplets)
 
     negatives = "an allowed negative" if block.negatives_per_query == 1 else "enough allowed negatives"
-    said = f"only {number(True, True)} of {block.size} triplets have {negatives}"
+    said = f"only {number(True, True)} of {block.count} triplets have {negatives}"
     margins = " and ".join(name for name in ("absolute_margin", "relative_margin") if getattr(block, name) is not None)
     judged = "what is relevant to a judged query is none; say allow_judged: true, or give the corpus other passages"
-    if margins and number(False, True) >= block.size / 2:
+    if margins and number(False, True) >= block.count / 2:
         return f"{said}; without {margins} there are enough: lower it, or draw from a deeper pool"
-    if not block.allow_judged and number(True, False) >= block.size / 2:
+    if not block.allow_judged and number(True, False) >= block.count / 2:
         return f"{said}; {judged}"
-    if margins and not block.allow_judged and number(False, False) >= block.size / 2:
+    if margins and not block.allow_judged and number(False, False) >= block.count / 2:
         return f"{said}; lower {margins}, and {judged}"
     if block.ranks:
         return f"{said}; widen its ranks or draw from another pool"

@@ -13,10 +13,11 @@ from stages.analysis import projection
 from stages.analysis.geometry import Figures
 from stages.core.errors import UserError
 from stages.core.files import publish
+from stages.evaluation import growth as shares
 from stages.evaluation import results as files
 from stages.evaluation.results import Result
 from stages.params import Study
-from stages.reporting import figures, style, training_logs
+from stages.reporting import figures, growth, searches, style, training_logs
 
 folder = click.Path(exists=True, file_okay=False, path_type=Path)
 file = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -28,9 +29,11 @@ output = click.Path(path_type=Path)
 @click.option("--results", type=file, required=True, help="means and comparisons with the base, JSON")
 @click.option("--projection", "measured", type=file, required=True, help="what was measured on the sample, JSON")
 @click.option("--points", type=file, required=True, help="where each vector is in the plane, parquet")
-@click.option("--out", type=output, required=True, help="folder of degradation.png, curves.png and umap.png")
+@click.option(
+    "--out", type=output, required=True, help="folder of the pictures, search-<name>.png and growth.png among them"
+)
 def main(training: Path, results: Path, measured: Path, points: Path, out: Path) -> None:
-    """Draw what fine-tuning did: to the measure, during training, and to the vectors.
+    """Draw what fine-tuning did: to the measure, during training, and to the vectors; and the trials of each search.
 
     Variants without vectors (BM25, published runs) have bars only. Where nothing was projected, the picture says so.
     """
@@ -50,6 +53,11 @@ def main(training: Path, results: Path, measured: Path, points: Path, out: Path)
         style.save(figures.changes(shown, panels), draft / "degradation.png")
         style.save(figures.curves(logs, lines), draft / "curves.png")
         style.save(figures.projection(places, titles, lines, caption), draft / "umap.png")
+        if shares.groups(study):
+            style.save(growth.curves(study, everything), draft / "growth.png")
+        for name in study.searches:
+            if search := logs[name].search:
+                style.save(searches.trials_picture(search), draft / f"search-{name}.png")
 
 
 def _results(path: Path, study: Study) -> list[Result]:

@@ -14,7 +14,8 @@ STUDIES = [
     "params.yaml",
     "studies/keeping.yaml",
     "studies/recipes.yaml",
-    *(f"studies/papers/{path.name}" for path in ROOT.glob("studies/papers/*.yaml")),
+    "studies/curve.yaml",
+    *(f"studies/{kind}/{path.name}" for kind in ("papers", "searches") for path in ROOT.glob(f"studies/{kind}/*.yaml")),
 ]
 NAMED = ("corpora", "checkpoints", "pools", "triplets", "recipes", "retrievers", "interpolations", "rerankers")
 ENTRY = "{kind: x, source: 'hub:a/b@c', ranks: [1, 2], loss: {kind: y}}"

@@ -176,7 +176,7 @@ LOCKED = [
 
 
 # Where unfinished work lies is named by all of the settings, also by those that the triplets stage reads.
-WHOLE = {"train": {"validation_curve"}, "train-reranker": {"validation_curve"}}
+WHOLE = {stage: {"validation_curve"} for stage in ("train", "tune", "train-tuned", "train-reranker")}
 
 
 @pytest.mark.parametrize("name", LOCKED)

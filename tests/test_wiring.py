@@ -49,7 +49,7 @@ def test_a_stage_depends_on_its_own_code(name):
     """In data/code, where the stage `code` writes it; a stage lists no module by hand."""
     listed = paths(declared(name)["deps"])
     key = {"foreach": "/${key}", "matrix": "/${item.variant}-${item.corpus}"}
-    written = name.removesuffix("-interpolated") + next((key[kind] for kind in key if kind in STAGES[name]), "")
+    written = graph.plain(name) + next((key[kind] for kind in key if kind in STAGES[name]), "")
     assert {path for path in listed if path.startswith("data/code")} == {f"data/code/{written}.json"}
     assert not any(path.startswith("stages/") and path.endswith(".py") for path in listed)
 
@@ -100,10 +100,11 @@ def undeclared(read: Iterable[str], name: str) -> set[str]:
     return {key for key in read if not any(key == one or key.startswith(f"{one}.") for one in named)}
 
 
-SEARCHERS = {"retrievers", "interpolations"}
+SEARCHERS = {"retrievers", "interpolations", "searches"}
 SETS = {"triplets", "scored", "mixes"}
 READ = {
-    "warnings": {"recipes"},
+    "warnings": {"recipes", "searches"},
+    "trained": {"retrievers", "searches"},
     "searchers": SEARCHERS,
     "variants": {*SEARCHERS, "fusions", "rerankers"},
     "members": {"fusions"},

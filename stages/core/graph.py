@@ -7,6 +7,7 @@ from itertools import product
 from typing import Any
 
 MODULE = re.compile(r"python -m ([\w.]+)")
+SAME_SCRIPT = ("-interpolated", "-tuned")  # stages of their own that do what encode and search do
 FIELD = re.compile(r"\$\{([\w.-]+(?:\[-?\d+\])?)\}")
 ELEMENT = re.compile(r"(.*)\[(-?\d+)\]")
 
@@ -29,8 +30,8 @@ class Instance:
 
     @property
     def code(self) -> str:
-        """Where the fingerprint of its code and settings is, below data/code; interpolations share a folder."""
-        stage = self.stage.removesuffix("-interpolated")
+        """Where the fingerprint of its code and settings is, below data/code; all that encodes shares a folder."""
+        stage = plain(self.stage)
         return f"{stage}/{self.key}.json" if self.key else f"{stage}.json"
 
 
@@ -87,6 +88,14 @@ def _ordered(found: dict[str, set[str]]) -> dict[str, set[str]]:
             raise ValueError("dvc.yaml: its stages need each other in a circle")
         ordered |= ready
     return ordered
+
+
+def plain(stage: str) -> str:
+    """A stage's kind: encode also for encode-interpolated and encode-tuned, train-tuned for itself."""
+    for ending in SAME_SCRIPT:
+        if stage.startswith(("encode", "search")):
+            stage = stage.removesuffix(ending)
+    return stage
 
 
 def value(settings: dict[str, Any], key: str) -> Any:

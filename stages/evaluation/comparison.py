@@ -36,9 +36,9 @@ class Comparison:
 
     def reversed(self) -> "Comparison":
         """The same comparison seen from the other variant."""
-        return replace(
-            self, difference=-self.difference, low=-self.high, high=-self.low, better=self.worse, worse=self.better
-        )
+        turned = {BETTER: WORSE, WORSE: BETTER}.get(self.verdict or "", self.verdict)
+        ends = replace(self, difference=-self.difference, low=-self.high, high=-self.low, verdict=turned)
+        return replace(ends, better=self.worse, worse=self.better)
 
     def rounded(self) -> "Comparison":
         """With floats rounded, so that equal runs write equal bytes."""

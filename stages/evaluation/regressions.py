@@ -12,7 +12,7 @@ from stages.evaluation.comparison import Comparison, per_cent
 from stages.evaluation.per_query import PerQuery
 
 FELL, WITHIN_TOLERANCE, UNCHANGED = "got worse", "worse within tolerance", "unchanged"
-RECIPE = ("checkpoint", "tuning", "triplets", "recipe", "first_stage", "trained", "of")
+RECIPE = ("checkpoint", "tuning", "triplets", "recipe", "first_stage", "trained", "of", "space")
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +89,8 @@ def earlier_names(
 
 def variants_of(settings: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """Variant -> its block, for the settings of an earlier revision; what is of another form is passed over."""
-    tables = [settings.get(name) for name in ("retrievers", "interpolations", "fusions", "rerankers")]
+    names = ("retrievers", "interpolations", "fusions", "searches", "rerankers")
+    tables = [settings.get(name) for name in names]
     blocks = {name: block for table in tables if isinstance(table, dict) for name, block in table.items()}
     return {name: block for name, block in blocks.items() if isinstance(block, dict)}
 

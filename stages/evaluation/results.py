@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,11 @@ class Pair:
     @property
     def target(self) -> Target:
         return Target(corpus=self.corpus, split=self.split, measure=self.measure)
+
+    def turned(self) -> "Pair":
+        """The same pair seen from the other variant."""
+        turned = replace(self, variant=self.against, against=self.variant, comparison=self.comparison.reversed())
+        return replace(turned, value=self.base, base=self.value)
 
     def change(self, figure: str = "difference") -> float | None:
         """As a Result's, in per cent of the value of `against`."""

@@ -89,7 +89,7 @@ def made_of(study: Study, name: str, paper: Study) -> dict[str, Any]:
     if name in study.fusions:
         fusion = study.fusions[name]
         return {**fusion.model_dump(), "of": [made_of(study, one, paper) for one in fusion.of]}
-    variant = {**study.retrievers, **study.rerankers}[name]
+    variant = {**study.trained, **study.rerankers}[name]
     checkpoint, read = study.checkpoints[variant.checkpoint], variant.triplets
     triplets = {**study.triplets, **study.scored, **study.mixes}[read]
     hashed = paper.checkpoints.get(variant.checkpoint, checkpoint).sha256
@@ -99,6 +99,8 @@ def made_of(study: Study, name: str, paper: Study) -> dict[str, Any]:
         "tuning": study.tunings[variant.tuning],
         "recipe": study.recipes.get(variant.recipe),
     }
+    if name in study.searches:
+        made |= {"search": study.searches[name]}
     if not isinstance(triplets, Triplets):
         made |= {"triplets": triplets}
     elif triplets.size:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from stages.collections import canonical
+from stages.collections.splits import sha256
 from stages.core.errors import UserError
 from stages.negatives.columns import PAIRS, triplets
 from stages.negatives.leakage import Forbidden, keys
@@ -31,15 +32,32 @@ def draw(block: Triplets, collection: Path, pool: Path, forbidden: Forbidden, se
 
     Raises UserError where no passage is relevant to a training query.
     """
+    queries = part(collection, block.share) if block.share < 1 else None
     if pool.name == "docpairs.parquet":
-        return Drawn(released(pool, block.size, forbidden, seed), 0)
+        return Drawn(released(pool, block.count, forbidden, seed, queries), 0)
     qrels = canonical.qrels(collection, "train")
+    if queries is not None:
+        qrels = qrels.filter(pc.is_in(qrels["query_id"], value_set=queries))
     if not pc.any(pc.greater_equal(qrels["grade"], 1)).as_py():
         raise UserError(f"corpora.{block.corpus}.train: no passage is relevant to a query; name another split")
-    chosen = pairs(qrels, block.size, seed)
+    chosen = pairs(qrels, block.count, seed)
     if block.ranks:
         return from_pool(chosen, pool, block, forbidden, seed)
     return Drawn(uniform(chosen, canonical.doc_ids(collection), forbidden, seed, block.negatives_per_query), 0)
+
+
+def part(collection: Path, share: float) -> pa.Array:
+    """The ids of a share of the training queries, cluster by cluster in the order of the sha256 of their names.
+
+    At least one cluster, and no more clusters than reach the share; the queries of a smaller share are among them.
+    """
+    topics = canonical.topics(collection, "train")
+    clusters = topics["cluster"].to_pylist()
+    order = sorted(range(len(topics)), key=lambda at: (sha256(clusters[at]), at))
+    kept = order[: round(share * len(topics))]
+    ends = {clusters[at] for at in order[len(kept) :]} & {clusters[at] for at in kept}  # a cluster that is cut in two
+    whole = [at for at in kept if clusters[at] not in ends] or order[: clusters.count(clusters[order[0]])]
+    return topics["query_id"].take(pa.array(sorted(whole))).combine_chunks()
 
 
 def pairs(qrels: pa.Table, size: int, seed: int) -> pa.Table:
@@ -105,12 +123,14 @@ def from_pool(chosen: pa.Table, pool: Path, block: Triplets, forbidden: Forbidde
     return Drawn(pa.concat_tables(parts).take(pa.array(np.argsort(order))), left_out)
 
 
-def released(docpairs: Path, size: int, forbidden: Forbidden, seed: int) -> pa.Table:
-    """At most `size` of the triples that a collection itself releases, seeded.
+def released(docpairs: Path, size: int, forbidden: Forbidden, seed: int, queries: pa.Array | None = None) -> pa.Table:
+    """At most `size` of the triples that a collection itself releases, for some queries or for all, seeded.
 
     Those whose negative is forbidden, or has the text of their positive, are left out.
     """
     triples = pq.read_table(docpairs, memory_map=True)
+    if queries is not None:
+        triples = triples.filter(pc.is_in(triples["query_id"], value_set=queries))
     same = pc.equal(forbidden.first(triples["negative_id"]), forbidden.first(triples["positive_id"]))
     allowed = np.flatnonzero(~(forbidden.mask(triples["query_id"], triples["negative_id"]) | np.asarray(same)))
     triples = triples.take(pa.array(np.random.default_rng([seed, 0]).permutation(allowed)[:size]))

@@ -23,12 +23,23 @@ def write(collection: Path, queries: int, size: int, out: Path) -> None:
     Of the queries with a relevant passage (grade >= 1) the first `queries` by the sha256 of their ids are in it.
     Passages are drawn uniformly, from one fixed seed, until there are `size` of them with the relevant ones.
     """
-    topics = canonical.topics(collection, "validation").select(["query_id", "text"])
-    qrels = canonical.qrels(collection, "validation")
-    qrels = qrels.filter(pc.greater_equal(qrels["grade"], 1))
-    topics = _first_by_sha256(topics.filter(pc.is_in(topics["query_id"], value_set=qrels["query_id"])), queries)
+    topics, qrels = answered(collection)
+    topics = _first_by_sha256(topics, queries)
     qrels = qrels.filter(pc.is_in(qrels["query_id"], value_set=topics["query_id"]))
-    doc_ids = _passages(canonical.doc_ids(collection), qrels["doc_id"].unique(), size)
+    put(collection, topics, qrels, _passages(canonical.doc_ids(collection), qrels["doc_id"].unique(), size), out)
+
+
+def answered(collection: Path, split: str = "validation") -> tuple[pa.Table, pa.Table]:
+    """The queries of a split that have a relevant passage (grade >= 1), and the judgments that say so."""
+    topics = canonical.topics(collection, split).select(["query_id", "text"])
+    qrels = canonical.qrels(collection, split)
+    qrels = qrels.filter(pc.greater_equal(qrels["grade"], 1))
+    return topics.filter(pc.is_in(topics["query_id"], value_set=qrels["query_id"])), qrels
+
+
+def put(collection: Path, topics: pa.Table, qrels: pa.Table, doc_ids: pa.Array, out: Path) -> None:
+    """Write a sample of these queries and passages, all that qrels names among them, to a new folder."""
+    doc_ids = doc_ids.take(pa.array(np.argsort(ranking.places(doc_ids))))
     relevant: dict[str, list[str]] = {query: [] for query in topics["query_id"].to_pylist()}
     for query, passage in zip(qrels["query_id"].to_pylist(), qrels["doc_id"].to_pylist(), strict=True):
         relevant[query].append(passage)
@@ -40,11 +51,10 @@ def write(collection: Path, queries: int, size: int, out: Path) -> None:
 
 
 def _passages(doc_ids: pa.Array, relevant: pa.Array, size: int) -> pa.Array:
-    """The relevant passages and, up to `size` in all, others drawn uniformly, by id downwards."""
+    """The relevant passages and, up to `size` in all, others drawn uniformly."""
     others = doc_ids.filter(pc.invert(pc.is_in(doc_ids, value_set=relevant)))
     drawn = np.random.default_rng(0).permutation(len(others))[: max(0, size - len(relevant))]
-    chosen = pa.concat_arrays([relevant, others.take(pa.array(drawn))])
-    return chosen.take(pa.array(np.argsort(ranking.places(chosen))))
+    return pa.concat_arrays([relevant, others.take(pa.array(drawn))])
 
 
 def _first_by_sha256(topics: pa.Table, count: int) -> pa.Table:

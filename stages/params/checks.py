@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from itertools import product
 from typing import TYPE_CHECKING
 
-from stages.params import fusions, plans, training_sets
+from stages.params import fusions, plans, search_checks, training_sets
 from stages.params.losses import CROSS_ENCODER_LOSSES, LATE_INTERACTION_LOSSES, RETRIEVER_LOSSES, SEVERAL_NEGATIVES
 from stages.params.models import RERANKING, SEARCHING
 from stages.params.variants import Recipe, Reranker, Retriever
@@ -22,6 +22,7 @@ def problems(study: Study) -> Iterator[str]:
     yield from _checkpoints(study)
     yield from _retrievers(study)
     yield from _interpolations(study)
+    yield from search_checks.problems(study)
     yield from fusions.problems(study)
     yield from _rerankers(study)
     yield from _pools(study)

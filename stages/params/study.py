@@ -14,6 +14,7 @@ from stages.params.corpora import Corpus
 from stages.params.fields import Name, Positive, Precision, Strict
 from stages.params.models import Checkpoint, Start, with_base
 from stages.params.report import Diagnose, Gate, Index, Report, Rerank, Search, Umap, ValidationCurve
+from stages.params.searches import Searched
 from stages.params.training_sets import TrainingSet
 from stages.params.triplets import Mix, Pool, Scored, Triplets
 from stages.params.tuning import Tuning
@@ -35,6 +36,7 @@ class Study(Strict):
     recipes: dict[Name, Recipe | None]
     retrievers: dict[Name, Retriever]
     interpolations: dict[Name, Interpolation]
+    searches: dict[Name, Searched]
     fusions: dict[Name, Fusion]
     rerankers: dict[Name, Reranker]
     index: Index
@@ -55,12 +57,17 @@ class Study(Strict):
 
     @property
     def searchers(self) -> dict[str, Retriever | Interpolation]:
-        """The variants that search for themselves: retrievers, then interpolations."""
-        return {**self.retrievers, **self.interpolations}
+        """The variants that search for themselves: retrievers, interpolations, those whose setting was searched."""
+        return {**self.retrievers, **self.interpolations, **self.searches}
+
+    @property
+    def trained(self) -> dict[str, Retriever]:
+        """The variants that search with a model of their own training, or as it is: retrievers and `searches`."""
+        return {**self.retrievers, **self.searches}
 
     @property
     def variants(self) -> dict[str, Variant]:
-        """All variants: retrievers, interpolations, fusions, rerankers."""
+        """All variants: those that search, fusions, rerankers."""
         return {**self.searchers, **self.fusions, **self.rerankers}
 
     def members(self, variant: str) -> list[str]:
@@ -98,7 +105,13 @@ class Study(Strict):
 
     def warnings(self) -> list[str]:
         """Legal but telling settings, one sentence each; the report repeats them."""
-        return [
+        timed = [
+            f"searches.{name}: a budget of hours ends the search elsewhere on another machine or day; with trials "
+            "alone the same seed gives the same trials"
+            for name, block in self.searches.items()
+            if block.hours is not None
+        ]
+        return timed + [
             f"recipes.{name}.loss.margin {recipe.loss.margin:g} is not below {recipe.diameter:g}, the largest "
             f"{recipe.loss.distance or 'cosine'} distance between its vectors: no triplet is ever satisfied"
             for name, recipe in self.recipes.items()

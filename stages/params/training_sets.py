@@ -32,7 +32,7 @@ def of(study: Study, name: str) -> TrainingSet:
     if name in study.triplets:
         block = study.triplets[name]
         return TrainingSet(
-            (block.corpus,), block.size, block.negatives_per_query, "pool" if block.ranks is not None else None
+            (block.corpus,), block.count, block.negatives_per_query, "pool" if block.ranks is not None else None
         )
     if name in study.scored:
         return replace(of(study, study.scored[name].triplets), scores="teacher")
@@ -123,8 +123,8 @@ def _made_from(study: Study, node: str) -> list[str]:
     if kind == "models":
         if name in study.interpolations:
             return [f"models/{study.interpolations[name].trained}"]
-        trained = {**study.retrievers, **study.rerankers}
-        return [f"triplets/{trained[name].triplets}"] if name in trained else []
+        variants = {**study.searchers, **study.rerankers}
+        return [f"triplets/{variants[name].triplets}"] if name in variants else []
     if name in study.triplets:
         return [study.triplets[name].negatives]
     if name in study.scored:

@@ -23,7 +23,8 @@ class Triplets(Strict):
     """`from` is what negatives are drawn from, a folder of data/: corpora/<name> (uniform), pools/<name> (by rank).
 
     Each positive gets `negatives_per_query` negatives. With a margin only those passages stay that the pool scores that
-    much below the query's own positive: positive - absolute_margin, positive x (1 - relative_margin).
+    much below the query's own positive: positive - absolute_margin, positive x (1 - relative_margin). A `share` below
+    1 takes that share of `size`, from that share of the training queries.
     """
 
     corpus: str
@@ -35,6 +36,12 @@ class Triplets(Strict):
     absolute_margin: Annotated[float, Field(ge=0)] | None = None
     relative_margin: Share | None = None
     allow_judged: bool = False
+    share: Annotated[float, Field(gt=0, le=1)] = 1.0
+
+    @property
+    def count(self) -> int:
+        """How many triplets are drawn."""
+        return round(self.share * self.size)
 
     @property
     def has_margin(self) -> bool:

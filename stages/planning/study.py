@@ -87,6 +87,7 @@ def blocks(choices: Choices) -> dict[str, Any]:
         "base": choices.base,
         "checkpoints": _checkpoints(choices, has),
         **_trained(training, choices, has),
+        **{"scored": {}, "mixes": {}},
         **_variants(has, choices.layout),
         "index": {"dtype": "float32", "batch_tokens": 2048, "block": 20000},
         "search": {"depth": 200, "block": 65536},
@@ -188,11 +189,12 @@ def _variants(has: set[str], splits: Layout) -> dict[str, Any]:
             **{name: block for name, block in trained.items() if name in has},
         },
         "interpolations": {"in-batch-mix": mix} if "in-batch-mix" in has else {},
+        "searches": {},
         "rerankers": {"late": late} if "late" in has else {},
     }
     kind = "weighted" if splits.chooser else "rrf"  # weights are chosen where the variant is
     fused = {name: {"kind": kind, "of": of} for name, of in fusions.items() if name in has}
-    return found | ({"fusions": fused} if fused else {})
+    return {**found, "fusions": fused}
 
 
 def _curve(training: Training | None) -> dict[str, Any]:

@@ -187,18 +187,22 @@ def cost(variant: str, study: Study, logs: Mapping[str, TrainingLog]) -> Text:
     """What a fine-tuned variant takes: training steps, weights that move, and encoding."""
     block = study.interpolations.get(variant)
     trained = block.trained if block else variant
-    run, recipe = logs[trained].seed_runs[0], study.recipes[study.retrievers[trained].recipe]
+    run, recipe = logs[trained].seed_runs[0], study.recipes[study.trained[trained].recipe]
     if recipe is None:
         raise ValueError(f"{trained} has seed runs and no recipe")
     unit = "pairs" if recipe.loss.kind == "contrastive" else "triplets"
+    searched = logs[trained].search
     batch = f"{run.mean_batch:.1f}" if run.left_out else f"{recipe.batch}"
+    if searched and not run.left_out:
+        batch = f"{searched.trials[searched.chosen].params.get('recipe.batch', recipe.batch)}"
+    before = f" Its setting was chosen from {len(searched.trials)} trials." if searched else ""
     share = 100 * run.trainable / run.total
     mixed = " Its weights are then interpolated with those of the base checkpoint." if block else ""
     return text(
         "Training ",
         code(variant),
         f" takes {run.steps:,} steps of {batch} {unit} and moves {run.trainable:,} weights "
-        f"({share:.2f} % of the model).{mixed} The whole collection has to be encoded again.",
+        f"({share:.2f} % of the model).{before}{mixed} The whole collection has to be encoded again.",
     )
 
 

@@ -1,6 +1,7 @@
 """What each variant is made of, by the names of params.yaml."""
 
 from stages.params import Study
+from stages.params.searches import Searched
 from stages.params.variants import Interpolation, ReciprocalRanks, Reranker, WeightedSum
 from stages.reporting.table import Table
 from stages.reporting.text import code, text
@@ -17,6 +18,8 @@ def table(study: Study) -> Table:
         else:
             tuned = study.recipes[block.recipe] is not None
             kind = "fine-tuned retriever" if tuned else "base model, not fine-tuned"
+            if isinstance(block, Searched):
+                kind = f"{block.variant} with a setting that was searched for"
             if isinstance(block, Reranker):
                 kind = f"reranker over {block.first_stage}" + ("" if tuned else ", not fine-tuned")
             own = [block.tuning, block.triplets, block.recipe] if tuned else ["", "", ""]

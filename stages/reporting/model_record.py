@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 from stages.core.errors import UserError
 from stages.params import Study
 from stages.params.models import Checkpoint, with_base
+from stages.params.searches import Value, setting
 from stages.params.tuning import FineTuning
 from stages.params.variants import Recipe
 
@@ -36,29 +37,37 @@ class ModelRecord:
     hashes: Mapping[str, str]
 
 
-def read(stages: Stages, variant: str, study: Study) -> ModelRecord:
+def read(stages: Stages, variant: str, study: Study, chosen: Mapping[str, Value] | None = None) -> ModelRecord:
     """The record of a trained variant, from the stages of a dvc.lock.
 
-    Raises UserError where it has none, or where the models are newer than the figures on a corpus.
+    `chosen` is the setting by place of one that was searched for; its tuning and recipe are those with it. Raises
+    UserError where it has none, or where the models are newer than the figures on a corpus.
     """
     trainer = _trainer(stages, variant)
     said = _params(stages, trainer)
-    names = said.get(f"retrievers.{variant}") or said[f"rerankers.{variant}"]
+    kinds = ("retrievers", "searches", "rerankers")
+    names = next(said[f"{kind}.{variant}"] for kind in kinds if f"{kind}.{variant}" in said)
     named = _params(stages, f"checkpoint@{names['checkpoint']}")[f"checkpoints.{names['checkpoint']}"]
     checkpoint = with_base(named, stages["code"]["params"]["params.yaml"].get("base") if "code" in stages else None)
     corpora, triplets = _trained_on(stages, names["triplets"])
     tuning, recipe = said[names["tuning"]], said[f"recipes.{names['recipe']}"]
+    tuned: FineTuning = TypeAdapter(FineTuning).validate_python(tuning)
+    trained = Recipe.model_validate(recipe)
+    blocks = {"checkpoint": checkpoint, "tuning": tuning, "triplets": triplets, "recipe": recipe}
+    if chosen is not None:
+        tuned, trained, _ = setting(tuned, trained, chosen)
+        blocks |= {"chosen": dict(chosen)}
     first = names.get("first_stage")
     return ModelRecord(
         variant=variant,
         checkpoint=Checkpoint.model_validate(checkpoint),
-        tuning=TypeAdapter(FineTuning).validate_python(tuning),
+        tuning=tuned,
         corpora=corpora,
-        recipe=Recipe.model_validate(recipe),
+        recipe=trained,
         seeds=said["seeds"],
         first_stage=first,
         depth=_params(stages, f"rerank@{variant}")["rerank"]["depth"] if first else None,
-        blocks={"checkpoint": checkpoint, "tuning": tuning, "triplets": triplets, "recipe": recipe},
+        blocks=blocks,
         hashes=_hashes(stages, trainer, variant, study),
     )
 
@@ -78,8 +87,9 @@ def _trained_on(stages: Stages, name: str) -> tuple[tuple[str, ...], Mapping[str
 
 
 def _trainer(stages: Stages, variant: str) -> str:
-    """The stage that trained a variant: a retriever's, or a reranker's."""
-    return f"train-reranker@{variant}" if f"train-reranker@{variant}" in stages else f"train@{variant}"
+    """The stage that trained a variant: a retriever's, one with a searched setting, or a reranker's."""
+    named = (f"{stage}@{variant}" for stage in ("train-reranker", "train-tuned"))
+    return next((name for name in named if name in stages), f"train@{variant}")
 
 
 def _stage(stages: Stages, name: str) -> Mapping[str, Any]:
@@ -100,7 +110,8 @@ def _hashes(stages: Stages, trainer: str, variant: str, study: Study) -> dict[st
     ]
     hashes |= {dep["path"]: dep["md5"] for dep in inputs}
     for corpus in study.corpora:
-        reader = f"encode@{variant}-{corpus}" if trainer == f"train@{variant}" else f"rerank@{variant}"
+        encoder = {"train": "encode", "train-tuned": "encode-tuned"}.get(trainer.partition("@")[0])
+        reader = f"{encoder}@{variant}-{corpus}" if encoder else f"rerank@{variant}"
         if _md5(_stage(stages, reader)["deps"], model) != hashes[model]:
             raise UserError(
                 f"dvc.lock: the models of '{variant}' are newer than their figures on {corpus}; run dvc repro"

@@ -5,8 +5,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 from stages.core.errors import UserError
+from stages.training.trials import Trial
 
 VALIDATED = "RR@10"
 RERANKED = "RR of 5"  # of a reranker: reciprocal rank among a few candidates
@@ -62,6 +64,24 @@ class Fused:
 
 
 @dataclass(frozen=True)
+class Search:
+    """The search that chose a variant's setting: its trials, and the numbers of the chosen one and of the one that is
+    the setting of `variant` itself (None where the space does not hold it).
+
+    `sample` counts the queries and passages that trials were scored on; `space` is by place {low, high, log} or
+    {choices}.
+    """
+
+    variant: str
+    seed: int
+    sample: dict[str, int]
+    own: int | None
+    chosen: int
+    space: dict[str, dict[str, Any]]
+    trials: Sequence[Trial]
+
+
+@dataclass(frozen=True)
 class TrainingLog:
     """Both lists are empty for a variant without fine-tuning; only a weighted sum is `fused`."""
 
@@ -69,6 +89,7 @@ class TrainingLog:
     seed_runs: Sequence[SeedRun] = ()
     between: Sequence[Interpolated] = ()
     fused: Fused | None = None
+    search: Search | None = None
 
     def validation(self, measure: str = VALIDATED) -> dict[int, float]:
         """Step -> the mean over seed runs of a measure of the validation sample, for the steps that all have."""
@@ -96,4 +117,15 @@ def _log(path: Path) -> TrainingLog:
     if fused:
         tried = [(entry["weights"], entry["value"]) for entry in fused["tried"]]
         fused = Fused(fused["of"], fused["weights"], tried)
-    return TrainingLog(stored["variant"], [SeedRun(**entry) for entry in stored["seed_runs"]], between, fused)
+    runs = [SeedRun(**entry) for entry in stored["seed_runs"]]
+    return TrainingLog(stored["variant"], runs, between, fused, _search(stored.get("search")))
+
+
+def _search(stored: dict[str, Any] | None) -> Search | None:
+    if stored is None:
+        return None
+    trials = [
+        Trial(**{**entry, "curve": {int(step): value for step, value in entry["curve"].items()}})
+        for entry in stored["trials"]
+    ]
+    return Search(**{**stored, "trials": trials})

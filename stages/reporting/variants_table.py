@@ -62,7 +62,7 @@ def tables(study: Study, results: Sequence[Result]) -> dict[str, Table]:
 
 def main_variants(study: Study) -> list[str]:
     """The retrievers but for those of another architecture than the base's that could be fine-tuned."""
-    kinds = {name: study.checkpoints[block.checkpoint].architecture for name, block in study.retrievers.items()}
+    kinds = {name: study.checkpoints[block.checkpoint].architecture for name, block in study.trained.items()}
     base = kinds[study.report.base]
     return [name for name, kind in kinds.items() if kind == base or not {kind, base} <= set(SEARCHING)]
 

@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from stages.core import costs, fingerprint
+from stages.core import costs, fingerprint, graph
 from stages.core.files import publish
 
 COMMITTED = Path("reports/costs.json")
@@ -64,4 +64,4 @@ def record(name: str, seconds: float) -> None:
 
 def _kind(name: str) -> str:
     """Interpolations are encoded and searched like the others."""
-    return name.partition("@")[0].removesuffix("-interpolated")
+    return graph.plain(name.partition("@")[0])

@@ -9,10 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from stages.core import threads
+from stages.core import graph, threads
 
 SERVER = Path(__file__).with_name("server.py")
-HEAVY = ("checkpoint", "train", "interpolate", "encode", "train-reranker", "rerank", "score")  # they load torch
+HEAVY = (  # they load torch
+    *("checkpoint", "train", "interpolate", "tune", "train-tuned", "encode", "train-reranker", "rerank", "score"),
+)
 FEW = 2
 
 
@@ -51,4 +53,4 @@ def server(names: Collection[str], limit: int | None, log: Path) -> Iterator[War
 
 
 def _is_heavy(stage: str) -> bool:
-    return stage.partition("@")[0].removesuffix("-interpolated") in HEAVY
+    return graph.plain(stage.partition("@")[0]) in HEAVY
