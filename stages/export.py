@@ -163,11 +163,10 @@ def export_model(variant: str, seed_run: str | None, onnx: bool, openvino: bool,
 
 def _readme(study: Study, variant: str, seed_run: str) -> str:
     """The text of a model's card: of an interpolation that of what it moves, of a base checkpoint a short one."""
-    block = study.variants[variant]
-    if isinstance(block, Interpolation):
+    if variant in study.interpolations:
         log = training_logs.read(TRAINING, [variant])[variant]
         return untrained_cards.interpolated(_card(study, variant, seed_run), study, variant, seed_run, log)
-    if study.recipes[block.recipe]:
+    if study.recipes[{**study.trained, **study.rerankers}[variant].recipe]:
         return _card(study, variant, seed_run)
     return untrained_cards.of_base(study, variant, files.read(_existing(RESULTS)), _reading(variant))
 

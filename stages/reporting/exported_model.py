@@ -27,6 +27,7 @@ from stages.models import architectures, encoding, model_folder, module_paths, p
 from stages.models.caps import cut
 from stages.params import Study
 from stages.params.models import RERANKING
+from stages.params.variants import ReciprocalRanks, WeightedSum
 from stages.reporting.model_usage import LOADERS
 from stages.retrieval import runs
 
@@ -80,7 +81,10 @@ def write(
 
 def seed_runs(study: Study, variant: str) -> list[str]:
     """The names of a variant's models. Raises UserError for one that has none, and where they are not here."""
-    architecture = study.checkpoints[study.variants[variant].checkpoint].architecture
+    block = study.variants[variant]
+    if isinstance(block, ReciprocalRanks | WeightedSum):
+        raise UserError(f"{variant}: has no model of its own; export those of {' and '.join(block.of)}")
+    architecture = study.checkpoints[block.checkpoint].architecture
     if architecture not in LOADERS:
         raise UserError(f"{variant}: is {architecture} and has no model; its runs are exported by: export run")
     folder = DATA / "models" / variant

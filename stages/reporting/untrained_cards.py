@@ -20,7 +20,7 @@ def of_base(study: Study, variant: str, results: Sequence[Result], reading: Read
     own = [each for each in results if each.variant == variant and each.corpus in study.corpora]
     if not own:
         raise UserError(f"reports/results.json: has no figures of '{variant}'; run dvc repro")
-    checkpoint = study.checkpoints[study.variants[variant].checkpoint]
+    checkpoint = study.checkpoints[{**study.retrievers, **study.rerankers}[variant].checkpoint]
     heads: list[Cell] = ["collection", "measure", "value", code(study.report.base), "change, % (interval)"]
     lines: list[list[Cell]] = []
     for each in own:
