@@ -20,8 +20,9 @@ def main() -> None:
     native = precision.native()
     if native == "float32":
         raise click.ClickException(f"{precision.hardware()} computes natively in float32 alone")
-    model = encoding.load_encoder(DATA / "checkpoints" / "minilm")
-    for corpus, block in params.load().corpora.items():
+    study = params.load()
+    model = encoding.load_encoder(DATA / "checkpoints" / study.retrievers[study.report.base].checkpoint)
+    for corpus, block in study.corpora.items():
         for split in block.judged:
             whole, half = (measured(model, DATA / "corpora" / corpus, split, name) for name in ("float32", native))
             click.echo(f"{corpus} {split}")
