@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,9 +19,10 @@ from stages import params
 from stages.core import costs
 from stages.evaluation import choice, comparison, results
 from stages.evaluation.results import Result
-from stages.ledger import claims as ledger
+from stages.ledger import checked
 from stages.params.report import Report
 from stages.reporting import changes, makeup, markdown
+from stages.reporting import claims as reporting
 from stages.reporting.table import Cell, Table
 from stages.reporting.text import code, link, text
 from studies import recipes as strong_recipes
@@ -174,13 +174,7 @@ def _reads(names: list[str], key: str) -> bool:
 
 def claims() -> str:
     """How many claims of each paper got which verdict."""
-    entries = json.loads((REPORTS / "claims.json").read_text())["claims"]
-    counts = Counter((entry["paper"], entry["verdict"]) for entry in entries)
-    lines = [
-        [paper, *(str(counts[paper, verdict]) for verdict in ledger.VERDICTS)]
-        for paper in dict.fromkeys(entry["paper"] for entry in entries)
-    ]
-    return markdown.table(Table(["paper", *ledger.VERDICTS], lines))
+    return markdown.table(reporting.counts(checked.read(REPORTS / "claims.json")))
 
 
 def saturation() -> str:

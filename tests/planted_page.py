@@ -19,7 +19,7 @@ from stages.evaluation import results
 from stages.evaluation.results import Result
 from stages.ledger import checked
 from stages.ledger.checked import CheckedClaim, CheckedLedger
-from stages.ledger.claims import Paper
+from stages.ledger.claims import Finding, Paper
 from stages.negatives import hardness
 from stages.negatives.hardness import Audit, Figures
 from stages.negatives.histograms import RankHistogram
@@ -41,10 +41,14 @@ def claim(name: str, verdict: str, **changed: Any) -> CheckedClaim:
         "rests": "author's draft",
         "says": f"Claim {name}",
         "quantity": "share, %",
-        "expected": 3.9,
+        "kind": "said beside the paper" if changed.get("rests") == "thesis" else "claim",
+        "stated": "3.9",
+        "obtained": "0.649",
+        "expected": [3.9],
         "tolerance": [-0.05, 0.05],
         "sign": None,
-        "figure": 0.649,
+        "parts": [""],
+        "figures": [0.649],
         "verdict": verdict,
         "by": "own figures",
         "why": "It was counted.",
@@ -61,13 +65,14 @@ CLAIMS = CheckedLedger(
         "P2": Paper(arxiv="2311.09765", title=EVIL, read="v2"),
     },
     claims=[
-        claim("P1.01", "fails"),
-        claim("P1.02", "holds", figure=[3.8, 4.0], note="as printed"),
-        claim("P1.03", "contradicted by the paper's own figures", expected=None, figure=None, tolerance=None),
+        claim("P1.01", "not reproduced"),
+        claim("P1.02", "holds", figures=[(3.8, 4.0)], obtained="3.8 to 4", note="as printed"),
+        claim("P1.03", "inconsistent within its source", expected=[], figures=[], obtained=None, tolerance=None),
         claim("P2.01", "cannot tell", rests="thesis", says="Zebras are slow"),
-        claim("P2.02", "not tested at this scale", rests="abstract"),
-        claim("P2.03", "holds", says=EVIL),
+        claim("P2.02", "holds", says=EVIL),
+        claim("P2.03", "not tested yet", rests="abstract", figures=[None], obtained=None),
     ],
+    findings=[Finding(paper="P1", section="IV", says="It is so", claims={"P1.02": "holds", "P1.01": "not reproduced"})],
 )
 
 
@@ -178,7 +183,7 @@ def write(
         "diagnosis": diagnosis.as_json(Diagnosis(sample, spaces if full else {}, {}, ranked if full else {})),
         "negatives": json.dumps(hardness.as_json({"hard": audit()})),
         "cause": cause.as_json({"default": answers()} if full else {}),
-        "claims": checked.as_json(CLAIMS if full else CheckedLedger(papers={}, claims=[])),
+        "claims": checked.as_json(CLAIMS if full else CheckedLedger(papers={}, claims=[], findings=[])),
         "transfer": transfer.as_json(transferred(variants, full and out_of_domain, sets)),
         "costs": json.dumps([{"stage": "train", "name": "lora-hard.seed-0", "train_seconds": 7.0, "peak_rss_mb": 99}]),
     }

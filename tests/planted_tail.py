@@ -97,7 +97,7 @@ def _training(folder: Path) -> None:
         (folder / f"reports/training/{variant}.json").write_text(json.dumps(stored))
     (folder / "reports/costs.json").write_text("[]")
     (folder / "reports/cause.json").write_text(cause.as_json({}))
-    (folder / "reports/claims.json").write_text(checked.as_json(CheckedLedger(papers={}, claims=[])))
+    (folder / "reports/claims.json").write_text(checked.as_json(CheckedLedger(papers={}, claims=[], findings=[])))
 
 
 def measure() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from stages.reporting.page import scatter
-from stages.reporting.page.words import amount, minus
+from stages.reporting.page.words import minus
 from tests.planted_page import CLAIMS, EVIL, build, write
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -85,7 +85,8 @@ def test_the_page_says_what_its_inputs_say(folder, text, monkeypatch):
         "z not run –",
         "Is b worse? Yes.",
         "tolerance −0.05 to +0.05",
-        "expected 3.9, found 3.8 to 4",
+        "printed 3.9; found 3.8 to 4",
+        "P1, IV. It is so. P1.02 holds, P1.01 not reproduced",
         "no git here",
         "There is no dvc.lock",
     ):
@@ -167,8 +168,6 @@ def test_other_studies_have_their_page(kind, tmp_path, monkeypatch):
 
 def test_a_sign_is_a_minus_and_a_range_keeps_its_hyphen():
     assert minus("-1.0 (-2 to +3), ranks 51-200, lora-3e-4") == "−1.0 (−2 to +3), ranks 51-200, lora-3e-4"
-    values = (None, (1, 2.5), -0.6491, 22713216, "all")
-    assert [amount(value) for value in values] == ["–", "1 to 2.5", "−0.6491", "22,713,216", "all"]
 
 
 HOOK = """<script>
@@ -196,8 +195,8 @@ async function asked(name, value) {
   return found;
 }
 async function outcome() {
-const filtered = {verdict: await asked("verdict", "fails"), paper: await asked("paper", "P2"),
-                  rests: await asked("rests", "thesis"), words: await asked("words", "ZEBRAS slow"),
+const filtered = {verdict: await asked("verdict", "not reproduced"), paper: await asked("paper", "P2"),
+                  kind: await asked("kind", "said beside the paper"), words: await asked("words", "ZEBRAS slow"),
                   nothing: await asked("words", "no such word"), reset: shown()};
 form.elements.words.value = "zebras";
 form.elements.words.dispatchEvent(new Event("input", {bubbles: true}));
@@ -249,10 +248,10 @@ def test_a_browser_draws_all_filters_and_fetches_nothing(width, dark, text, tmp_
     assert seen["cut"] == 0, "the columns in domain of the main table do not fit"
     assert seen["cells"] == [20, 0 if width == 1280 else seen["cells"][1]], "the main table does not fit"
     assert seen["filtered"] == {
-        "verdict": [["claim-P1.01"], "0 1 0 0 0"],
-        "paper": [["claim-P2.01", "claim-P2.02", "claim-P2.03"], "1 0 0 1 1"],
-        "rests": [["claim-P2.01"], "0 0 0 1 0"],
-        "words": [["claim-P2.01"], "0 0 0 1 0"],
+        "verdict": [["claim-P1.01"], "0 0 1 0 0"],
+        "paper": [["claim-P2.01", "claim-P2.02", "claim-P2.03"], "1 0 0 0 1"],
+        "kind": [["claim-P2.01"], "0 0 0 1 0"],
+        "words": [["claim-P2.01"], "0 0 0 0 0"],
         "nothing": [[], "0 0 0 0 0"],
         "reset": [f"claim-{claim.id}" for claim in CLAIMS.claims],
     }

@@ -68,6 +68,7 @@ def checked(
     judged = judge(claim, figures)
     given = verdicts.together(judged, against) if judged else OPEN
     found = [_short(figure) for figure in figures]
+    study = claim.needs.study if claim.needs else None
     known = [figure for figure in found if figure is not None]
     in_words = ", ".join(words(figure, claim.digits) for figure in known)
     return CheckedClaim(
@@ -89,7 +90,7 @@ def checked(
         by=claim.by,
         why=lacking or _reason(claim, found, judged),
         how=claim.compute or (needed(claim.needs) if claim.needs else "no check is known"),
-        source="; ".join(_sources(claim.compute, tables)) if claim.compute else claim.needs and claim.needs.study,
+        source="; ".join(_sources(claim.compute, tables)) if claim.compute else study,
         note=claim.note,
         beside=beside,
     )
@@ -193,12 +194,16 @@ def _asked(claim: Claim, expected: Expected, many: bool = False) -> str:
     if claim.sign:
         side = {"as printed": "above 0" if expected > 0 else "below 0", "either": "off 0"}.get(claim.sign)
         side = side or ("above 0" if claim.sign == "positive" else "below 0")
-        return f"have the sign that is printed ({side})" if many and claim.sign == "as printed" else (
-            f"are {side}" if many else side
+        return (
+            f"have the sign that is printed ({side})"
+            if many and claim.sign == "as printed"
+            else (f"are {side}" if many else side)
         )
     below, above = claim.tolerance or (0.0, 0.0)
     if many:
-        return "are as printed" if below == above == 0 else f"are within {number(max(-below, above))} of what is printed"
+        return (
+            "are as printed" if below == above == 0 else f"are within {number(max(-below, above))} of what is printed"
+        )
     least, most = expected + below, expected + above
     if most == least:
         return number(most)

@@ -85,8 +85,9 @@ class Claim(Strict):
     One of `compute` (an expression over printed_tables.yaml), `needs` (a study's figures) and `why` (nobody can tell)
     says how it is checked. `by` says what speaks against the claim if it does not hold: the paper's own printed
     figures, its authors' code, thesis or records, other sources, a library that was asked, or runs. sign is positive,
-    negative, `as printed` (each part's own), or `either` (anything but none). `digits` are
-    the decimals that the paper prints, `printed` is what it prints where `expected` is not that itself, and `obtained` the words around what was found, {} for it.
+    negative, `as printed` (each part's own), or `either` (anything but none). `digits` are the
+    decimals that the paper prints, `printed` is what it prints where `expected` is not that itself, and `obtained` the
+    words around what was found, {} for it.
     """
 
     paper: str
@@ -152,7 +153,7 @@ class Ledger(Strict):
 
     papers: dict[str, Paper]
     scales: dict[str, dict[str, Scale]]
-    findings: list[Finding] = []
+    findings: list[Finding] = Field(default_factory=list)
     claims: dict[str, Claim]
 
     @model_validator(mode="after")

@@ -21,9 +21,9 @@ def page(ledger: CheckedLedger) -> list[Block]:
     """The findings and the counts; then for each paper its claims with their notes, and what is not tested yet."""
     blocks: list[Block] = [
         Heading("What the papers claim, and what can be said of it", 1),
-        "A program gives each verdict: from the figures that a paper prints itself, from its authors' code and records, "
-        "from other sources, or from a study at the paper's size. A small collection never replaces the paper's. "
-        "reports/claims.json has the formulas, the reasons and the sources.",
+        "A program gives each verdict: from the figures that a paper prints itself, from its authors' code and "
+        "records, from other sources, or from a study at the paper's size. A small collection never replaces the "
+        "paper's. reports/claims.json has the formulas, the reasons and the sources.",
         Heading("Findings", 2),
         Items(tuple(_finding(finding) for finding in ledger.findings)),
     ]
@@ -69,8 +69,10 @@ def target(claim: str) -> str:
 
 
 def _finding(finding: Finding) -> Text:
-    links = [(link(name, f"#{target(name)}"), f" {verdict}") for name, verdict in finding.claims.items()]
-    parts = [part for at, pair in enumerate(links) for part in ((", ",) if at else ()) + pair]
+    parts = [
+        text(", " if at else "", link(name, f"#{target(name)}"), f" {verdict}")
+        for at, (name, verdict) in enumerate(finding.claims.items())
+    ]
     return text(strong(f"{finding.paper}, {finding.section}."), f" {finding.says} (", *parts, ").")
 
 

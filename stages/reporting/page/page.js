@@ -31,16 +31,19 @@ function filter() {
   const asked = Object.fromEntries(new FormData(filters));
   const sought = asked.words.toLowerCase().split(/\s+/).filter(Boolean);
   const counts = {};
+  let any = false;
   for (const claim of claims) {
-    const kept = ["paper", "verdict", "rests"].every(name => !asked[name] || claim.dataset[name] === asked[name])
+    const kept = ["paper", "verdict", "kind"].every(name => !asked[name] || claim.dataset[name] === asked[name])
       && sought.every(word => words.get(claim).includes(word));
     claim.hidden = !kept;
-    if (kept) counts[claim.dataset.verdict] = (counts[claim.dataset.verdict] ?? 0) + 1;
+    any ||= kept;
+    // Counts are of what the papers claim, unless another kind is asked for.
+    if (kept && (asked.kind || claim.dataset.kind === "claim")) counts[claim.dataset.verdict] = (counts[claim.dataset.verdict] ?? 0) + 1;
   }
   for (const count of document.querySelectorAll("#counts [data-verdict]")) {
     count.textContent = counts[count.dataset.verdict] ?? 0;
   }
-  document.getElementById("no-claim").hidden = Object.keys(counts).length > 0;
+  document.getElementById("no-claim").hidden = any;
 }
 
 if (filters) {

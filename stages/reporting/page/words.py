@@ -3,17 +3,13 @@
 import re
 
 from stages.evaluation.comparison import BETTER, WORSE
-from stages.ledger import claims as ledger
-from stages.ledger.checked import words
-from stages.ledger.claims import Figure
-from stages.reporting.table import NOTHING
+from stages.ledger import verdicts
 
 TONES = {
     BETTER: "better",
     WORSE: "worse",
-    ledger.HOLDS: "better",
-    ledger.FAILS: "worse",
-    ledger.CONTRADICTED: "worse",
+    verdicts.HOLDS: "better",
+    **dict.fromkeys(verdicts.AGAINST.values(), "worse"),
 }
 
 
@@ -25,8 +21,3 @@ def minus(words: str) -> str:
 def chip(verdict: str | None) -> dict[str, str]:
     """A verdict's words and its tone."""
     return {"words": verdict or "", "tone": TONES.get(verdict or "", "unclear")}
-
-
-def amount(figure: Figure | None) -> str:
-    """A claim's number, the two ends of a range, or a word, as it is printed; – for none."""
-    return NOTHING if figure is None else minus(words(figure))
