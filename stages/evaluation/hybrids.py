@@ -7,12 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from stages.evaluation import choice
-from stages.evaluation.comparison import BETTER, WORSE
 from stages.evaluation.results import Pair, Result
 from stages.params import Study
 from stages.params.report import Target
-
-MIRRORED = {BETTER: WORSE, WORSE: BETTER}
 
 
 @dataclass(frozen=True)
@@ -63,7 +60,6 @@ def pair(pairs: Sequence[Pair], target: Target, variant: str, against: str) -> P
             continue
         if one.variant == variant:
             return one
-        compared = one.comparison.reversed()
-        compared = replace(compared, verdict=MIRRORED.get(compared.verdict or "", compared.verdict))
-        return replace(one, variant=variant, against=against, value=one.base, base=one.value, comparison=compared)
+        turned = one.comparison.reversed()
+        return replace(one, variant=variant, against=against, value=one.base, base=one.value, comparison=turned)
     return None
