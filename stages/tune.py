@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 
 import click
@@ -16,7 +17,7 @@ from stages.params import Study
 from stages.params.searches import Searched, Value, own, setting
 from stages.params.tuning import FineTuning
 from stages.params.variants import Recipe
-from stages.training import losses, searched, trials, tuning
+from stages.training import losses, searched, seed_runs, trials, tuning
 from stages.training.seed_runs import SeedRun
 from stages.training.trials import Trial
 
@@ -78,8 +79,11 @@ def _own(study: Study, block: Searched) -> dict[str, Value] | None:
 def _key(study: Study, start: SeedRun, block: Searched, collection: Path, index: Path) -> str:
     """What an unfinished search belongs to: its seed run, space, sample and code."""
     made_by = code.fingerprint("stages.tune", losses.module(start.recipe.loss.kind), tuning.module(start.tuning.kind))
-    inputs = [*(fingerprint.of_file(collection / name) for name in READ), fingerprint.of_folder(index)]
-    return fingerprint.of_values(start.key(made_by), inputs, block.model_dump(mode="json"), study.search.block)
+    inputs = [fingerprint.of_file(collection / name) for name in READ]
+    inputs += [fingerprint.of_folder(folder) for folder in (index, start.checkpoint)]
+    settings = [block.model_dump(mode="json"), start.curve.model_dump(), study.search.block]
+    versions = [metadata.version(name) for name in (*seed_runs.LIBRARIES, "optuna")]
+    return fingerprint.of_values(start.record(), inputs, settings, made_by, versions)
 
 
 def _placed(study: Study, start: SeedRun, block: Searched, collection: Path, index: Path, work: Path) -> SeedRun:
