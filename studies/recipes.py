@@ -23,7 +23,7 @@ from stages.evaluation.results import Result
 from stages.params import Study, load, parse
 from stages.reporting import changes
 from stages.reporting.table import Cell, Table
-from stages.reporting.text import code, strong, text
+from stages.reporting.text import Text, code, strong, text
 from studies import clones, collecting, cut
 
 STUDY = Path("studies/recipes.yaml")
@@ -31,19 +31,19 @@ WORK = Path(".scratch/recipes")
 RESULTS = Path("reports/recipes")
 ADDS = {
     "bm25": "no model",
-    "in-batch-hard": "negatives at ranks 51 to 200 instead",
-    "in-batch-aware": "in-batch negatives, and one that the base scores below 0.95 x the positive",
+    "in-batch-hard": "mined negatives of ranks 51 to 200 instead",
+    "in-batch-aware": "what the others change: in-batch negatives, and one mined below 0.95 x the positive's score",
     "cached-aware": "batches of 64 instead of 32, by gradient caching",
-    "in-batch-four": "four negatives a query, half as many queries",
-    "kl-late": "of these, the order by late interaction that nothing trained (KL)",
-    "kl-late-tuned": "the same by late interaction that was trained on the triplets (KL)",
-    "mse-late": "the leads by late interaction that nothing trained (MarginMSE)",
+    "in-batch-four": "four mined negatives a query, half as many queries",
+    "kl-late": "with these four: a teacher's order (KL), late interaction as it is",
+    "kl-late-tuned": "with these four: a teacher's order (KL), late interaction that was trained",
+    "mse-late": "with these four: a teacher's leads (MarginMSE), late interaction as it is",
     "outputs-aware": "an anchor to the base's vectors",
     "scores-aware": "an anchor to the base's similarities",
     "lora-aware": "LoRA instead of all weights",
     "mixed-aware": "two of five triplets of another collection, pandas' documentation",
     "interpolated-aware": "weights between it and the base, chosen on validation",
-    "late-tuned": "the trained teacher, as a reranker of the base",
+    "late-tuned": "the trained teacher itself, as a reranker of the base",
 }
 
 
@@ -199,15 +199,17 @@ def _change(result: Result | None) -> Cell:
     return text(said, " ", strong(verdict) if verdict in ("better", "worse") else verdict)
 
 
-def _note(measure: str, by_part: dict[str, dict[str, Result]], ran: dict[str, dict[str, Any]]) -> str:
+def _note(measure: str, by_part: dict[str, dict[str, Result]], ran: dict[str, dict[str, Any]]) -> Text:
     """What was measured, on how many queries, with which seeds and how long trainings took."""
     queries = "; ".join(f"{PARTS[part].title} {_queries(here):,} queries" for part, here in by_part.items())
     seeds = ", ".join(map(str, next(iter(ran.values()))["seeds"]))
     seconds = [each for one in ran.values() for each in one["train_seconds"].values()]
-    return (
-        f"{measure} on test: {queries}. Changes are in per cent of `base`, with 95 % intervals over seeds ({seeds}) "
-        f"and queries; verdicts are corrected (Holm) over the variants of a collection. A training took "
-        f"{min(seconds):.0f} to {max(seconds):.0f} s on one core."
+    return text(
+        f"{measure} on test: {queries}. Changes are in per cent of ",
+        code("base"),
+        f", with 95 % intervals over queries and seeds ({seeds}); verdicts are corrected (Holm) over the variants of a "
+        "collection. A reranker is measured, and compared, on a part of the queries. A training took "
+        f"{min(seconds):.0f} to {max(seconds):.0f} s on one core.",
     )
 
 
