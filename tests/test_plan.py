@@ -359,7 +359,7 @@ def test_without_training_queries_base_models_are_compared(place, tiny_model):
     folder = plain_one(place / "mine", 21)
     done = CliRunner().invoke(plan.main, ["--collection", str(folder), "--base", f"folder:{tiny_model}"])
     assert done.exit_code == 0, done.output
-    assert "Nothing is fine-tuned: " in done.output and "21 judged pairs" in done.output
+    assert "**Nothing is fine-tuned.** The" in done.output and "21 judged pairs" in done.output
     study = params.load()
     assert all(recipe is None for recipe in study.recipes.values()) and {"base", "bm25"} <= study.retrievers.keys()
     checked = CliRunner().invoke(check.main, ["--data", "data", "--training", "training", "--out", "checked"])

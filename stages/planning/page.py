@@ -90,8 +90,8 @@ def _summary(plan: Plan) -> list[Block]:
 def _without_training(plan: Plan) -> Block:
     pairs = sum(own.positives for own in plan.facts.splits.values())
     return text(
-        strong("Nothing is fine-tuned: "),
-        f"the collection has {pairs:,} judged pairs of query and relevant passage, and to train and to judge takes "
+        strong("Nothing is fine-tuned."),
+        f" The collection has {pairs:,} judged pairs of query and relevant passage, and to train and to judge takes "
         f"queries apart from each other. The base is compared with BM25 and what is made of both. From "
         f"{splits.ENOUGH_TO_CUT} judged queries on they are cut into splits; some {PAIRS_TO_LEARN} training queries "
         f"beside those are what the default study's recipes learned from.",
