@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, get_origin
@@ -20,6 +21,11 @@ OUT_OF_DOMAIN = {
     "judged": {"test": {}},
 }
 MEASURES = ["RR@10", "RR@100", "nDCG@10", "AP", "R@100", "Judged@10"]
+TRAINED = {
+    "in-batch-hard": ("full", "in-batch"),
+    "lora-hard": ("lora", "in-batch"),
+    "anchored-hard": ("full", "anchored"),
+}
 SCHEDULE = {"epochs": 1, "warmup": 0.1, "weight_decay": 0.01, "clip": 1.0}
 # What may be tried, the most telling first; a plan takes them in this order until its hours are used.
 VARIANTS = {
@@ -29,6 +35,7 @@ VARIANTS = {
     "hybrid-tuned": "bm25 fused with in-batch-hard",
     "seeds": "three seeds, without which a verdict is about one model and not about the recipe",
     "lora-hard": "the same training on low-rank adapters",
+    "anchored-hard": "the same training, held to the base's vectors: where the model must stay good elsewhere",
     "late": "a late-interaction reranker over base",
     "out_of_domain": "another collection, English documentation, on which what fine-tuning costs elsewhere is seen",
 }
@@ -60,6 +67,8 @@ def possible(choices: Choices, english: bool) -> dict[str, str]:
         why = ""
         if choices.training is None and name not in ("hybrid", "out_of_domain"):
             why = "nothing is trained"
+        elif name == "anchored-hard" and choices.training and choices.training.mini_batch:
+            why = "its anchor needs a whole batch in memory"
         elif name == "in-batch-mix" and not choices.layout.validation:
             why = "there are no validation queries to choose its alpha on"
         elif name == "lora-hard" and not choices.lora_modules:
@@ -78,7 +87,7 @@ def blocks(choices: Choices) -> dict[str, Any]:
     corpora = {CORPUS: choices.corpus} | ({"out_of_domain": OUT_OF_DOMAIN} if "out_of_domain" in has else {})
     target = {"corpus": CORPUS, "split": choices.layout.judge, "measure": choices.measure}
     out = {"corpus": "out_of_domain", "split": "test", "measure": choices.measure}
-    training = choices.training if has & {"in-batch-hard", "lora-hard", "late"} else None
+    training = choices.training if has & {*TRAINED, "late"} else None
     filled = {
         "precision": "auto",
         "threads": 1,
@@ -145,6 +154,8 @@ def _trained(training: Training | None, choices: Choices, has: set[str]) -> dict
     loss = {"kind": "in-batch", "hard_negatives": True}
     cached = {"mini_batch": training.mini_batch} if training.mini_batch else {}
     recipe = {"loss": {**loss, **cached}, "batch": training.batch, **SCHEDULE}
+    anchor = {"regularizer": {"kind": "outputs", "weight": 1.0}}
+    anchored = {"anchored": {**recipe, **anchor}} if "anchored-hard" in has else {}
     tunings: dict[str, Any] = {"none": {"kind": "none"}, "full": {"kind": "full", "lr": training.lr}}
     if "lora-hard" in has:
         tunings["lora"] = {
@@ -161,13 +172,15 @@ def _trained(training: Training | None, choices: Choices, has: set[str]) -> dict
         "pools": {"base": {"retriever": "base", "corpus": CORPUS, "depth": training.depth}},
         "triplets": {**none, "hard": hard},
         **tunings,
-        "recipes": {"none": {}, "in-batch": recipe},
+        "recipes": {"none": {}, "in-batch": recipe, **anchored},
     }
 
 
 def _variants(has: set[str], splits: Layout) -> dict[str, Any]:
-    hard = {"checkpoint": "retriever", "triplets": "hard", "recipe": "in-batch"}
-    trained = {"in-batch-hard": {**hard, "tuning": "full"}, "lora-hard": {**hard, "tuning": "lora"}}
+    trained = {
+        name: {"checkpoint": "retriever", "tuning": tuning, "triplets": "hard", "recipe": recipe}
+        for name, (tuning, recipe) in TRAINED.items()
+    }
     mix = {
         "checkpoint": "retriever",
         "trained": "in-batch-hard",
@@ -207,7 +220,8 @@ def text(filled: Mapping[str, Any], head: Sequence[str], comments: Mapping[str, 
     from dvc.utils.serialize import dumps_yaml
 
     lines = [f"# {line}".rstrip() for line in head]
-    for line in dumps_yaml(dict(filled)).splitlines():
+    apart = json.loads(json.dumps(filled))  # what stands twice would be written once, with an anchor
+    for line in dumps_yaml(apart).splitlines():
         lines.append(line)
         if line.endswith(":") and not line.startswith((" ", "-")):
             lines += [f"  # {words}" for words in comments.get(line[:-1], ())]

@@ -50,6 +50,7 @@ FIXED = {
 }
 UNKNOWN = 3.0  # of a kind of stage that is not listed
 OF_FULL = {"full": 1.0, "lora": 0.8}  # seconds of a step, next to those that move all weights
+ANCHORED = 1.3  # the base reads each text as well
 CACHED = 1.35  # gradient caching computes each text twice
 TIMED = 3 * 8 * 64 * 12  # tokens of the queries that time an adapter, merged and not
 A_QUERY = 5.5e-4  # seconds to evaluate a run's query
@@ -206,7 +207,8 @@ def _steps(study: Study, corpora: Mapping[str, Corpus], variant: Retriever, spee
     corpus = corpora[triplets.corpus]
     tokens = corpus.query_tokens + (1 + triplets.negatives_per_query) * corpus.passage_tokens
     cached = CACHED if getattr(recipe.loss, "mini_batch", None) else 1.0
-    return triplets.size * recipe.epochs * tokens / speed.trained * OF_FULL.get(tuning.kind, 1.0) * cached
+    anchored = ANCHORED if recipe.regularizer else 1.0
+    return triplets.size * recipe.epochs * tokens / speed.trained * OF_FULL.get(tuning.kind, 1.0) * cached * anchored
 
 
 def _point(study: Study, corpora: Mapping[str, Corpus], speed: Speed) -> float:
