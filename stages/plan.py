@@ -55,7 +55,7 @@ def main(collection: str, base: str | None, hours: float, out: Path, force: bool
     _write(written, text, out)
     costs.plan(made.proposal.each, PARAMS)
     click.echo(
-        f"Written: {PARAMS} and {out}. To run it: make reproduce. To go back to the committed study: git restore -SW ."
+        f"Written: {PARAMS} and {out}. To run it: make reproduce. git restore -SW . && dvc checkout brings back the committed study."
     )
 
 
