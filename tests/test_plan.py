@@ -338,6 +338,7 @@ def test_a_folder_and_a_model_become_a_study(place, tiny_model):
     assert done.exit_code == 0, done.output
     study = params.load()
     assert {"base", "bm25", "in-batch-hard", "lora-hard"} <= study.retrievers.keys()
+    assert study.searches["in-batch-searched"].space["tuning.lr"].holds(study.tunings["full"].lr)
     assert (study.base.query_tokens, study.base.passage_tokens, study.report.in_domain.split) == (32, 32, "test")
     assert study.triplets["hard"].relative_margin == 0.05 and study.report.chosen_on == "dev"
     written = Path("params.yaml").read_text()

@@ -15,7 +15,9 @@ from stages.planning.study import Choices
 from stages.planning.timing import Corpus, Speed
 
 PIPELINE = Path("dvc.yaml")
-NEEDS = dict.fromkeys(("in-batch-mix", "hybrid-tuned", "seeds", "out_of_domain"), ("in-batch-hard",))
+NEEDS = dict.fromkeys(
+    ("in-batch-mix", "in-batch-searched", "hybrid-tuned", "seeds", "out_of_domain"), ("in-batch-hard",)
+)
 ROOM = 0.7  # of the hours, which the first fine-tuned variant may fill; beyond it, it is trained on less
 FEWEST = 8  # steps of training
 

@@ -26,6 +26,8 @@ TRAINED = {
     "lora-hard": ("lora", "in-batch"),
     "anchored-hard": ("full", "anchored"),
 }
+TRIALS = 8
+SAMPLE = {"top": 20, "random": 500}  # of the passages that a trial is scored on
 SCHEDULE = {"epochs": 1, "warmup": 0.1, "weight_decay": 0.01, "clip": 1.0}
 # What may be tried, the most telling first; a plan takes them in this order until its hours are used.
 VARIANTS = {
@@ -33,6 +35,7 @@ VARIANTS = {
     "in-batch-hard": "all weights, the batch's passages and mined negatives that the base scores below the positive",
     "in-batch-mix": "the weights between base and in-batch-hard that rank validation best: keeps more out of domain",
     "hybrid-tuned": "bm25 fused with in-batch-hard",
+    "in-batch-searched": "in-batch-hard at the learning rate that ranks validation best of some trials (Optuna)",
     "seeds": "three seeds, without which a verdict is about one model and not about the recipe",
     "lora-hard": "the same training on low-rank adapters",
     "anchored-hard": "the same training, held to the base's vectors: where the model must stay good elsewhere",
@@ -69,8 +72,8 @@ def possible(choices: Choices, english: bool) -> dict[str, str]:
             why = "nothing is trained"
         elif name == "anchored-hard" and choices.training and choices.training.mini_batch:
             why = "its anchor needs a whole batch in memory"
-        elif name == "in-batch-mix" and not choices.layout.validation:
-            why = "there are no validation queries to choose its alpha on"
+        elif name in ("in-batch-mix", "in-batch-searched") and not choices.layout.validation:
+            why = "there are no validation queries to choose on"
         elif name == "lora-hard" and not choices.lora_modules:
             why = "which layers of this model get adapters is not known: name them in lora.modules"
         elif name == "out_of_domain" and not english:
@@ -98,6 +101,7 @@ def blocks(choices: Choices) -> dict[str, Any]:
         **_trained(training, choices, has),
         **{"scored": {}, "mixes": {}},
         **_variants(has, choices.layout),
+        "searches": _searches(training, has),
         "index": {"dtype": "float32", "batch_tokens": 2048, "block": 20000},
         "search": {"depth": 200, "block": 65536},
         "rerank": {"depth": choices.rerank_depth, "queries": 300, "batch_tokens": 2048, "seed": 13},
@@ -114,7 +118,7 @@ def blocks(choices: Choices) -> dict[str, Any]:
             "shown": 5,
         },
         "gate": {"tolerance": 1.0},
-        "validation_curve": _curve(training),
+        "validation_curve": _curve(training, "in-batch-searched" in has),
         "diagnose": {"passages": 1000, "neighbours": 10, "norms": 64, "seed": 13},
         "umap": {
             **{key: target[key] for key in ("corpus", "split")},
@@ -210,8 +214,19 @@ def _variants(has: set[str], splits: Layout) -> dict[str, Any]:
     return {**found, "fusions": fused}
 
 
-def _curve(training: Training | None) -> dict[str, Any]:
-    every = max(4, training.steps // 6) if training else 8
+def _searches(training: Training | None, has: set[str]) -> dict[str, Any]:
+    """A search around the learning rate that was taken."""
+    if training is None or "in-batch-searched" not in has:
+        return {}
+    rate = {"low": training.lr / 10, "high": training.lr * 10, "log": True}
+    same = {"variant": "in-batch-hard", "checkpoint": "retriever", "tuning": "full", "triplets": "hard"}
+    space = {"space": {"tuning": {"lr": rate}}, "trials": TRIALS, "seed": 13, **SAMPLE}
+    return {"in-batch-searched": {**same, "recipe": "in-batch", "corpus": CORPUS, **space}}
+
+
+def _curve(training: Training | None, searched: bool) -> dict[str, Any]:
+    """A trial of a search is scored at these points as well, at a higher price."""
+    every = max(4, training.steps // (3 if searched else 6)) if training else 8
     return {"queries": 48, "passages": 120, "every": every, "early": []}
 
 

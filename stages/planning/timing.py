@@ -45,6 +45,8 @@ FIXED = {
     "train": 4.0,
     "encode": 2.5,
     "train-reranker": 4.0,
+    "train-tuned": 4.0,
+    "tune": 6.0,
     "rerank": 3.0,
     "download": 2.0,
 }
@@ -52,6 +54,7 @@ UNKNOWN = 3.0  # of a kind of stage that is not listed
 OF_FULL = {"full": 1.0, "lora": 0.8}  # seconds of a step, next to those that move all weights
 ANCHORED = 1.3  # the base reads each text as well
 CACHED = 1.35  # gradient caching computes each text twice
+UNPRUNED = 0.85  # of a search's work is done although some trials end early
 TIMED = 3 * 8 * 64 * 12  # tokens of the queries that time an adapter, merged and not
 A_QUERY = 5.5e-4  # seconds to evaluate a run's query
 A_CLUSTER = 3.5e-4  # to compare a variant on it, 10,000 resamples
@@ -104,7 +107,7 @@ def seconds(
 ) -> dict[str, float]:
     """Stage -> how long it takes by itself, for all stages of a study."""
     return {
-        one.name: FIXED.get(_kind(one.stage), UNKNOWN) * speed.slowness + _work(one, study, corpora, speed)
+        one.name: FIXED.get(graph.plain(one.stage), UNKNOWN) * speed.slowness + _work(one, study, corpora, speed)
         for one in graph.instances(pipeline, blocks)
     }
 
@@ -117,16 +120,14 @@ def whole(blocks: dict, pipeline: dict, each: Mapping[str, float], jobs: int) ->
     return sum(each[name] for name in first) + schedule.makespan(rest, each, jobs)
 
 
-def _kind(stage: str) -> str:
-    return stage.removesuffix("-interpolated")
-
-
 def _work(one: graph.Instance, study: Study, corpora: Mapping[str, Corpus], speed: Speed) -> float:
     """Seconds that grow with the sizes, of one stage."""
     computed: dict[str, Callable[[], float]] = {
         "download": lambda: _download(study, corpora, one.key),
         "encode": lambda: _encode(study, corpora, one.key, speed),
         "train": lambda: _train(study, corpora, one.key, speed),
+        "train-tuned": lambda: _train(study, corpora, one.key, speed),
+        "tune": lambda: _tune(study, corpora, one.key, speed),
         "interpolate": lambda: len(study.interpolations[one.key].alphas) * _point(study, corpora, speed),
         "train-reranker": lambda: _train_reranker(study, corpora, one.key, speed),
         "rerank": lambda: _rerank(study, corpora, one.key, speed),
@@ -134,7 +135,7 @@ def _work(one: graph.Instance, study: Study, corpora: Mapping[str, Corpus], spee
         "mine": lambda: sum(corpora[study.pools[one.key].corpus].queries.values()) / 1000 if one.key else 0,
         "evaluate": lambda: _evaluate(study, corpora),
     }
-    kind = _kind(one.stage)
+    kind = graph.plain(one.stage)
     grows = computed.get(kind, lambda: 0.0)()
     sampled = min(1.0, 0.3 + 0.7 * _sampled(study, corpora)) if kind == "project" else 1.0
     return grows + A_VARIANT.get(kind, 0.0) * sampled * speed.slowness * len(study.variants)
@@ -147,7 +148,7 @@ def _sampled(study: Study, corpora: Mapping[str, Corpus]) -> float:
 
 def _seed_runs(study: Study, variant: str) -> int:
     block = study.interpolations.get(variant)
-    trained = study.retrievers[block.trained if block else variant]
+    trained = study.trained[block.trained if block else variant]
     return 1 if study.recipes[trained.recipe] is None else len(study.seeds)
 
 
@@ -185,8 +186,21 @@ def _search(study: Study, corpora: Mapping[str, Corpus], key: str) -> float:
     return corpus.judged * _seed_runs(study, variant) / 4000 + pairs / 2e8
 
 
+def _tune(study: Study, corpora: Mapping[str, Corpus], key: str, speed: Speed) -> float:
+    """Trials, of which some are ended early; each is scored on a sample of passages at every point."""
+    block = study.searches[key]
+    recipe, corpus = study.recipes[block.recipe], corpora[block.corpus]
+    assert recipe
+    asked = study.corpora[block.corpus].validation
+    sampled = min(corpus.passages, asked * (1 + block.top) + block.random)
+    steps = study.triplets[block.triplets].size / recipe.batch * recipe.epochs
+    points = 2 + steps // study.validation_curve.every
+    scored = points * _texts(corpus, sampled, asked, speed)
+    return block.trials * (_steps(study, corpora, block, speed) + scored) * UNPRUNED
+
+
 def _train(study: Study, corpora: Mapping[str, Corpus], key: str, speed: Speed) -> float:
-    variant = study.retrievers[key]
+    variant = study.trained[key]
     recipe = study.recipes[variant.recipe]
     if recipe is None:
         return -2.0 * speed.slowness  # it is copied
