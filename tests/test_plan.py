@@ -414,7 +414,7 @@ def test_five_million_passages_are_planned_from_a_sample(monkeypatch):
     chosen = layout.chosen(found, names)
     ranks = choices.in_collection([1] * 150 + [2] * 30 + [9] * 20, 800, found.passages)
     assert ranks[0] == 1 and ranks[160] == 1 + 5_000_000 / 800
-    rates = measuring.Rates(5.0, 50.0, 500.0, 5.0, 2000.0, 16, 1.0, 800)
+    rates = measuring.Rates(5.0, 50.0, 500.0, 5.0, 900.0, 2000.0, 16, 1.0, 800)
     model = measuring.Model(Path(), "bert", "cosine", 384, 90.0, (256, 256), 512, (), 1.0)
     training = choices.training(found, chosen, names, ranks, rates, model, 8000.0)
     assert (training.size, training.depth, training.batch) == (choices.MOST_TRIPLETS, choices.DEEPEST, 32)
@@ -428,7 +428,7 @@ def test_five_million_passages_are_planned_from_a_sample(monkeypatch):
     machine = proposal.Machine(2, timing.speed(rates, {"query": 10.0, "passage": 80.0}), 384, 90.0)
     made = proposal.proposed(wanted, SIZES, machine, 7200, english=True)
     assert made.choices.chosen in ((), ("hybrid",)) and made.each["encode@base-in_domain"] > 5_000_000 / 50
-    assert made.megabytes > 5_000_000 * 384 * 4 / 1e6
+    assert made.disk["encode"] > 5_000_000 * 384 * 4 / 1e6
 
 
 def test_a_batch_that_does_not_fit_is_cached():
@@ -454,5 +454,5 @@ def test_a_batch_that_does_not_fit_is_cached():
     model = measuring.Model(Path(), "bert", "cosine", 384, 90.0, (256, 256), 512, (), 1.0)
     chosen = layout.chosen(found, names)
     for free, mini in ((9000.0, None), (7000.0, 8)):
-        rates = measuring.Rates(5.0, 50.0, 500.0, 5.0, 4000.0, 16, 1.0, 800)
+        rates = measuring.Rates(5.0, 50.0, 500.0, 5.0, 900.0, 4000.0, 16, 1.0, 800)
         assert choices.training(found, chosen, names, np.ones(9), rates, model, free).mini_batch == mini

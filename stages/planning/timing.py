@@ -146,7 +146,8 @@ def _sampled(study: Study, corpora: Mapping[str, Corpus]) -> float:
     return min(study.umap.pairs, corpora[study.umap.corpus].queries[study.umap.split]) / 200
 
 
-def _seed_runs(study: Study, variant: str) -> int:
+def seed_runs(study: Study, variant: str) -> int:
+    """How many models a variant that searches has."""
     block = study.interpolations.get(variant)
     trained = study.trained[block.trained if block else variant]
     return 1 if study.recipes[trained.recipe] is None else len(study.seeds)
@@ -157,7 +158,8 @@ def _on(key: str, study: Study) -> tuple[str, str]:
     return next((name, corpus) for name in study.searchers for corpus in study.corpora if f"{name}-{corpus}" == key)
 
 
-def _is_lexical(study: Study, variant: str) -> bool:
+def is_lexical(study: Study, variant: str) -> bool:
+    """Whether a variant is BM25, which has no vectors."""
     block = study.retrievers.get(variant)
     return bool(block) and study.checkpoints[block.checkpoint].architecture == "lexical"  # type: ignore[union-attr]
 
@@ -170,9 +172,9 @@ def _download(study: Study, corpora: Mapping[str, Corpus], key: str) -> float:
 def _encode(study: Study, corpora: Mapping[str, Corpus], key: str, speed: Speed) -> float:
     variant, name = _on(key, study)
     corpus = corpora[name]
-    if _is_lexical(study, variant):
+    if is_lexical(study, variant):
         return corpus.passages * corpus.passage_tokens / 5e5
-    return _seed_runs(study, variant) * _texts(corpus, corpus.passages, sum(corpus.queries.values()), speed)
+    return seed_runs(study, variant) * _texts(corpus, corpus.passages, sum(corpus.queries.values()), speed)
 
 
 def _texts(corpus: Corpus, passages: float, queries: float, speed: Speed) -> float:
@@ -182,8 +184,8 @@ def _texts(corpus: Corpus, passages: float, queries: float, speed: Speed) -> flo
 def _search(study: Study, corpora: Mapping[str, Corpus], key: str) -> float:
     variant, name = _on(key, study)
     corpus = corpora[name]
-    pairs = corpus.judged * corpus.passages * _seed_runs(study, variant)
-    return corpus.judged * _seed_runs(study, variant) / 4000 + pairs / 2e8
+    pairs = corpus.judged * corpus.passages * seed_runs(study, variant)
+    return corpus.judged * seed_runs(study, variant) / 4000 + pairs / 2e8
 
 
 def _tune(study: Study, corpora: Mapping[str, Corpus], key: str, speed: Speed) -> float:
@@ -251,18 +253,5 @@ def _rerank(study: Study, corpora: Mapping[str, Corpus], key: str, speed: Speed)
 def _evaluate(study: Study, corpora: Mapping[str, Corpus]) -> float:
     judged = sum(corpus.judged for corpus in corpora.values())
     others = len(study.variants) - len(study.searchers)
-    runs = sum(_seed_runs(study, name) for name in study.searchers) + others * len(study.seeds)
+    runs = sum(seed_runs(study, name) for name in study.searchers) + others * len(study.seeds)
     return judged * (runs * A_QUERY + len(study.variants) * A_CLUSTER)
-
-
-def megabytes(study: Study, corpora: Mapping[str, Corpus], dimension: int, weights: float) -> float:
-    """What models, vectors and corpora take on the disk, once; DVC's cache shares it where the file system can."""
-    size = sum(corpus.passages * corpus.passage_tokens * 2.5 / 1e6 for corpus in corpora.values())
-    for name in study.searchers:
-        if _is_lexical(study, name):
-            size += sum(corpus.passages * corpus.passage_tokens * 6 / 1e6 for corpus in corpora.values())
-            continue
-        texts = sum(corpus.passages + sum(corpus.queries.values()) for corpus in corpora.values())
-        size += _seed_runs(study, name) * (texts * dimension * 4 / 1e6 + weights)
-        size += len(study.corpora) * corpora[next(iter(corpora))].judged * study.search.depth * 20 / 1e6
-    return size + weights * (1 + len(study.rerankers) * len(study.seeds)) + weights * len(study.checkpoints)
