@@ -54,9 +54,8 @@ def main(collection: str, base: str | None, hours: float, out: Path, force: bool
     written = ownership.marked(inputs, study.text(made.proposal.blocks, comments.head(made), comments.inside(made)))
     _write(written, text, out)
     costs.plan(made.proposal.each, PARAMS)
-    click.echo(
-        f"Written: {PARAMS} and {out}. To run it: make reproduce. To go back to the committed study: git restore -SW ."
-    )
+    click.echo(f"Written: {PARAMS} and {out}. To run it: make reproduce.")
+    click.echo("git restore -SW . && dvc checkout brings back the committed study.")
 
 
 def _write(written: str, text: str, out: Path) -> None:

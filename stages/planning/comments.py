@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Sequence
 
-from stages.planning.page import Plan, decisions
+from stages.planning.plans import Plan, decisions
 from stages.planning.proposal import duration
 
 WIDTH = 76

@@ -10,7 +10,7 @@ ENOUGH_TO_CUT = 200  # queries of the only split, from which some of them can be
 ENOUGH_TO_TRAIN = 64  # training queries, two batches of 32
 ENOUGH_TO_JUDGE = 100  # queries, below which a larger split judges where there is one
 MOST_JUDGED = 3000  # queries of a split that are measured
-VALIDATION = 48
+VALIDATION = 200
 
 
 @dataclass(frozen=True)

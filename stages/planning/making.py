@@ -20,7 +20,7 @@ from stages.planning.choices import Cap
 from stages.planning.facts import Facts, Pair
 from stages.planning.layout import Layout
 from stages.planning.measuring import Model, Rates, Work
-from stages.planning.page import Plan
+from stages.planning.plans import Plan
 from stages.planning.timing import OTHER, speed
 from stages.running import machine
 

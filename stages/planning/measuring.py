@@ -51,13 +51,15 @@ class Rates:
     """What one of the processes at work does in a second that it computes, on average; load is in such seconds.
 
     `busy` is how many seconds pass for each of them, 1 on a machine that does nothing else; `encoded` counts the
-    passages of all processes. `megabytes` is the peak of one that trained batches of `batch` triplets.
+    passages of all processes. Of memory in MB `encoding` is the peak of one that only encoded, and `megabytes` that
+    of one that trained batches of `batch` triplets.
     """
 
     load: float
     passages: float
     queries: float
     triplets: float | None
+    encoding: float
     megabytes: float
     batch: float
     busy: float

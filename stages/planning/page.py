@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 import numpy as np
 
 from stages.planning import choices as rules
 from stages.planning import layout as splits
-from stages.planning import power, proposal
-from stages.planning.choices import Cap
+from stages.planning import power, proposal, space
 from stages.planning.facts import SAMPLE, Facts
-from stages.planning.layout import Layout
-from stages.planning.measuring import Model, Rates
-from stages.planning.power import Spread
+from stages.planning.plans import Plan, decisions
 from stages.planning.proposal import Proposal, duration
 from stages.planning.study import VARIANTS
 from stages.reporting.markdown import Block
@@ -23,26 +17,6 @@ from stages.reporting.text import Heading, Items, code, strong, text
 
 PERCENTILES = (50, 90, 95, 99, 100)
 PAIRS_TO_LEARN = 500  # about as many training queries as the default study's recipes gained from
-
-
-@dataclass(frozen=True)
-class Plan:
-    """All that the page tells. tested is the number of queries that judge; ranks are the base's in the collection."""
-
-    facts: Facts
-    layout: Layout
-    lengths: Mapping[str, np.ndarray]
-    caps: Mapping[str, Cap]
-    model: Model
-    rates: Rates
-    ranks: np.ndarray
-    spread: Spread
-    tested: int
-    proposal: Proposal
-    hours: float
-    jobs: int
-    precision: str
-    why: Mapping[str, str]
 
 
 def blocks(plan: Plan) -> list[Block]:
@@ -90,8 +64,8 @@ def _summary(plan: Plan) -> list[Block]:
 def _without_training(plan: Plan) -> Block:
     pairs = sum(own.positives for own in plan.facts.splits.values())
     return text(
-        strong("Nothing is fine-tuned: "),
-        f"the collection has {pairs:,} judged pairs of query and relevant passage, and to train and to judge takes "
+        strong("Nothing is fine-tuned."),
+        f" The collection has {pairs:,} judged pairs of query and relevant passage, and to train and to judge takes "
         f"queries apart from each other. The base is compared with BM25 and what is made of both. From "
         f"{splits.ENOUGH_TO_CUT} judged queries on they are cut into splits; some {PAIRS_TO_LEARN} training queries "
         f"beside those are what the default study's recipes learned from.",
@@ -162,41 +136,6 @@ def _decisions(plan: Plan) -> Block:
     return Table(["in params.yaml", "value", "why"], lines)
 
 
-def decisions(plan: Plan) -> dict[str, tuple[str, str]]:
-    """Key of params.yaml -> the value taken, and why."""
-    corpus, layout, training = plan.proposal.choices.corpus, plan.layout, plan.proposal.choices.training
-    shares = (
-        "" if not layout.shares else f", shares {' '.join(f'{name} {share}' for name, share in layout.shares.items())}"
-    )
-    found = {
-        "corpora": (
-            f"train {layout.train or 'none'}, judged {' '.join(corpus['judged'])}{shares}",
-            "; ".join(layout.why),
-        ),
-        "base.query_tokens": (str(plan.caps["query"].tokens), _cut(plan.caps["query"])),
-        "base.passage_tokens": (str(plan.caps["passage"].tokens), _cut(plan.caps["passage"])),
-        "report.in_domain.measure": (plan.proposal.choices.measure, plan.why["measure"]),
-        "precision": ("auto", f"{plan.precision} on this machine"),
-        "threads": ("1", f"{plan.jobs} stages at once"),
-        "rerank.depth": (str(plan.proposal.choices.rerank_depth), plan.why["rerank"]),
-    }
-    if training is None:
-        return found
-    return found | {
-        "recipes.in-batch.batch": (str(training.batch), training.why["batch"]),
-        "triplets.hard.size": (f"{training.size:,}", training.why["size"]),
-        "full.lr": (f"{training.lr:g}", training.why["lr"]),
-        "pools.base.depth": (f"{training.depth:,}", training.why["depth"]),
-        "triplets.hard.ranks": (f"{training.ranks[0]} to {training.ranks[1]}", training.why["ranks"]),
-        "mini_batch": (str(training.mini_batch or "none"), training.why["mini_batch"]),
-        "allow_judged": (str(training.allow_judged).lower(), training.why["allow_judged"]),
-    }
-
-
-def _cut(cap: Cap) -> str:
-    return f"{cap.why}: {100 * cap.cut:.1f} % are cut"
-
-
 def _power(plan: Plan) -> list[Block]:
     deviation = plan.spread.value
     change = power.detectable(deviation, plan.tested)
@@ -231,10 +170,18 @@ def _variants(proposed: Proposal) -> list[Block]:
 
 
 def _costs(plan: Plan) -> list[Block]:
+    training, disk = plan.proposal.choices.training, plan.proposal.disk
     lines = [
-        [kind, str(number), duration(longest), duration(total)]
+        [
+            kind,
+            str(number),
+            duration(longest),
+            duration(total),
+            f"{space.memory(kind, plan.rates, training.batch if training else None):,.0f}",
+            f"{disk.get(kind, 0.0):,.0f}",
+        ]
         for kind, (number, longest, total) in proposal.kinds(plan.proposal.each).items()
-        if total >= 2
+        if total >= 2 or disk.get(kind, 0.0) >= 1
     ]
     rates = plan.rates
     trained = "" if rates.triplets is None else f", {rates.triplets:.2f} triplets a second in training"
@@ -248,11 +195,11 @@ def _costs(plan: Plan) -> list[Block]:
         f"are for a machine as busy as that. With nothing else at work the study takes about "
         f"{duration(plan.proposal.seconds / rates.busy)}."
     )
-    gigabytes = plan.jobs * rates.megabytes / 1000
+    peaks = sorted((float(line[4].replace(",", "")) for line in lines), reverse=True)
+    heads = ["stage", "runs", "the longest", "all, one after the other", "memory of one, MB", "disk of all, MB"]
     return [
-        Table(["stage", "runs", "the longest", "all, one after the other"], lines),
+        Table(heads, lines),
         text(measured, " ", busy) if rates.busy > 1.1 else measured,
-        f"Memory: about {gigabytes:.1f} GB for {plan.jobs} stages at once. Disk: about "
-        f"{plan.proposal.megabytes / 1000:.1f} GB in data, and as much in DVC's cache where the file system cannot "
-        f"share.",
+        f"Memory: up to {plan.jobs * peaks[0] / 1000:.1f} GB for {plan.jobs} stages at once. Disk: about "
+        f"{sum(disk.values()) / 1000:.1f} GB in data, and as much in DVC's cache where the file system cannot share.",
     ]

@@ -9,13 +9,15 @@ from typing import Any
 
 from stages import params
 from stages.core import yaml_file
+from stages.planning import space, timing
 from stages.planning import study as planned
-from stages.planning import timing
 from stages.planning.study import Choices
 from stages.planning.timing import Corpus, Speed
 
 PIPELINE = Path("dvc.yaml")
-NEEDS = dict.fromkeys(("in-batch-mix", "hybrid-tuned", "seeds", "out_of_domain"), ("in-batch-hard",))
+NEEDS = dict.fromkeys(
+    ("in-batch-mix", "in-batch-searched", "hybrid-tuned", "seeds", "out_of_domain"), ("in-batch-hard",)
+)
 ROOM = 0.7  # of the hours, which the first fine-tuned variant may fill; beyond it, it is trained on less
 FEWEST = 8  # steps of training
 
@@ -28,7 +30,7 @@ class Proposal:
     blocks: dict[str, Any]
     each: dict[str, float]
     seconds: float
-    megabytes: float
+    disk: dict[str, float]
     left_out: dict[str, str]
 
 
@@ -89,7 +91,7 @@ def _timed(choices: Choices, corpora: Mapping[str, Corpus], machine: Machine, pi
         for name, seconds in timing.seconds(study, filled, pipeline, there, machine.speed).items()
     }
     whole = timing.whole(filled, pipeline, each, machine.jobs)
-    size = timing.megabytes(study, there, machine.dimension, machine.weights)
+    size = space.disk(study, there, machine.dimension, machine.weights)
     return Proposal(choices, filled, each, whole, size, {})
 
 

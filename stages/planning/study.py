@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, get_origin
@@ -20,6 +21,13 @@ OUT_OF_DOMAIN = {
     "judged": {"test": {}},
 }
 MEASURES = ["RR@10", "RR@100", "nDCG@10", "AP", "R@100", "Judged@10"]
+TRAINED = {
+    "in-batch-hard": ("full", "in-batch"),
+    "lora-hard": ("lora", "in-batch"),
+    "anchored-hard": ("full", "anchored"),
+}
+TRIALS = 8
+SAMPLE = {"top": 20, "random": 500}  # of the passages that a trial is scored on
 SCHEDULE = {"epochs": 1, "warmup": 0.1, "weight_decay": 0.01, "clip": 1.0}
 # What may be tried, the most telling first; a plan takes them in this order until its hours are used.
 VARIANTS = {
@@ -27,8 +35,10 @@ VARIANTS = {
     "in-batch-hard": "all weights, the batch's passages and mined negatives that the base scores below the positive",
     "in-batch-mix": "the weights between base and in-batch-hard that rank validation best: keeps more out of domain",
     "hybrid-tuned": "bm25 fused with in-batch-hard",
+    "in-batch-searched": "in-batch-hard at the learning rate that ranks validation best of some trials (Optuna)",
     "seeds": "three seeds, without which a verdict is about one model and not about the recipe",
     "lora-hard": "the same training on low-rank adapters",
+    "anchored-hard": "the same training, held to the base's vectors: where the model must stay good elsewhere",
     "late": "a late-interaction reranker over base",
     "out_of_domain": "another collection, English documentation, on which what fine-tuning costs elsewhere is seen",
 }
@@ -60,8 +70,10 @@ def possible(choices: Choices, english: bool) -> dict[str, str]:
         why = ""
         if choices.training is None and name not in ("hybrid", "out_of_domain"):
             why = "nothing is trained"
-        elif name == "in-batch-mix" and not choices.layout.validation:
-            why = "there are no validation queries to choose its alpha on"
+        elif name == "anchored-hard" and choices.training and choices.training.mini_batch:
+            why = "its anchor needs a whole batch in memory"
+        elif name in ("in-batch-mix", "in-batch-searched") and not choices.layout.validation:
+            why = "there are no validation queries to choose on"
         elif name == "lora-hard" and not choices.lora_modules:
             why = "which layers of this model get adapters is not known: name them in lora.modules"
         elif name == "out_of_domain" and not english:
@@ -78,7 +90,7 @@ def blocks(choices: Choices) -> dict[str, Any]:
     corpora = {CORPUS: choices.corpus} | ({"out_of_domain": OUT_OF_DOMAIN} if "out_of_domain" in has else {})
     target = {"corpus": CORPUS, "split": choices.layout.judge, "measure": choices.measure}
     out = {"corpus": "out_of_domain", "split": "test", "measure": choices.measure}
-    training = choices.training if has & {"in-batch-hard", "lora-hard", "late"} else None
+    training = choices.training if has & {*TRAINED, "late"} else None
     filled = {
         "precision": "auto",
         "threads": 1,
@@ -89,6 +101,7 @@ def blocks(choices: Choices) -> dict[str, Any]:
         **_trained(training, choices, has),
         **{"scored": {}, "mixes": {}},
         **_variants(has, choices.layout),
+        "searches": _searches(training, has),
         "index": {"dtype": "float32", "batch_tokens": 2048, "block": 20000},
         "search": {"depth": 200, "block": 65536},
         "rerank": {"depth": choices.rerank_depth, "queries": 300, "batch_tokens": 2048, "seed": 13},
@@ -105,7 +118,7 @@ def blocks(choices: Choices) -> dict[str, Any]:
             "shown": 5,
         },
         "gate": {"tolerance": 1.0},
-        "validation_curve": _curve(training),
+        "validation_curve": _curve(training, "in-batch-searched" in has),
         "diagnose": {"passages": 1000, "neighbours": 10, "norms": 64, "seed": 13},
         "umap": {
             **{key: target[key] for key in ("corpus", "split")},
@@ -145,6 +158,8 @@ def _trained(training: Training | None, choices: Choices, has: set[str]) -> dict
     loss = {"kind": "in-batch", "hard_negatives": True}
     cached = {"mini_batch": training.mini_batch} if training.mini_batch else {}
     recipe = {"loss": {**loss, **cached}, "batch": training.batch, **SCHEDULE}
+    anchor = {"regularizer": {"kind": "outputs", "weight": 1.0}}
+    anchored = {"anchored": {**recipe, **anchor}} if "anchored-hard" in has else {}
     tunings: dict[str, Any] = {"none": {"kind": "none"}, "full": {"kind": "full", "lr": training.lr}}
     if "lora-hard" in has:
         tunings["lora"] = {
@@ -161,13 +176,15 @@ def _trained(training: Training | None, choices: Choices, has: set[str]) -> dict
         "pools": {"base": {"retriever": "base", "corpus": CORPUS, "depth": training.depth}},
         "triplets": {**none, "hard": hard},
         **tunings,
-        "recipes": {"none": {}, "in-batch": recipe},
+        "recipes": {"none": {}, "in-batch": recipe, **anchored},
     }
 
 
 def _variants(has: set[str], splits: Layout) -> dict[str, Any]:
-    hard = {"checkpoint": "retriever", "triplets": "hard", "recipe": "in-batch"}
-    trained = {"in-batch-hard": {**hard, "tuning": "full"}, "lora-hard": {**hard, "tuning": "lora"}}
+    trained = {
+        name: {"checkpoint": "retriever", "tuning": tuning, "triplets": "hard", "recipe": recipe}
+        for name, (tuning, recipe) in TRAINED.items()
+    }
     mix = {
         "checkpoint": "retriever",
         "trained": "in-batch-hard",
@@ -197,8 +214,19 @@ def _variants(has: set[str], splits: Layout) -> dict[str, Any]:
     return {**found, "fusions": fused}
 
 
-def _curve(training: Training | None) -> dict[str, Any]:
-    every = max(4, training.steps // 6) if training else 8
+def _searches(training: Training | None, has: set[str]) -> dict[str, Any]:
+    """A search around the learning rate that was taken."""
+    if training is None or "in-batch-searched" not in has:
+        return {}
+    rate = {"low": training.lr / 10, "high": training.lr * 10, "log": True}
+    same = {"variant": "in-batch-hard", "checkpoint": "retriever", "tuning": "full", "triplets": "hard"}
+    space = {"space": {"tuning": {"lr": rate}}, "trials": TRIALS, "seed": 13, **SAMPLE}
+    return {"in-batch-searched": {**same, "recipe": "in-batch", "corpus": CORPUS, **space}}
+
+
+def _curve(training: Training | None, searched: bool) -> dict[str, Any]:
+    """A trial of a search is scored at these points as well, at a higher price."""
+    every = max(4, training.steps // (3 if searched else 6)) if training else 8
     return {"queries": 48, "passages": 120, "every": every, "early": []}
 
 
@@ -207,7 +235,8 @@ def text(filled: Mapping[str, Any], head: Sequence[str], comments: Mapping[str, 
     from dvc.utils.serialize import dumps_yaml
 
     lines = [f"# {line}".rstrip() for line in head]
-    for line in dumps_yaml(dict(filled)).splitlines():
+    apart = json.loads(json.dumps(filled))  # what stands twice would be written once, with an anchor
+    for line in dumps_yaml(apart).splitlines():
         lines.append(line)
         if line.endswith(":") and not line.startswith((" ", "-")):
             lines += [f"  # {words}" for words in comments.get(line[:-1], ())]

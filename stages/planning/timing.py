@@ -45,12 +45,16 @@ FIXED = {
     "train": 4.0,
     "encode": 2.5,
     "train-reranker": 4.0,
+    "train-tuned": 4.0,
+    "tune": 6.0,
     "rerank": 3.0,
     "download": 2.0,
 }
 UNKNOWN = 3.0  # of a kind of stage that is not listed
 OF_FULL = {"full": 1.0, "lora": 0.8}  # seconds of a step, next to those that move all weights
+ANCHORED = 1.3  # the base reads each text as well
 CACHED = 1.35  # gradient caching computes each text twice
+UNPRUNED = 0.85  # of a search's work is done although some trials end early
 TIMED = 3 * 8 * 64 * 12  # tokens of the queries that time an adapter, merged and not
 A_QUERY = 5.5e-4  # seconds to evaluate a run's query
 A_CLUSTER = 3.5e-4  # to compare a variant on it, 10,000 resamples
@@ -103,7 +107,7 @@ def seconds(
 ) -> dict[str, float]:
     """Stage -> how long it takes by itself, for all stages of a study."""
     return {
-        one.name: FIXED.get(_kind(one.stage), UNKNOWN) * speed.slowness + _work(one, study, corpora, speed)
+        one.name: FIXED.get(graph.plain(one.stage), UNKNOWN) * speed.slowness + _work(one, study, corpora, speed)
         for one in graph.instances(pipeline, blocks)
     }
 
@@ -116,16 +120,14 @@ def whole(blocks: dict, pipeline: dict, each: Mapping[str, float], jobs: int) ->
     return sum(each[name] for name in first) + schedule.makespan(rest, each, jobs)
 
 
-def _kind(stage: str) -> str:
-    return stage.removesuffix("-interpolated")
-
-
 def _work(one: graph.Instance, study: Study, corpora: Mapping[str, Corpus], speed: Speed) -> float:
     """Seconds that grow with the sizes, of one stage."""
     computed: dict[str, Callable[[], float]] = {
         "download": lambda: _download(study, corpora, one.key),
         "encode": lambda: _encode(study, corpora, one.key, speed),
         "train": lambda: _train(study, corpora, one.key, speed),
+        "train-tuned": lambda: _train(study, corpora, one.key, speed),
+        "tune": lambda: _tune(study, corpora, one.key, speed),
         "interpolate": lambda: len(study.interpolations[one.key].alphas) * _point(study, corpora, speed),
         "train-reranker": lambda: _train_reranker(study, corpora, one.key, speed),
         "rerank": lambda: _rerank(study, corpora, one.key, speed),
@@ -133,7 +135,7 @@ def _work(one: graph.Instance, study: Study, corpora: Mapping[str, Corpus], spee
         "mine": lambda: sum(corpora[study.pools[one.key].corpus].queries.values()) / 1000 if one.key else 0,
         "evaluate": lambda: _evaluate(study, corpora),
     }
-    kind = _kind(one.stage)
+    kind = graph.plain(one.stage)
     grows = computed.get(kind, lambda: 0.0)()
     sampled = min(1.0, 0.3 + 0.7 * _sampled(study, corpora)) if kind == "project" else 1.0
     return grows + A_VARIANT.get(kind, 0.0) * sampled * speed.slowness * len(study.variants)
@@ -144,9 +146,10 @@ def _sampled(study: Study, corpora: Mapping[str, Corpus]) -> float:
     return min(study.umap.pairs, corpora[study.umap.corpus].queries[study.umap.split]) / 200
 
 
-def _seed_runs(study: Study, variant: str) -> int:
+def seed_runs(study: Study, variant: str) -> int:
+    """How many models a variant that searches has."""
     block = study.interpolations.get(variant)
-    trained = study.retrievers[block.trained if block else variant]
+    trained = study.trained[block.trained if block else variant]
     return 1 if study.recipes[trained.recipe] is None else len(study.seeds)
 
 
@@ -155,7 +158,8 @@ def _on(key: str, study: Study) -> tuple[str, str]:
     return next((name, corpus) for name in study.searchers for corpus in study.corpora if f"{name}-{corpus}" == key)
 
 
-def _is_lexical(study: Study, variant: str) -> bool:
+def is_lexical(study: Study, variant: str) -> bool:
+    """Whether a variant is BM25, which has no vectors."""
     block = study.retrievers.get(variant)
     return bool(block) and study.checkpoints[block.checkpoint].architecture == "lexical"  # type: ignore[union-attr]
 
@@ -168,9 +172,9 @@ def _download(study: Study, corpora: Mapping[str, Corpus], key: str) -> float:
 def _encode(study: Study, corpora: Mapping[str, Corpus], key: str, speed: Speed) -> float:
     variant, name = _on(key, study)
     corpus = corpora[name]
-    if _is_lexical(study, variant):
+    if is_lexical(study, variant):
         return corpus.passages * corpus.passage_tokens / 5e5
-    return _seed_runs(study, variant) * _texts(corpus, corpus.passages, sum(corpus.queries.values()), speed)
+    return seed_runs(study, variant) * _texts(corpus, corpus.passages, sum(corpus.queries.values()), speed)
 
 
 def _texts(corpus: Corpus, passages: float, queries: float, speed: Speed) -> float:
@@ -180,12 +184,25 @@ def _texts(corpus: Corpus, passages: float, queries: float, speed: Speed) -> flo
 def _search(study: Study, corpora: Mapping[str, Corpus], key: str) -> float:
     variant, name = _on(key, study)
     corpus = corpora[name]
-    pairs = corpus.judged * corpus.passages * _seed_runs(study, variant)
-    return corpus.judged * _seed_runs(study, variant) / 4000 + pairs / 2e8
+    pairs = corpus.judged * corpus.passages * seed_runs(study, variant)
+    return corpus.judged * seed_runs(study, variant) / 4000 + pairs / 2e8
+
+
+def _tune(study: Study, corpora: Mapping[str, Corpus], key: str, speed: Speed) -> float:
+    """Trials, of which some are ended early; each is scored on a sample of passages at every point."""
+    block = study.searches[key]
+    recipe, corpus = study.recipes[block.recipe], corpora[block.corpus]
+    assert recipe
+    asked = study.corpora[block.corpus].validation
+    sampled = min(corpus.passages, asked * (1 + block.top) + block.random)
+    steps = study.triplets[block.triplets].size / recipe.batch * recipe.epochs
+    points = 2 + steps // study.validation_curve.every
+    scored = points * _texts(corpus, sampled, asked, speed)
+    return block.trials * (_steps(study, corpora, block, speed) + scored) * UNPRUNED
 
 
 def _train(study: Study, corpora: Mapping[str, Corpus], key: str, speed: Speed) -> float:
-    variant = study.retrievers[key]
+    variant = study.trained[key]
     recipe = study.recipes[variant.recipe]
     if recipe is None:
         return -2.0 * speed.slowness  # it is copied
@@ -206,7 +223,8 @@ def _steps(study: Study, corpora: Mapping[str, Corpus], variant: Retriever, spee
     corpus = corpora[triplets.corpus]
     tokens = corpus.query_tokens + (1 + triplets.negatives_per_query) * corpus.passage_tokens
     cached = CACHED if getattr(recipe.loss, "mini_batch", None) else 1.0
-    return triplets.size * recipe.epochs * tokens / speed.trained * OF_FULL.get(tuning.kind, 1.0) * cached
+    anchored = ANCHORED if recipe.regularizer else 1.0
+    return triplets.size * recipe.epochs * tokens / speed.trained * OF_FULL.get(tuning.kind, 1.0) * cached * anchored
 
 
 def _point(study: Study, corpora: Mapping[str, Corpus], speed: Speed) -> float:
@@ -235,18 +253,5 @@ def _rerank(study: Study, corpora: Mapping[str, Corpus], key: str, speed: Speed)
 def _evaluate(study: Study, corpora: Mapping[str, Corpus]) -> float:
     judged = sum(corpus.judged for corpus in corpora.values())
     others = len(study.variants) - len(study.searchers)
-    runs = sum(_seed_runs(study, name) for name in study.searchers) + others * len(study.seeds)
+    runs = sum(seed_runs(study, name) for name in study.searchers) + others * len(study.seeds)
     return judged * (runs * A_QUERY + len(study.variants) * A_CLUSTER)
-
-
-def megabytes(study: Study, corpora: Mapping[str, Corpus], dimension: int, weights: float) -> float:
-    """What models, vectors and corpora take on the disk, once; DVC's cache shares it where the file system can."""
-    size = sum(corpus.passages * corpus.passage_tokens * 2.5 / 1e6 for corpus in corpora.values())
-    for name in study.searchers:
-        if _is_lexical(study, name):
-            size += sum(corpus.passages * corpus.passage_tokens * 6 / 1e6 for corpus in corpora.values())
-            continue
-        texts = sum(corpus.passages + sum(corpus.queries.values()) for corpus in corpora.values())
-        size += _seed_runs(study, name) * (texts * dimension * 4 / 1e6 + weights)
-        size += len(study.corpora) * corpora[next(iter(corpora))].judged * study.search.depth * 20 / 1e6
-    return size + weights * (1 + len(study.rerankers) * len(study.seeds)) + weights * len(study.checkpoints)

@@ -59,15 +59,20 @@ def _main(folder: Path, number: str, began: float) -> None:
     asked = encoding.encode(model, queries, work.batch_tokens, work.precision, role="query")
     figures["queries"] = len(queries) / max(1e-3, computed() - lap)
     np.savez(folder / f"vectors-{number}.npz", queries=asked, relevant=relevant_vectors, passages=passages)
+    figures["encoding"] = _peak()
     figures |= {"triplets": None, "batch": max(2, min(BATCH, int(figures["passages"] or 0)))}
     if work.trains:
         texts = queries, relevant, share["texts"]
         figures["triplets"] = _triplets_per_second(
             work, folder / f"training-{number}", *texts, computed, int(figures["batch"] or 0)
         )
-    figures["megabytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    figures["megabytes"] = _peak()
     figures["busy"] = max(1.0, (time.time() - began) / computed())
     (folder / f"measured-{number}.json").write_text(json.dumps(figures))
+
+
+def _peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def _clock(model: Any) -> Callable[[], float]:

@@ -1,0 +1,52 @@
+"""What a study takes on the disk and in memory, by the kind of stage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from stages.planning.timing import Corpus, is_lexical, seed_runs
+
+if TYPE_CHECKING:
+    from stages.params import Study
+    from stages.planning.measuring import Rates
+
+CHARACTERS = 4.5  # of a token; texts are stored compressed, to about half
+OF_INDEX = 6.0  # bytes of BM25's index for a token
+OF_LINE = 20.0  # bytes of a run's line
+LIGHT = 500.0  # megabytes of a process that loads no model
+COMPUTES = ("encode", "encode-interpolated", "encode-tuned", "rerank", "checkpoint", "interpolate", "score")
+TRAINS = ("train", "train-reranker", "train-tuned", "tune")
+
+
+def disk(study: Study, corpora: Mapping[str, Corpus], dimension: int, weights: float) -> dict[str, float]:
+    """Kind of stage -> megabytes that all of its kind write; weights are a model's. DVC's cache has them too."""
+    tokens = sum(corpus.passages * corpus.passage_tokens for corpus in corpora.values())
+    texts = sum(corpus.passages + sum(corpus.queries.values()) for corpus in corpora.values())
+    judged = sum(corpus.judged for corpus in corpora.values())
+    trained = sum(corpora[pool.corpus].queries.get("train", 0) * pool.depth for pool in study.pools.values())
+    found = {
+        "download": tokens * CHARACTERS / 2,
+        "checkpoint": weights * 1e6 * sum(block.architecture != "lexical" for block in study.checkpoints.values()),
+        "mine": trained * OF_LINE,
+        "train-reranker": weights * 1e6 * len(study.rerankers) * len(study.seeds),
+        "rerank": judged * study.search.depth * OF_LINE * len(study.rerankers) * len(study.seeds),
+    }
+    for name in study.searchers:
+        ending = "-interpolated" if name in study.interpolations else "-tuned" if name in study.searches else ""
+        runs = seed_runs(study, name)
+        made = {"interpolate" if name in study.interpolations else f"train{ending}": runs * weights * 1e6}
+        made[f"encode{ending}"] = runs * texts * dimension * 4.0
+        if is_lexical(study, name):
+            made = {"encode": tokens * OF_INDEX}
+        made[f"search{ending}"] = runs * judged * study.search.depth * OF_LINE
+        for kind, size in made.items():
+            found[kind] = found.get(kind, 0.0) + size
+    return {kind: size / 1e6 for kind, size in found.items()}
+
+
+def memory(kind: str, rates: Rates, batch: int | None) -> float:
+    """Megabytes of one stage of a kind at its peak; `batch` is that of training."""
+    if kind in TRAINS and batch:
+        return rates.megabytes * max(1.0, batch / rates.batch)
+    return rates.encoding if kind in COMPUTES else LIGHT
