@@ -47,7 +47,9 @@ def main(ledger: Path, tables: Path, page: Path, verdicts: Path, **inputs: Path)
             except ValueError as error:
                 raise UserError(f"{ledger}: claims.{name}.compute: {error}")
             if len(figures) != len(claim.expectations):
-                raise UserError(f"{ledger}: claims.{name}.compute: gives {len(figures)} figures, not as many as expected")
+                raise UserError(
+                    f"{ledger}: claims.{name}.compute: gives {len(figures)} figures, not as many as expected"
+                )
         elif claim.needs:
             figures, lacking, beside = measured[name]
         entries.append(checked.checked(name, claim, figures, lacking, printed, beside))
@@ -74,9 +76,7 @@ def _measured(
         scales = book.scales.get(needs.study, {})
         for part in needs.each:
             reason = full_size.missing(needs, part, study, papers[needs.study], sizes, scales)
-            found = (
-                None if reason else study_figures.figure(needs, part, table, spaces, recorded_costs, study.report)
-            )
+            found = None if reason else study_figures.figure(needs, part, table, spaces, recorded_costs, study.report)
             figures.append(found)
             reasons += [reason or "the study did not measure it"] if found is None else []
         parts = [] if reasons else needs.each

@@ -148,7 +148,10 @@ def test_an_expected_value_moves_its_own_verdict(name, figures):
         low, high = figure if isinstance(figure, tuple) else (figure, figure)
         if claim.sign:
             turned = alone.model_copy(update={"sign": {"positive": "negative", "negative": "positive"}[claim.sign]})
-            assert low * high <= 0 or {verdict(alone, [figure]), verdict(turned, [figure])} == {for_it(claim), against(claim)}
+            assert low * high <= 0 or {verdict(alone, [figure]), verdict(turned, [figure])} == {
+                for_it(claim),
+                against(claim),
+            }
             continue
         near = alone.model_copy(update={"expected": (low + high) / 2, "tolerance": (low - high, high - low)})
         far = alone.model_copy(update={"expected": high + 1 - claim.tolerance[0]})
@@ -162,13 +165,18 @@ def test_what_a_paper_says_is_apart_from_its_thesis_and_from_caveats():
     kinds = {name: claim.kind for name, claim in BOOK.claims.items()}
     assert (kinds["P1.7"], kinds["P1.16"], kinds["P1.1i"], kinds["P1.14b"]) == (CLAIM, BESIDE, BESIDE, CAVEAT)
     for claim in BOOK.claims.values():
-        assert (claim.kind == CLAIM) == (not claim.caveat and claim.rests not in ("thesis", "authors' code", "secondary source"))
+        assert (claim.kind == CLAIM) == (
+            not claim.caveat and claim.rests not in ("thesis", "authors' code", "secondary source")
+        )
 
 
 def test_a_finding_has_no_figure_that_its_claims_do_not_have():
     assert 12 <= len(BOOK.findings) <= 20 and {finding.paper for finding in BOOK.findings} == set(BOOK.papers)
     for finding in BOOK.findings:
-        shown = [checked.checked(name, BOOK.claims[name], computed(BOOK.claims[name]), None, TABLES) for name in finding.claims]
+        shown = [
+            checked.checked(name, BOOK.claims[name], computed(BOOK.claims[name]), None, TABLES)
+            for name in finding.claims
+        ]
         words = " ".join(f"{one.says} {one.stated} {one.obtained} {one.quantity} {one.note}" for one in shown)
         known = {number.replace(",", "") for number in SPEAKING.findall(words)}
         said = re.sub(r"(Table|Figure) \d+|[Aa]rXiv v1", "", finding.says)
@@ -224,12 +232,24 @@ def test_rounding_of_a_printed_figure_moves_no_verdict(figures):
     "old, new, problem",
     [
         ("    expected: 3.9\n", "", r"claims\.P1\.5: expected is missing"),
-        ("parts: {base: 0.3026}", "parts: {base - bm25: 0.3026}", r"claims\.P1\.1a\.needs: parts.base - bm25: a value is"),
+        (
+            "parts: {base: 0.3026}",
+            "parts: {base - bm25: 0.3026}",
+            r"claims\.P1\.1a\.needs: parts.base - bm25: a value is",
+        ),
         ("claims: {P1.2a: holds,", "claims: {P9.9: holds,", r"findings\.0\.claims: P1 has no claim 'P9\.9'"),
-        ("claims: {P1.2a: holds,", "claims: {P1.2a: fails,", r"findings\.0\.claims\.P1\.2a: there is no verdict 'fails'"),
+        (
+            "claims: {P1.2a: holds,",
+            "claims: {P1.2a: fails,",
+            r"findings\.0\.claims\.P1\.2a: there is no verdict 'fails'",
+        ),
         ("rests: abstract", "rests: hearsay", r"claims\.P1\.1a\.rests: "),
         ("    paper: P1\n", "    paper: P9\n", r"claims\.P1\.1a\.paper: there is no paper 'P9'"),
-        ("figure: value, parts: {base: 0.3026}}", "figure: value}", r"claims\.P1\.1a\.needs: value, change and difference"),
+        (
+            "figure: value, parts: {base: 0.3026}}",
+            "figure: value}",
+            r"claims\.P1\.1a\.needs: value, change and difference",
+        ),
         ("by: runs\n", "by: nobody\n", r"claims\.P1\.1a: needs compute, or by: runs and needs"),
         ("    tolerance: [-0.0015, 0.0015]\n", "", r"claims\.P1\.1a: tolerance is missing"),
         ("papers:\n", "papers: [\n", "not valid YAML"),
@@ -261,7 +281,9 @@ def test_a_verdict_has_its_reason_in_words(name, figures, why):
 def test_a_checked_claim_says_how_and_from_what():
     one = checked.checked("P1.2c", NEEDING["P1.2c"], [None] * 4, "no such corpus", TABLES)
     assert (one.why, one.verdict, one.source) == ("no such corpus", UNTESTED, "studies/papers/2506.18535.yaml")
-    assert one.how.startswith("RR@10 (%) of full-random - base, full-hard - base") and one.how.endswith(" on msmarco dev")
+    assert one.how.startswith("RR@10 (%) of full-random - base, full-hard - base") and one.how.endswith(
+        " on msmarco dev"
+    )
     assert one.stated == "-13.5, -16.2, -15.5, -32.3" and one.obtained is None
     many = checked.checked("P3.14b", NEEDING["P3.14b"], [None] * 2, "-", TABLES).how
     assert many == "nDCG@10 of large-full - small-full, large-lora - small-lora on 13 corpora test"
@@ -363,7 +385,9 @@ def test_a_study_that_is_the_papers_judges_its_claims(workspace):
         YAML().dump({"papers": book["papers"], "scales": scales, "findings": findings, "claims": entries}, handle)
     ledger = run(ledger=Path("ledger.yaml"), studies=Path())
     value, change = ledger.claims
-    assert value.figures == [pytest.approx((1 + 1 / 2 + 1 / 3 + 1 / 4 + 1 / 5) / 5, abs=1e-6)] and value.verdict == HOLDS
+    assert (
+        value.figures == [pytest.approx((1 + 1 / 2 + 1 / 3 + 1 / 4 + 1 / 5) / 5, abs=1e-6)] and value.verdict == HOLDS
+    )
     assert change.figures == [(0, 0)] and change.verdict == NOT_REPRODUCED  # all variants are planted alike
     assert ledger.findings == [] and ledger.stale == 1 and "1 findings are left out" in Path("c.md").read_text()
 

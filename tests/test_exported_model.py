@@ -115,6 +115,7 @@ def test_nothing_is_overwritten_and_what_has_no_model_says_what_to_do(world):
     for words, said in {
         ("full-hard", "--out", "there"): "--out there: is there already; name a folder that is not",
         ("bm25", "--out", "x"): "bm25: is lexical and has no model; its runs are exported by: export run",
+        ("hybrid", "--out", "x"): "hybrid: has no model of its own; export those of bm25 and base",
         ("lora-hard", "--out", "x"): "data/models/lora-hard: is not here; run dvc pull data/models/lora-hard or dvc",
         ("full-hard", "--seed-run", "seed-2", "--out", "x"): "full-hard: has no seed run 'seed-2'; say --seed-run with",
         ("full-hard", "--out", "data/x"): "--out data/x: what is in data/ is DVC's",

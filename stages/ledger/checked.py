@@ -193,12 +193,16 @@ def _asked(claim: Claim, expected: Expected, many: bool = False) -> str:
     if claim.sign:
         side = {"as printed": "above 0" if expected > 0 else "below 0", "either": "off 0"}.get(claim.sign)
         side = side or ("above 0" if claim.sign == "positive" else "below 0")
-        return f"have the sign that is printed ({side})" if many and claim.sign == "as printed" else (
-            f"are {side}" if many else side
+        return (
+            f"have the sign that is printed ({side})"
+            if many and claim.sign == "as printed"
+            else (f"are {side}" if many else side)
         )
     below, above = claim.tolerance or (0.0, 0.0)
     if many:
-        return "are as printed" if below == above == 0 else f"are within {number(max(-below, above))} of what is printed"
+        return (
+            "are as printed" if below == above == 0 else f"are within {number(max(-below, above))} of what is printed"
+        )
     least, most = expected + below, expected + above
     if most == least:
         return number(most)
