@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
@@ -35,16 +34,23 @@ BATCH_TOKENS = 4096
 
 
 def write(
-    study: Study, variant: str, seed_run: str, out: Path, backends: Sequence[str], card: Callable[[str], str]
+    study: Study,
+    variant: str,
+    seed_run: str,
+    out: Path,
+    card: Callable[[str], str],
+    backends: Sequence[str] = (),
+    python: str = sys.executable,
 ) -> list[str]:
     """Write the model of a seed run to the folder `out`, whole and checked or not at all; returns a line a check.
 
-    card(seed_run) is the text of its README.md. Raises UserError where the model, its run or the collection is not
-    here, and where what is written does not score as they do.
+    card(seed_run) is the text of its README.md; `python` is the interpreter that exports to `backends`. Raises
+    UserError where the model, its run or the collection is not here, and where what is written does not score as they
+    do.
     """
     model = DATA / "models" / variant / seed_run
     for backend in backends:
-        check_backend(backend)
+        check_backend(backend, python)
     wanted = run_sample.of_variant(study, variant, seed_run)
     text = card(seed_run)
     with publish(out) as draft:
@@ -53,8 +59,8 @@ def write(
         own = _own_scores(model, wanted)
         lines = [check(model, draft, wanted, own)]
         for backend in backends:
-            _export(model, draft, wanted, backend)
-            lines.append(check(model, draft, wanted, own, backend))
+            _export(model, draft, wanted, backend, python)
+            lines.append(check(model, draft, wanted, own, backend, python))
     return lines
 
 
@@ -86,13 +92,20 @@ def copy(model: Path, folder: Path, caps: Caps) -> None:
             path.write_text(json.dumps(said, indent=4) + "\n")
 
 
-def check(model: Path, folder: Path, wanted: Sample, own: Sequence[np.ndarray], backend: str = "torch") -> str:
+def check(
+    model: Path,
+    folder: Path,
+    wanted: Sample,
+    own: Sequence[np.ndarray],
+    backend: str = "torch",
+    python: str = sys.executable,
+) -> str:
     """How near a folder's scores in a new process are to those of the model here and of the run, in words.
 
     own: the scores of the model here. Raises UserError where they are further away than other batches, the backend, or
     the run's precision explain.
     """
-    made = _plain_scores(model, folder, wanted, backend)
+    made = _plain_scores(model, folder, wanted, backend, python)
     largest = max(1.0, max(float(np.abs(scores).max()) for scores in own))
     allowed = SAME if backend == "torch" else BACKENDS[backend][1]
     limits = {"the model here": allowed, "the run": WITHIN[wanted.computed_in] + allowed}
@@ -143,18 +156,18 @@ def _own_scores(model: Path, wanted: Sample) -> list[np.ndarray]:
     return np.split(flat, np.cumsum([len(texts) for texts in wanted.texts])[:-1])
 
 
-def _plain_scores(model: Path, folder: Path, wanted: Sample, backend: str) -> list[list[float]]:
+def _plain_scores(model: Path, folder: Path, wanted: Sample, backend: str, python: str) -> list[list[float]]:
     """The scores of a sample by a new process that loads the folder and knows nothing of this study."""
     with tempfile.TemporaryDirectory() as aside:
-        _loaded_anew(model, folder, backend, Path(aside), wanted)
+        _loaded_anew(model, folder, backend, Path(aside), wanted, python)
         made: list[list[float]] = json.loads((Path(aside) / "scores.json").read_text())
         return made
 
 
-def _export(model: Path, folder: Path, wanted: Sample, backend: str) -> None:
+def _export(model: Path, folder: Path, wanted: Sample, backend: str, python: str) -> None:
     """Let the library export a folder to a backend, and put what it made beside the weights."""
     with tempfile.TemporaryDirectory() as aside:
-        _loaded_anew(model, folder, backend, Path(aside), wanted, write=f"{aside}/written")
+        _loaded_anew(model, folder, backend, Path(aside), wanted, python, f"{aside}/written")
         made = [path for path in Path(aside, "written").rglob(backend) if path.is_dir()]
         if not made:
             raise UserError(f"--{backend}: the library exported nothing for this model")
@@ -163,7 +176,7 @@ def _export(model: Path, folder: Path, wanted: Sample, backend: str) -> None:
 
 
 def _loaded_anew(
-    model: Path, folder: Path, backend: str, aside: Path, wanted: Sample, write: str | None = None
+    model: Path, folder: Path, backend: str, aside: Path, wanted: Sample, python: str, write: str | None = None
 ) -> None:
     """Run plain_scores.py on a folder in a new process elsewhere, without the hub. Raises UserError where it fails."""
     description = model_folder.describe(model)
@@ -177,7 +190,7 @@ def _loaded_anew(
         "passages": wanted.texts,
         "out": str(aside / "scores.json"),
     }
-    program = [sys.executable, str(Path(plain_scores.__file__).absolute())]
+    program = [python, str(Path(plain_scores.__file__).absolute())]
     offline = {**os.environ, "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(program, input=json.dumps(asked), cwd=aside, env=offline, capture_output=True, text=True)
     if done.returncode:
@@ -185,15 +198,13 @@ def _loaded_anew(
         raise UserError(f"{backend}: a new process does not load the exported model ({last})")
 
 
-def check_backend(backend: str) -> None:
-    """Raises UserError where the library lacks what it exports with to another backend."""
+def check_backend(backend: str, python: str) -> None:
+    """Raises UserError where an interpreter does not import what the library exports with to another backend."""
     module = BACKENDS[backend][0]
-    try:
-        there = importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:
-        there = False
-    if not there:
+    done = subprocess.run([python, "-c", f"import {module}"], capture_output=True, text=True, cwd=tempfile.gettempdir())
+    if done.returncode:
+        reason = (done.stderr.strip() or "no words").splitlines()[-1][:200]
         raise UserError(
-            f"--{backend}: sentence-transformers exports with {module}, which is not installed; see "
-            f"requirements-onnx.txt, or leave --{backend} out"
+            f"--{backend}: sentence-transformers exports with {module}, which {python} does not import ({reason}); see "
+            f"requirements-onnx.txt, and name the Python of an environment that has it by --python"
         )
