@@ -1,5 +1,6 @@
 """Export: runs, judgments, the main table and models' cards, in the forms that others read."""
 
+import sys
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import partial
@@ -137,6 +138,7 @@ def export_card(variant: str, seed_run: str | None, out: Path) -> None:
 @one_seed_run
 @click.option("--onnx", is_flag=True, help="also as ONNX, by sentence-transformers' own export")
 @click.option("--openvino", is_flag=True, help="also for OpenVINO, by sentence-transformers' own export")
+@click.option("--python", default=sys.executable, help="the Python of an environment that can export so")
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
@@ -144,7 +146,7 @@ def export_card(variant: str, seed_run: str | None, out: Path) -> None:
     callback=_not_in_data,
     help="the folder of the model, which must not be there yet",
 )
-def export_model(variant: str, seed_run: str | None, onnx: bool, openvino: bool, out: Path) -> None:
+def export_model(variant: str, seed_run: str | None, onnx: bool, openvino: bool, python: str, out: Path) -> None:
     """Write the model of VARIANT as a folder that sentence-transformers loads, with its model card.
 
     Before it is there a new process loads it, and its scores must be those of the model here and, within what its
@@ -156,7 +158,8 @@ def export_model(variant: str, seed_run: str | None, onnx: bool, openvino: bool,
         raise UserError(f"--out {out}: is there already; name a folder that is not")
     backends = [name for name, asked in (("onnx", onnx), ("openvino", openvino)) if asked]
     seed_run = _chosen(variant, exported_model.seed_runs(study, variant), seed_run)
-    for line in exported_model.write(study, variant, seed_run, out, backends, partial(_readme, study, variant)):
+    card = partial(_readme, study, variant)
+    for line in exported_model.write(study, variant, seed_run, out, card, backends, python):
         click.echo(line)
     click.echo(f"{out}: {variant}, {seed_run}")
 

@@ -115,6 +115,7 @@ def test_nothing_is_overwritten_and_what_has_no_model_says_what_to_do(world):
     for words, said in {
         ("full-hard", "--out", "there"): "--out there: is there already; name a folder that is not",
         ("bm25", "--out", "x"): "bm25: is lexical and has no model; its runs are exported by: export run",
+        ("hybrid", "--out", "x"): "hybrid: has no model of its own; export those of bm25 and base",
         ("lora-hard", "--out", "x"): "data/models/lora-hard: is not here; run dvc pull data/models/lora-hard or dvc",
         ("full-hard", "--seed-run", "seed-2", "--out", "x"): "full-hard: has no seed run 'seed-2'; say --seed-run with",
         ("full-hard", "--out", "data/x"): "--out data/x: what is in data/ is DVC's",
@@ -181,11 +182,26 @@ def test_the_exported_folder_needs_nothing_of_this_study(world, tmp_path_factory
 def test_an_export_without_its_library_is_one_line_before_anything_is_written(world):
     for backend, (module, _) in exported_model.BACKENDS.items():
         try:
-            exported_model.check_backend(backend)
+            exported_model.check_backend(backend, sys.executable)
         except UserError as error:
-            assert str(error.message).startswith(f"--{backend}: sentence-transformers exports with {module}, which is")
+            assert str(error.message).startswith(f"--{backend}: sentence-transformers exports with {module}, which")
             done = invoke("model", "full-hard", "--out", "out", f"--{backend}")
             assert done.exit_code == 1 and error.message in done.output and not (world / "out").exists()
+
+
+@pytest.mark.parametrize("backend", exported_model.BACKENDS)
+@pytest.mark.parametrize("variant", ["full-hard", "cross-lion"])
+def test_what_the_library_exports_is_loaded_by_a_new_process_and_compared_too(variant, backend, world):
+    """With the environment that EXPORTING names, where there is one that can."""
+    python = os.environ.get("EXPORTING", sys.executable)
+    try:
+        exported_model.check_backend(backend, python)
+    except UserError as error:
+        pytest.skip(error.message)
+    done = invoke("model", variant, "--out", "out", f"--{backend}", "--python", python)
+    assert done.exit_code == 0, done.output
+    assert done.output.splitlines()[1].startswith(f"{backend}, loaded by a new process: 16 queries")
+    assert (world / "out" / backend).is_dir() and (world / "out/model.safetensors").is_file()
 
 
 def test_the_optional_requirements_are_named_in_the_docs():

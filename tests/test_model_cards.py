@@ -3,6 +3,7 @@
 import copy
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -151,3 +152,11 @@ def test_a_card_of_a_mix_that_a_teacher_scored_names_all_corpora_and_blocks():
     assert "of the collection `in_domain` and `elsewhere`" in text
     blocks = json.loads(re.search(r"```json\n(.*?)```", text, re.DOTALL)[1])
     assert blocks["triplets"] == {**scored, "triplets": {"first": BLOCKS["triplets"]["hard"], "second": theirs}}
+
+
+def test_an_adapter_that_stays_unmerged_is_said_to_and_one_that_is_merged_too():
+    run = log(13).seed_runs[0]
+    assert "The adapter is merged into the weights" in card()
+    text = card(trained=TrainingLog("x", [replace(run, unmerged=True)]))
+    assert "The adapter is unmerged: its layers, in `adapter/`, are put on the base's weights" in text
+    assert "merged into the weights" not in text

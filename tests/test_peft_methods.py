@@ -35,6 +35,10 @@ METHODS = {
     "fourierft": ({"n_frequency": 50, **TWO}, 2 * LAYERS * 50),
     "ln_tuning": ({"target_modules": ["LayerNorm"]}, (1 + 2 * LAYERS) * 2 * WIDTH),
 }
+RERANKERS = {
+    "cross-encoder": (cross_training, cross_encoder, {"loss": {"kind": "pointwise"}}),
+    "late-interaction": (late_training, late_interaction, {"loss": IN_BATCH}),
+}
 
 
 @pytest.fixture(autouse=True)
@@ -126,6 +130,21 @@ def test_what_peft_cannot_merge_is_deployed_unmerged_and_says_so(kind, tiny_mode
         interpolation.check(encoding.load_encoder(tmp_path / "elsewhere"), weights, Path("x"))
 
 
+@pytest.mark.parametrize("architecture", ["cross-encoder", "late-interaction"])
+def test_a_reranker_with_an_adapter_that_stays_loads_plainly_with_its_head(
+    architecture, tiny_model, triplets, tmp_path, monkeypatch
+):
+    from peft.tuners.miss.layer import MissLinear
+
+    monkeypatch.setattr(MissLinear, "merge", lambda *given, **more: (_ for _ in ()).throw(NotImplementedError("no")))
+    training, kind, recipe = RERANKERS[architecture]
+    base = planted_models.copied(tiny_model, tmp_path / "base", architecture)
+    run = plants.seed_run(base, block("miss", r=R, **TWO), {"epochs": 1, **recipe}, triplets)
+    loop.train(run, tmp_path / "work", training.prepare, training.deployed, kind.check_saved)
+    assert json.loads((tmp_path / "work/finished.json").read_text())["unmerged"] is True
+    assert kind.load(tmp_path / "work/model")[0].model.peft_config
+
+
 def test_an_adapter_that_computes_something_else_when_it_is_loaded_stops_the_run(tiny_model, tmp_path):
     tuned = PeftTuning(**block("hra", r=R, **TWO))
     model = encoding.load_encoder(tiny_model)
@@ -205,11 +224,7 @@ def test_dense_layers_are_trained_and_counted_with_it(tiny_model, triplets, tmp_
 
 
 def test_rerankers_train_it_with_their_head_or_projection(tiny_model, triplets, tmp_path):
-    cases = {
-        "cross-encoder": (cross_training, cross_encoder, {"loss": {"kind": "pointwise"}}),
-        "late-interaction": (late_training, late_interaction, {"loss": IN_BATCH}),
-    }
-    for architecture, (training, kind, recipe) in cases.items():
+    for architecture, (training, kind, recipe) in RERANKERS.items():
         base = planted_models.copied(tiny_model, tmp_path / architecture, architecture)
         run = plants.seed_run(base, block("vera", r=R, **TWO), {"epochs": 1, **recipe}, triplets)
         loop.train(run, tmp_path / f"{architecture}-work", training.prepare, training.deployed, kind.check_saved)

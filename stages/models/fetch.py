@@ -5,7 +5,6 @@ Lines of UserErrors begin with the key of the checkpoint's block that is wrong.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Iterable
@@ -38,9 +37,8 @@ def fetch(source: str, folder: Path, adapter_base: str | None = None) -> None:
         copy(*adapter_repositories.base_files(base, place))
     if not local_weights.below(folder):
         raise UserError(f"source: {repository_files.without_weights(_files(root))}")
-    for path in sorted(folder.rglob("sentence_bert_config.json")):
-        if "adapter_kwargs" in (json.loads(path.read_text()).get("model_kwargs") or {}):
-            raise UserError("source: has an adapter that could not be merged; name the model that it was trained from")
+    if any("adapter_kwargs" in path.read_text() for path in folder.rglob("sentence_bert_config.json")):
+        raise UserError("source: has an adapter that could not be merged; name the model that it was trained from")
 
 
 def checked_sha256(folder: Path, expected: str | None) -> str:

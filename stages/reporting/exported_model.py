@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
@@ -10,29 +9,23 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from stages.collections import canonical
 from stages.collections.canonical import Caps
 from stages.core.errors import UserError
 from stages.core.files import publish
-from stages.models import architectures, encoding, model_folder, module_paths, plain_scores, precision
+from stages.models import architectures, encoding, model_folder, module_paths, plain_scores
 from stages.models.caps import cut
 from stages.params import Study
 from stages.params.models import RERANKING
 from stages.params.variants import ReciprocalRanks, WeightedSum
+from stages.reporting import run_sample
 from stages.reporting.model_usage import LOADERS
-from stages.retrieval import runs
+from stages.reporting.run_sample import DATA, Sample
 
-DATA = Path("data")
-QUERIES, DEPTH = 16, 10  # of the sample that is compared
 READING = "sentence_bert_config.json"
 SAME = 1e-4  # of the largest score: the same weights in float32, other batches
 BACKENDS = {"onnx": ("optimum.onnxruntime", 1e-3), "openvino": ("optimum.intel.openvino", 1e-2)}
@@ -40,33 +33,25 @@ WITHIN = {"float32": 1e-4, "float16": 5e-3, "bfloat16": 3e-2}  # of the largest 
 BATCH_TOKENS = 4096
 
 
-@dataclass(frozen=True)
-class Sample:
-    """Queries of a judged split with the passages that a run ranks highest, `texts` and `scores` a list a query.
-
-    `computed_in` is the precision of the run, `caps` where the collection's texts are cut.
-    """
-
-    where: str
-    queries: Sequence[str]
-    texts: Sequence[Sequence[str]]
-    scores: Sequence[Sequence[float]]
-    computed_in: str
-    caps: Caps
-
-
 def write(
-    study: Study, variant: str, seed_run: str, out: Path, backends: Sequence[str], card: Callable[[str], str]
+    study: Study,
+    variant: str,
+    seed_run: str,
+    out: Path,
+    card: Callable[[str], str],
+    backends: Sequence[str] = (),
+    python: str = sys.executable,
 ) -> list[str]:
     """Write the model of a seed run to the folder `out`, whole and checked or not at all; returns a line a check.
 
-    card(seed_run) is the text of its README.md. Raises UserError where the model, its run or the collection is not
-    here, and where what is written does not score as they do.
+    card(seed_run) is the text of its README.md; `python` is the interpreter that exports to `backends`. Raises
+    UserError where the model, its run or the collection is not here, and where what is written does not score as they
+    do.
     """
     model = DATA / "models" / variant / seed_run
     for backend in backends:
-        check_backend(backend)
-    wanted = _wanted(study, variant, seed_run)
+        check_backend(backend, python)
+    wanted = run_sample.of_variant(study, variant, seed_run)
     text = card(seed_run)
     with publish(out) as draft:
         copy(model, draft, wanted.caps)
@@ -74,8 +59,8 @@ def write(
         own = _own_scores(model, wanted)
         lines = [check(model, draft, wanted, own)]
         for backend in backends:
-            _export(model, draft, wanted, backend)
-            lines.append(check(model, draft, wanted, own, backend))
+            _export(model, draft, wanted, backend, python)
+            lines.append(check(model, draft, wanted, own, backend, python))
     return lines
 
 
@@ -93,49 +78,6 @@ def seed_runs(study: Study, variant: str) -> list[str]:
     return [path.name for path in model_folder.seed_runs(folder)]
 
 
-def _wanted(study: Study, variant: str, seed_run: str) -> Sample:
-    """What is compared: of the collection in domain, or of the first that the variant has a run on."""
-    judged = [(corpus, split) for corpus, block in study.corpora.items() for split in block.judged]
-    target = study.report.in_domain.corpus, study.report.in_domain.split
-    for corpus, split in sorted(judged, key=lambda each: each != target):
-        run, collection = DATA / "runs" / variant / corpus / seed_run / f"{split}.parquet", DATA / "corpora" / corpus
-        if run.is_file() and (collection / "docs.parquet").is_file():
-            depth = study.rerank.depth if variant in study.rerankers else DEPTH
-            return sample(run, collection, split, computed_in(variant, corpus, seed_run), depth)
-    runs_of = DATA / "runs" / variant
-    raise UserError(
-        f"{runs_of}: no run of {seed_run} is here with its collection, so that nothing can be compared; run dvc pull "
-        f"{runs_of} data/corpora or dvc repro"
-    )
-
-
-def sample(run: Path, collection: Path, split: str, computed_in: str | None, depth: int = DEPTH) -> Sample:
-    """QUERIES of a run's queries at equal distances, and the first passages of each, with their texts.
-
-    run: the parquet file of a seed run. Raises UserError for a run that ranks nothing.
-    """
-    ranked = runs.first(pa.concat_tables(list(runs.read(run))), min(DEPTH, depth))
-    known = ranked["query_id"].unique().to_pylist()
-    if not known:
-        raise UserError(f"{run}: ranks nothing, so that nothing can be compared")
-    chosen = [known[at] for at in sorted({at * len(known) // QUERIES for at in range(QUERIES)})]
-    ranked = ranked.filter(pc.is_in(ranked["query_id"], pa.array(chosen))).to_pylist()
-    topics = canonical.topics(collection, split)
-    asked = dict(zip(topics["query_id"].to_pylist(), topics["text"].to_pylist(), strict=True))
-    wanted = pa.array(sorted({row["doc_id"] for row in ranked}))
-    docs = pq.read_table(collection / "docs.parquet", filters=pc.field("doc_id").isin(wanted))
-    texts = dict(zip(docs["doc_id"].to_pylist(), docs["text"].to_pylist(), strict=True))
-    rows = {query: [row for row in ranked if row["query_id"] == query] for query in chosen}
-    return Sample(
-        f"{collection.name} {split}",
-        [asked[query] for query in chosen],
-        [[texts[row["doc_id"]] for row in rows[query]] for query in chosen],
-        [[row["score"] for row in rows[query]] for query in chosen],
-        computed_in or "bfloat16",
-        canonical.caps(collection),
-    )
-
-
 def copy(model: Path, folder: Path, caps: Caps) -> None:
     """Copy a seed run's model, cut where the collection is cut that it was measured on."""
     shutil.copytree(model, folder)
@@ -150,13 +92,20 @@ def copy(model: Path, folder: Path, caps: Caps) -> None:
             path.write_text(json.dumps(said, indent=4) + "\n")
 
 
-def check(model: Path, folder: Path, wanted: Sample, own: Sequence[np.ndarray], backend: str = "torch") -> str:
+def check(
+    model: Path,
+    folder: Path,
+    wanted: Sample,
+    own: Sequence[np.ndarray],
+    backend: str = "torch",
+    python: str = sys.executable,
+) -> str:
     """How near a folder's scores in a new process are to those of the model here and of the run, in words.
 
     own: the scores of the model here. Raises UserError where they are further away than other batches, the backend, or
     the run's precision explain.
     """
-    made = _plain_scores(model, folder, wanted, backend)
+    made = _plain_scores(model, folder, wanted, backend, python)
     largest = max(1.0, max(float(np.abs(scores).max()) for scores in own))
     allowed = SAME if backend == "torch" else BACKENDS[backend][1]
     limits = {"the model here": allowed, "the run": WITHIN[wanted.computed_in] + allowed}
@@ -207,18 +156,18 @@ def _own_scores(model: Path, wanted: Sample) -> list[np.ndarray]:
     return np.split(flat, np.cumsum([len(texts) for texts in wanted.texts])[:-1])
 
 
-def _plain_scores(model: Path, folder: Path, wanted: Sample, backend: str) -> list[list[float]]:
+def _plain_scores(model: Path, folder: Path, wanted: Sample, backend: str, python: str) -> list[list[float]]:
     """The scores of a sample by a new process that loads the folder and knows nothing of this study."""
     with tempfile.TemporaryDirectory() as aside:
-        _loaded_anew(model, folder, backend, Path(aside), wanted)
+        _loaded_anew(model, folder, backend, Path(aside), wanted, python)
         made: list[list[float]] = json.loads((Path(aside) / "scores.json").read_text())
         return made
 
 
-def _export(model: Path, folder: Path, wanted: Sample, backend: str) -> None:
+def _export(model: Path, folder: Path, wanted: Sample, backend: str, python: str) -> None:
     """Let the library export a folder to a backend, and put what it made beside the weights."""
     with tempfile.TemporaryDirectory() as aside:
-        _loaded_anew(model, folder, backend, Path(aside), wanted, write=f"{aside}/written")
+        _loaded_anew(model, folder, backend, Path(aside), wanted, python, f"{aside}/written")
         made = [path for path in Path(aside, "written").rglob(backend) if path.is_dir()]
         if not made:
             raise UserError(f"--{backend}: the library exported nothing for this model")
@@ -227,7 +176,7 @@ def _export(model: Path, folder: Path, wanted: Sample, backend: str) -> None:
 
 
 def _loaded_anew(
-    model: Path, folder: Path, backend: str, aside: Path, wanted: Sample, write: str | None = None
+    model: Path, folder: Path, backend: str, aside: Path, wanted: Sample, python: str, write: str | None = None
 ) -> None:
     """Run plain_scores.py on a folder in a new process elsewhere, without the hub. Raises UserError where it fails."""
     description = model_folder.describe(model)
@@ -241,7 +190,7 @@ def _loaded_anew(
         "passages": wanted.texts,
         "out": str(aside / "scores.json"),
     }
-    program = [sys.executable, str(Path(plain_scores.__file__).absolute())]
+    program = [python, str(Path(plain_scores.__file__).absolute())]
     offline = {**os.environ, "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(program, input=json.dumps(asked), cwd=aside, env=offline, capture_output=True, text=True)
     if done.returncode:
@@ -249,22 +198,13 @@ def _loaded_anew(
         raise UserError(f"{backend}: a new process does not load the exported model ({last})")
 
 
-def check_backend(backend: str) -> None:
-    """Raises UserError where the library lacks what it exports with to another backend."""
+def check_backend(backend: str, python: str) -> None:
+    """Raises UserError where an interpreter does not import what the library exports with to another backend."""
     module = BACKENDS[backend][0]
-    try:
-        there = importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:
-        there = False
-    if not there:
+    done = subprocess.run([python, "-c", f"import {module}"], capture_output=True, text=True, cwd=tempfile.gettempdir())
+    if done.returncode:
+        reason = (done.stderr.strip() or "no words").splitlines()[-1][:200]
         raise UserError(
-            f"--{backend}: sentence-transformers exports with {module}, which is not installed; see "
-            f"requirements-onnx.txt, or leave --{backend} out"
+            f"--{backend}: sentence-transformers exports with {module}, which {python} does not import ({reason}); see "
+            f"requirements-onnx.txt, and name the Python of an environment that has it by --python"
         )
-
-
-def computed_in(variant: str, corpus: str, seed_run: str) -> str | None:
-    """What a variant's run was computed in; None where the vectors that it came from are not here."""
-    return precision.recorded(DATA / "runs" / variant) or precision.recorded(
-        DATA / "indexes" / variant / corpus / seed_run
-    )

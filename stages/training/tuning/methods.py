@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import typing
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -135,7 +136,8 @@ def rehearse(tuning: PeftTuning, described: Mapping[str, Any]) -> None:
 
     if described.get("model_type") not in CONFIG_MAPPING or (described.get("hidden_size") or WIDEST + 1) > WIDEST:
         return
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         config = AutoConfig.for_model(**{**described, "vocab_size": WORDS, "pad_token_id": 0})
         network = AutoModel.from_config(config, dtype=torch.float32)
         added(network, configuration(tuning, task_type="FEATURE_EXTRACTION"))
