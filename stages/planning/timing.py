@@ -52,7 +52,7 @@ FIXED = {
 }
 UNKNOWN = 3.0  # of a kind of stage that is not listed
 OF_FULL = {"full": 1.0, "lora": 0.8}  # seconds of a step, next to those that move all weights
-ANCHORED = 1.3  # the base reads each text as well
+ANCHORED = 2.0  # the base reads each text as well, and the model once more
 CACHED = 1.35  # gradient caching computes each text twice
 UNPRUNED = 0.85  # of a search's work is done although some trials end early
 TIMED = 3 * 8 * 64 * 12  # tokens of the queries that time an adapter, merged and not
