@@ -11,7 +11,7 @@ from stages.evaluation.choice import Choice, compared
 from stages.evaluation.comparison import NO_DIFFERENCE, VERDICTS, WORSE
 from stages.evaluation.results import Pair, Result
 from stages.params import Study
-from stages.reporting import changes, hybrids
+from stages.reporting import changes, hybrids, open_questions
 from stages.reporting.text import Text, code, plain, strong, text
 from stages.reporting.training_logs import TrainingLog
 
@@ -62,7 +62,7 @@ def paragraphs(
     pairs: Sequence[Pair] = (),
     changes: bool = True,
 ) -> list[Text]:
-    """The answer as it opens the report and the README: advice, hybrids, choice, what the targets say, cost, limits.
+    """The answer as it opens the report and the README: advice, hybrids, choice, what targets say, cost, doubts.
 
     Without `changes` it leaves out what the targets say, for a page that shows that in another form.
     """
@@ -78,6 +78,7 @@ def paragraphs(
         cost(made.best.variant, study, logs),
         counted(study, results, made),
         *_reranked(study, results),
+        open_questions.paragraph(study, made),
     ]
 
 
@@ -197,12 +198,13 @@ def cost(variant: str, study: Study, logs: Mapping[str, TrainingLog]) -> Text:
         batch = f"{searched.trials[searched.chosen].params.get('recipe.batch', recipe.batch)}"
     before = f" Its setting was chosen from {len(searched.trials)} trials." if searched else ""
     share = 100 * run.trainable / run.total
+    asked = "" if study.tunings[study.trained[trained].tuning].kind == "peft" else ", and a query costs what it did"
     mixed = " Its weights are then interpolated with those of the base checkpoint." if block else ""
     return text(
         "Training ",
         code(variant),
         f" takes {run.steps:,} steps of {batch} {unit} and moves {run.trainable:,} weights "
-        f"({share:.2f} % of the model).{before}{mixed} The whole collection has to be encoded again.",
+        f"({share:.2f} % of the model).{before}{mixed} The whole collection has to be encoded again{asked}.",
     )
 
 
