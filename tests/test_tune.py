@@ -61,6 +61,7 @@ def folder(tiny_model, tmp_path_factory):
             "tuned": NAMES,
         },
         interpolations={},
+        fusions={},
         rerankers={},
         recipes={"none": {}, "short": RECIPE},
         report={**blocks()["report"], "pairs": []},
