@@ -400,8 +400,9 @@ def test_nothing_of_what_judges_is_tried(tmp_path):
 
 
 def test_no_folder_is_one_line(place):
-    done = CliRunner().invoke(plan.main, ["--collection", "../nowhere"])
-    assert done.exit_code == 1 and "there is no folder ../nowhere" in done.output
+    for name, words in (("../nowhere", "there is no folder ../nowhere"), ("", "COLLECTION: name a folder")):
+        done = CliRunner().invoke(plan.main, ["--collection", name])
+        assert done.exit_code == 1 and words in done.output
     assert YAML(typ="safe").load(Path("params.yaml").read_text()) and plain("") == ""
 
 

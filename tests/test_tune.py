@@ -13,14 +13,14 @@ import pytest
 import torch
 from pydantic import TypeAdapter
 
-from stages import train_tuned, tune
+from stages import params, train_tuned, tune
 from stages.collections import canonical
 from stages.models import encoding, interpolation
 from stages.negatives import search_sample
 from stages.params.searches import setting
 from stages.params.tuning import FineTuning
 from stages.params.variants import Recipe
-from stages.training import validation
+from stages.training import searched, validation
 from tests.conftest import ROOT, environment
 from tests.plants import blocks, contents, succeeds, write_corpus, write_params
 
@@ -61,6 +61,7 @@ def folder(tiny_model, tmp_path_factory):
             "tuned": NAMES,
         },
         interpolations={},
+        fusions={},
         rerankers={},
         recipes={"none": {}, "short": RECIPE},
         report={**blocks()["report"], "pairs": []},
@@ -154,6 +155,19 @@ def test_a_trial_is_the_variant_trained_with_its_values(folder, found, tmp_path,
     assert round(validation.reciprocal_rank(model, sample), 6) == record["trials"][record["chosen"]]["value"]
     log = json.loads((folder / "log.json").read_text())
     assert log["search"] == record and [run["seed"] for run in log["seed_runs"]] == [1, 2]
+
+
+def test_a_trial_that_was_measured_when_it_was_killed_is_not_trained_or_measured_again(folder, tmp_path, monkeypatch):
+    """Its model is gone then, and the journal does not know of it yet."""
+    monkeypatch.chdir(folder)
+    index = folder / "indexes/base/in_domain/pretrained"
+    search_sample.write(folder / "corpus", index, 3, 4, 7, False, tmp_path / "validation")
+    shutil.copy(folder / "triplets/seed-1.parquet", tmp_path)
+    first = searched.first_setting(params.load(), "found", folder / "checkpoint", tmp_path)
+    values = {"tuning.lr": 0.001, "alpha": 0.5}
+    outcomes = [searched.try_setting(first, tmp_path, 0, values, lambda curve: False) for _ in range(2)]
+    assert outcomes[0] == outcomes[1] and outcomes[0].value is not None
+    assert not (tmp_path / "trial-0/model").exists()
 
 
 def made(folder, search, out):

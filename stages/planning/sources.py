@@ -21,6 +21,8 @@ NOT_A_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 
 def named(collection: str) -> str:
     """The `source` of params.yaml for what a person wrote: a bare path is a folder in BEIR layout."""
+    if not collection:
+        raise UserError("COLLECTION: name a folder in BEIR layout, as in make study COLLECTION=../mine")
     kind, _, rest = collection.partition(":")
     if kind in KINDS and rest:
         return collection

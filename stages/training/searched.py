@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
+from stages.core.files import publish
 from stages.models import encoding, interpolation, reloading
 from stages.params.searches import Value, setting
 from stages.params.tuning import FineTuning
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from stages.training.validation import Points
 
 PRUNED = "pruned"  # a file in the workspace of a trial that was ended early
+VALUE = "value.json"  # what a trial came to, after which its model is not needed
 
 
 @dataclass(frozen=True)
@@ -76,19 +78,30 @@ def try_setting(start: SeedRun, work: Path, number: int, values: Mapping[str, Va
     if not (folder / "finished.json").exists():
         folder.mkdir(exist_ok=True)
         loop.train(run, folder, partial(prepare, ends=ends), partial(deployed, alpha=alpha))
-    finished = json.loads((folder / "finished.json").read_text())
-    curve = {entry["step"]: entry["RR@10"] for entry in finished["log"] if "RR@10" in entry}
-    if (folder / PRUNED).exists():
-        value = None
-    elif alpha == 1:
-        value = curve[finished.get("best_step", finished["steps"])]
-    else:
-        sample = validation.read_sample(run.validation)
-        assert sample
-        model = encoding.load_encoder(folder / "model")
-        value = round(validation.reciprocal_rank(model, sample, recipe.precision), 6)
+    if not (folder / VALUE).exists():
+        with publish(folder / VALUE) as draft:
+            draft.write_text(json.dumps(_value(run, folder, alpha)))
     shutil.rmtree(folder / "model", ignore_errors=True)
-    return Outcome(curve, value)
+    return Outcome(_curve(folder), json.loads((folder / VALUE).read_text()))
+
+
+def _curve(folder: Path) -> dict[int, float]:
+    """Validation by step of a trial that is trained."""
+    finished = json.loads((folder / "finished.json").read_text())
+    return {entry["step"]: entry["RR@10"] for entry in finished["log"] if "RR@10" in entry}
+
+
+def _value(run: SeedRun, folder: Path, alpha: float) -> float | None:
+    """The value of a trial that is trained; None where it was ended early."""
+    if (folder / PRUNED).exists():
+        return None
+    if alpha == 1:
+        finished = json.loads((folder / "finished.json").read_text())
+        return _curve(folder)[finished.get("best_step", finished["steps"])]
+    sample = validation.read_sample(run.validation)
+    assert sample
+    model = encoding.load_encoder(folder / "model")
+    return round(validation.reciprocal_rank(model, sample, run.recipe.precision), 6)
 
 
 def train_chosen(run: SeedRun, work: Path, alpha: float) -> None:
