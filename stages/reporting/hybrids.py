@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from stages.evaluation import hybrids
 from stages.evaluation import results as files
+from stages.evaluation.choice import compared
 from stages.evaluation.comparison import BETTER, CANNOT_TELL, NO_DIFFERENCE, WORSE
 from stages.evaluation.results import Pair, Result
 from stages.params import Study
@@ -31,7 +32,7 @@ def answered(study: Study, results: Sequence[Result], pairs: Sequence[Pair]) -> 
         return [text(start, " This study does not tell: no hybrid of ", code(base), *told)]
     added = " and ".join(hybrids.beside(study, found.of_base, base))
     alone = files.at(results, study.report.in_domain)[found.of_base]
-    gain = changes.on_target(alone, study.report.significance)
+    gain = f"{changes.size(alone)} ({changes.ends(alone)}), {compared(alone).verdict}."
     first: Parts = [" ", code(found.of_base), f" adds {added} to ", code(base), f" and trains nothing: {gain}"]
     lead = strong(_lead(study, pairs, found, added))
     return [text(lead, *first, *_against_tuned(study, pairs, found), *_together(study, pairs, found))]
@@ -64,16 +65,13 @@ def _against_tuned(study: Study, pairs: Sequence[Pair], found: hybrids.Hybrids) 
 
 
 def _together(study: Study, pairs: Sequence[Pair], found: hybrids.Hybrids) -> Parts:
-    """Whether the hybrid of the best fine-tuned variant does more than either."""
-    if found.tuned is None:
+    """Whether the hybrid of the best fine-tuned variant does more than that of the base; the pairs have the rest."""
+    if found.tuned is None or found.of_base is None:
         return []
     if found.of_tuned is None:
         return [" No hybrid of ", code(found.tuned), " was measured, so whether both together do more is open."]
-    said: Parts = [" Both together are ", code(found.of_tuned), "."]
-    for name in filter(None, (found.tuned, found.of_base)):
-        if sides := _on_targets(study, pairs, found.of_tuned, name):
-            said += [" Against ", code(name), f": {sides}."]
-    return said
+    sides = _on_targets(study, pairs, found.of_tuned, found.of_base)
+    return [" Both together, ", code(found.of_tuned), f", against it: {sides}."] if sides else []
 
 
 def _on_targets(study: Study, pairs: Sequence[Pair], variant: str, against: str) -> str:
