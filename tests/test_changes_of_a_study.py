@@ -34,7 +34,7 @@ def test_only_what_a_change_touches_runs_again(study):
     assert variants(ran) == {"lora-random"}
     assert {"train@lora-random", "encode@lora-random-things", "search@lora-random-things", "evaluate"} <= ran
     ran = experiment("-S 'triplets.hard.ranks=[31,60]'", study)
-    assert variants(ran) == {"hard", "full-hard", "mix", "late"}
+    assert variants(ran) == {"hard", "full-hard", "mix", "hybrid-hard", "late"}
     ran = experiment("-S 'interpolations.mix.alphas=[0.25]'", study)
     assert variants(ran) == {"mix", "late"} and not any(name.startswith("train@") for name in ran)
     ran = experiment("-S cross-lion.lr=0.0003", study)

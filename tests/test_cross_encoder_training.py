@@ -87,5 +87,5 @@ def test_margins_of_less_than_a_batch_are_one_line(tiny_cross, tmp_path):
     pq.write_table(pa.table({**texts, **scores}), tmp_path / "seed-3.parquet")
     recipe = {"loss": {"kind": "margin-mse"}}
     run = seed_run(tiny_cross, {"kind": "full", "lr": 0.1}, recipe, tmp_path / "seed-3.parquet")
-    with pytest.raises(UserError, match="scores the positive of 2 triplets, less than a batch of 4; mine a deeper"):
+    with pytest.raises(UserError, match="2 triplets have all scores, less than a batch of 4; mine a deeper"):
         training.prepare(run, Path("work"))

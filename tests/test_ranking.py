@@ -78,7 +78,7 @@ def test_dense_search_and_measures_equal_pytrec_eval_where_most_passages_have_du
     corpus(tmp_path / "corpus", ids, list(qrels))
     known = plants.blocks()
     known["corpora"]["in_domain"]["judged"] = {"test": {"drop_self": drop_self}}
-    plants.write_params(tmp_path, corpora=known["corpora"], search={"depth": 100, "block": 128})
+    plants.write_params(tmp_path, corpora=known["corpora"], fusions={}, search={"depth": 100, "block": 128})
     options = ("--index", "index", "--collection", "corpus", "--out", "runs")
     plants.succeeds(search.main, "rank", "variant", "in_domain", *options)
     ours = measures.per_query(runs.read(Path("runs/seed-1/test.parquet")), judgments(qrels), list(MEASURES), rel=1)
