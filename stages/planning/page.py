@@ -170,14 +170,15 @@ def _variants(proposed: Proposal) -> list[Block]:
 
 
 def _costs(plan: Plan) -> list[Block]:
-    training, disk = plan.proposal.choices.training, plan.proposal.disk
+    choices, disk = plan.proposal.choices, plan.proposal.disk
+    batch = choices.training.batch if choices.training and {*choices.chosen} - {"hybrid"} else None
     lines = [
         [
             kind,
             str(number),
             duration(longest),
             duration(total),
-            f"{space.memory(kind, plan.rates, training.batch if training else None):,.0f}",
+            f"{space.memory(kind, plan.rates, batch):,.0f}",
             f"{disk.get(kind, 0.0):,.0f}",
         ]
         for kind, (number, longest, total) in proposal.kinds(plan.proposal.each).items()
