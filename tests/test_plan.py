@@ -457,3 +457,14 @@ def test_a_batch_that_does_not_fit_is_cached():
     for free, mini in ((9000.0, None), (7000.0, 8)):
         rates = measuring.Rates(5.0, 50.0, 500.0, 5.0, 900.0, 4000.0, 16, 1.0, 800)
         assert choices.training(found, chosen, names, np.ones(9), rates, model, free).mini_batch == mini
+
+
+def test_a_margin_is_left_out_where_the_base_scores_all_passages_alike():
+    """Two of four queries have a passage at that rank that scores 5 % below their relevant one."""
+    passages = np.array([[1.0, 0.0], [0.99, 0.14], [0.9, 0.44], [0.0, 1.0]], np.float32)
+    asked, relevant = np.array([[1.0, 0.0]] * 4, np.float32), passages[[0, 0, 2, 2]]
+    assert measuring.apart([{"queries": asked, "relevant": relevant, "passages": passages}], 3) == 0.5
+    assert measuring.apart([{"queries": asked[:0], "relevant": relevant[:0], "passages": passages}], 3) == 1.0
+    close = replace(TRAINING, relative_margin=None)
+    assert "relative_margin" in planned._trained(TRAINING, None, set())["triplets"]["hard"]
+    assert "relative_margin" not in planned._trained(close, None, set())["triplets"]["hard"]

@@ -7,13 +7,14 @@ import numpy as np
 
 from stages.planning.facts import Facts
 from stages.planning.layout import Layout
-from stages.planning.measuring import Model, Rates
+from stages.planning.measuring import DEEP, MARGIN, Model, Rates
 
 CAPS = (64, 128, 256, 512)
 CUT = 0.05  # the share of texts that may be cut
 POOL = 200  # ranks of a pool, at the least
 DEEPEST = 1000
 MOST_TRIPLETS = 16384
+ENOUGH_APART = 0.8  # share of queries, from which a margin leaves enough negatives
 CROWDED = 0.5  # share of passages relevant to judged queries, from which they may be negatives of others
 
 
@@ -40,6 +41,7 @@ class Training:
     mini_batch: int | None
     allow_judged: bool
     why: dict[str, str]
+    relative_margin: float | None = MARGIN
 
     @property
     def steps(self) -> int:
@@ -84,18 +86,24 @@ def training(
     first = 1 if facts.passages < 200 else 6 if facts.passages < 2000 else 11
     heavy = rates.megabytes * batch / rates.batch > free
     inside = float((ranks <= depth).mean())
+    margin = MARGIN if rates.apart >= ENOUGH_APART else None
     why = {
         "batch": f"{pairs:,} training pairs",
         "size": f"each pair about {passes} x, {steps} steps of {batch}"
         + (", the most that a plan takes" if size < pairs * passes // batch * batch else ""),
         "lr": f"{steps} steps of a model of {model.megabytes / 4:.0f} million weights: the fewer, the higher",
         "depth": f"the base ranks a positive that deep for {100 * inside:.0f} % of the queries tried",
-        "ranks": f"above rank {first} unjudged passages of {facts.passages:,} may well be relevant; relative_margin "
-        "drops what scores within 5 % of the positive",
+        "ranks": f"above rank {first} unjudged passages of {facts.passages:,} may well be relevant; "
+        + (
+            "relative_margin drops what scores within 5 % of the positive"
+            if margin
+            else f"no relative_margin: for {100 * (1 - rates.apart):.0f} % of the queries rank {DEEP} is within 5 %"
+        ),
         "mini_batch": "a whole batch would not fit into a job's memory" if heavy else "a batch fits into memory",
         "allow_judged": f"{100 * judged:.0f} % of the passages are relevant to a judged query",
     }
-    return Training(pairs, batch, size, lr, lr * 10, (first, depth), depth, 8 if heavy else None, judged > CROWDED, why)
+    cached, crowded = 8 if heavy else None, judged > CROWDED
+    return Training(pairs, batch, size, lr, lr * 10, (first, depth), depth, cached, crowded, why, margin)
 
 
 def _depth(ranks: np.ndarray, passages: int) -> int:

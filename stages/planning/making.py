@@ -55,7 +55,7 @@ def plan(source: str, block: dict[str, Any], start: Start, hours: float) -> Plan
             trains=splits.train is not None,
         )
         pairs = _tried(found, splits, names, given)
-        rates, raw = measuring.rates(work, Path(folder) / "measured", jobs, pairs, found.texts)
+        rates, raw = measuring.rates(work, Path(folder) / "measured", jobs, pairs, found.texts, found.passages)
     ranks = choices.in_collection(raw, rates.encoded, found.passages)
     chosen, why = _choices(found, splits, names, block, caps, base, rates, ranks, jobs)
     means = {kind: float(np.minimum(own, caps[kind].tokens).mean()) for kind, own in lengths.items()}

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from stages.params.models import Start
 
 UNBOUNDED = 10**6
+MARGIN, DEEP = 0.05, 100  # of the relevant passage's score; a rank in the collection
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,8 @@ class Rates:
 
     `busy` is how many seconds pass for each of them, 1 on a machine that does nothing else; `encoded` counts the
     passages of all processes. Of memory in MB `encoding` is the peak of one that only encoded, and `megabytes` that
-    of one that trained batches of `batch` triplets.
+    of one that trained batches of `batch` triplets. `apart` is the share of the queries tried whose relevant passage
+    stands out from the negatives: one DEEP down the base's ranking scores MARGIN below it.
     """
 
     load: float
@@ -64,6 +66,7 @@ class Rates:
     batch: float
     busy: float
     encoded: int = 0
+    apart: float = 1.0
 
 
 def fetched(start: Start, folder: Path) -> Model:
@@ -115,10 +118,12 @@ def token_lengths(folder: Path, queries: list[str], passages: list[str]) -> dict
     return {kind: lengths.in_tokens(model, texts, roles[kind]).read for kind, texts in found.items()}
 
 
-def rates(work: Work, folder: Path, jobs: int, pairs: Sequence[Pair], texts: list[str]) -> tuple[Rates, list[float]]:
+def rates(
+    work: Work, folder: Path, jobs: int, pairs: Sequence[Pair], texts: list[str], collection: int
+) -> tuple[Rates, list[float]]:
     """What `jobs` processes at once measure, and the rank that the base gives each pair's first relevant passage.
 
-    Ranks are among all passages that were encoded; the caller scales them to the collection.
+    Ranks are among all passages that were encoded, of `collection`; the caller scales them to it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "work.json").write_text(json.dumps(asdict(work)))
@@ -147,7 +152,20 @@ def rates(work: Work, folder: Path, jobs: int, pairs: Sequence[Pair], texts: lis
     }
     vectors = [np.load(folder / f"vectors-{number}.npz") for number in range(jobs)]
     encoded = sum(len(one["passages"]) + len(one["relevant"]) for one in vectors)
-    return Rates(**mean, encoded=encoded), _ranks(vectors)
+    return Rates(**mean, encoded=encoded, apart=apart(vectors, DEEP * encoded / collection)), _ranks(vectors)
+
+
+def apart(vectors: Sequence[Mapping[str, np.ndarray]], rank: float) -> float:
+    """The share of queries whose passage of this rank scores MARGIN below their relevant one; 1 without queries."""
+    passages = np.concatenate([one["passages"] for one in vectors])
+    found: list[bool] = []
+    for one in vectors:
+        scores = np.sort(one["queries"] @ passages.T, axis=1)[:, ::-1]
+        best = np.einsum("ij,ij->i", one["queries"], one["relevant"])
+        if scores.size:
+            at = min(scores.shape[1] - 1, max(0, round(rank) - 1))
+            found += (scores[:, at] < best - MARGIN * np.abs(best)).tolist()
+    return float(np.mean(found)) if found else 1.0
 
 
 def _ranks(vectors: list[Any]) -> list[float]:

@@ -151,7 +151,7 @@ def _trained(training: Training | None, choices: Choices, has: set[str]) -> dict
         "corpus": CORPUS,
         "from": "pools/base",
         "ranks": list(training.ranks),
-        "relative_margin": 0.05,
+        **({"relative_margin": training.relative_margin} if training.relative_margin else {}),
         "size": training.size,
         **({"allow_judged": True} if training.allow_judged else {}),
     }
