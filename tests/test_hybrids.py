@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from stages.evaluation import hybrids
+from stages.evaluation import results as files
 from stages.evaluation.comparison import VERDICTS
 from stages.evaluation.results import Pair, Result
 from stages.params.variants import ReciprocalRanks, WeightedSum
@@ -113,13 +114,13 @@ def test_of_several_hybrids_dev_names_one_and_other_fine_tuned_members_do_not_co
 
 def test_a_pair_is_found_from_either_side():
     one = plants.pair("full-hard", "hybrid", plants.comparison(0.03, verdict="better"))
-    assert hybrids.pair([one], IN_DOMAIN, "full-hard", "hybrid") == one
-    mirrored = hybrids.pair([one], IN_DOMAIN, "hybrid", "full-hard")
+    assert files.between([one], IN_DOMAIN, "full-hard", "hybrid") == one
+    mirrored = files.between([one], IN_DOMAIN, "hybrid", "full-hard")
     assert mirrored and (mirrored.value, mirrored.base) == (one.base, one.value)
     assert (mirrored.comparison.difference, mirrored.comparison.verdict) == (-0.03, "worse")
     same = replace(one, comparison=replace(one.comparison, verdict="no difference"))
-    assert hybrids.pair([same], IN_DOMAIN, "hybrid", "full-hard").comparison.verdict == "no difference"
-    assert hybrids.pair([one], DEV, "full-hard", "hybrid") is None
+    assert files.between([same], IN_DOMAIN, "hybrid", "full-hard").comparison.verdict == "no difference"
+    assert files.between([one], DEV, "full-hard", "hybrid") is None
 
 
 def test_hybrids_stand_below_the_base_with_what_they_are_made_of():

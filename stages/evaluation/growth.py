@@ -1,8 +1,5 @@
 """Variants that differ in how much they were trained on alone: would more training pairs help?"""
 
-from collections.abc import Iterable
-
-from stages.evaluation.results import Pair
 from stages.params import Study
 
 
@@ -20,11 +17,3 @@ def groups(study: Study) -> list[list[str]]:
 def last_steps(study: Study) -> list[tuple[str, str]]:
     """(the variant with the largest share, that with the share before it) of each group."""
     return [(group[-1], group[-2]) for group in groups(study)]
-
-
-def pair_of(compared: Iterable[Pair], variant: str, against: str, corpus: str) -> Pair | None:
-    """The comparison of two variants on a corpus, seen from the first; None where they were not compared there."""
-    for pair in compared:
-        if pair.corpus == corpus and {pair.variant, pair.against} == {variant, against}:
-            return pair if pair.variant == variant else pair.turned()
-    return None

@@ -4,12 +4,11 @@ A hybrid of a variant fuses its runs with those of variants that are not fine-tu
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from stages.evaluation import choice
-from stages.evaluation.results import Pair, Result
+from stages.evaluation.results import Result
 from stages.params import Study
-from stages.params.report import Target
 
 
 @dataclass(frozen=True)
@@ -51,15 +50,3 @@ def _is_hybrid(study: Study, fusion: str, variant: str) -> bool:
 def beside(study: Study, fusion: str, variant: str) -> list[str]:
     """What a hybrid of a variant fuses with it."""
     return [name for name in study.members(fusion) if name != variant]
-
-
-def pair(pairs: Sequence[Pair], target: Target, variant: str, against: str) -> Pair | None:
-    """The comparison of two variants on a target, whichever of them was compared with the other."""
-    for one in pairs:
-        if one.target != target or {one.variant, one.against} != {variant, against}:
-            continue
-        if one.variant == variant:
-            return one
-        turned = one.comparison.reversed()
-        return replace(one, variant=variant, against=against, value=one.base, base=one.value, comparison=turned)
-    return None

@@ -83,6 +83,14 @@ def at(results: Iterable[Result], target: Target | None) -> dict[str, Result]:
     return {result.variant: result for result in results if result.target == target}
 
 
+def between(pairs: Iterable[Pair], target: Target, variant: str, against: str) -> Pair | None:
+    """The comparison of two variants on a target, seen from the first; None where they were not compared there."""
+    for pair in pairs:
+        if pair.target == target and {pair.variant, pair.against} == {variant, against}:
+            return pair if pair.variant == variant else pair.turned()
+    return None
+
+
 def read(path: Path) -> list[Result]:
     return [Result(**_with_comparison(entry)) for entry in json.loads(path.read_text())]
 

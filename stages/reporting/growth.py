@@ -37,7 +37,7 @@ def verdicts(study: Study, group: Sequence[str], compared: Sequence[Pair]) -> li
     large, small = group[-1], group[-2]
     sizes = [f"{study.triplets[study.retrievers[name].triplets].count:,}" for name in (small, large)]
     for target in study.report.targets:
-        pair = growth.pair_of(compared, large, small, target.corpus)
+        pair = files.between(compared, target, large, small)
         if pair is not None:
             level = f"{100 * (1 - study.report.significance):g} % interval {changes.ends(pair)}"
             step = (

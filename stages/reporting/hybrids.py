@@ -42,7 +42,7 @@ def _lead(study: Study, pairs: Sequence[Pair], found: hybrids.Hybrids, added: st
     """What the comparisons in domain come to."""
     margin = f"{study.report.margin:g} %"
     verdicts = [
-        pair.comparison.verdict if (pair := hybrids.pair(pairs, study.report.in_domain, *asked)) else None
+        pair.comparison.verdict if (pair := files.between(pairs, study.report.in_domain, *asked)) else None
         for asked in found.asked
     ]
     if verdicts[1:] == [BETTER, BETTER]:
@@ -76,7 +76,7 @@ def _together(study: Study, pairs: Sequence[Pair], found: hybrids.Hybrids) -> Pa
 
 def _on_targets(study: Study, pairs: Sequence[Pair], variant: str, against: str) -> str:
     """The change, interval and verdict of two variants in domain and out of domain; "" where they were not compared."""
-    compared = [hybrids.pair(pairs, target, variant, against) for target in study.report.targets]
+    compared = [files.between(pairs, target, variant, against) for target in study.report.targets]
     return "; ".join(
         f"{'' if pair.target == study.report.in_domain else 'out of domain '}{changes.size(pair)} "
         f"({changes.ends(pair)}), {pair.comparison.verdict}"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from stages.evaluation import results as files
 from stages.evaluation.results import Pair
 from stages.params import Study
 from stages.params.searches import own
@@ -73,22 +74,20 @@ def _settings(study: Study, name: str, search: Search) -> Table:
     return Table(["setting", "searched", f"of {search.variant}", f"of {name}"], lines)
 
 
-def gains(study: Study, name: str, compared: Iterable[Pair]) -> list[Text]:
+def gains(study: Study, name: str, compared: Sequence[Pair]) -> list[Text]:
     """A sentence for each target: the searched variant against the variant with its own setting."""
     level, variant = f"{100 * (1 - study.report.significance):g} %", study.searches[name].variant
     told = []
-    for pair in compared:
-        if {pair.variant, pair.against} == {name, variant}:
-            forward = pair if pair.variant == name else pair.turned()
+    for target in study.report.targets:
+        if pair := files.between(compared, target, name, variant):
             told.append(
                 text(
                     strong("The gain of searching:"),
-                    f" on {pair.corpus} {pair.split} {pair.measure} goes from {forward.base:.4f} (",
+                    f" on {pair.corpus} {pair.split} {pair.measure} goes from {pair.base:.4f} (",
                     code(variant),
-                    f") to {forward.value:.4f} (",
+                    f") to {pair.value:.4f} (",
                     code(name),
-                    f"): {changes.size(forward)} ({level} interval {changes.ends(forward)}), "
-                    f"{forward.comparison.verdict}.",
+                    f"): {changes.size(pair)} ({level} interval {changes.ends(pair)}), {pair.comparison.verdict}.",
                 )
             )
     return told
