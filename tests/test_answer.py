@@ -115,11 +115,10 @@ def test_an_interpolation_costs_the_training_of_its_variant():
     assert "1 fine-tuned variant (1 of them interpolated)" in said
 
 
-def test_the_brief_is_six_plain_lines_in_the_words_of_the_report_and_ends_with_the_models_folder(tmp_path):
+def test_the_brief_is_six_plain_lines_in_the_words_of_the_report_and_ends_with_the_models_folder():
     both = results({"full-hard": 0.02}, {"full-hard": "better"}, {"full-hard": "cannot tell"}, seed_runs=3)
-    file = tmp_path / "answer.json"
-    file.write_text(answer.as_json(SEVERAL, both))
-    brief, data = answer.in_brief(file), json.loads(file.read_text())
+    data = json.loads(answer.as_json(SEVERAL, both))
+    brief = data["brief"]
     assert len(brief) == 6 and not any(sign in line for line in brief for sign in "`*\n")
     said = words(both, SEVERAL).replace("`", "").replace("*", "")
     assert all(line in said for line in brief[:5])

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 
 from stages.evaluation import choice, per_query
 from stages.evaluation import hybrids as evaluated
@@ -14,11 +13,6 @@ from stages.params import Study
 from stages.reporting import changes, hybrids, open_questions
 from stages.reporting.text import Text, code, plain, strong, text
 from stages.reporting.training_logs import TrainingLog
-
-
-def in_brief(written: Path) -> list[str]:
-    """The answer in at most six lines of plain words, from reports/answer.json; the last names the model's folder."""
-    return [str(line) for line in json.loads(written.read_text())["brief"]]
 
 
 def as_json(study: Study, results: Sequence[Result], pairs: Sequence[Pair] = ()) -> str:
