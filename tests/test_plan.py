@@ -340,13 +340,15 @@ def test_a_folder_and_a_model_become_a_study(place, tiny_model):
     assert {"base", "bm25", "in-batch-hard", "lora-hard"} <= study.retrievers.keys()
     assert study.searches["in-batch-searched"].space["tuning.lr"].holds(study.tunings["full"].lr)
     assert (study.base.query_tokens, study.base.passage_tokens, study.report.in_domain.split) == (32, 32, "test")
-    assert study.triplets["hard"].relative_margin == 0.05 and study.report.chosen_on == "dev"
+    hard = study.triplets["hard"]  # what a model of random weights tells apart hangs on which passages were measured
+    assert hard.relative_margin in (None, 0.05) and study.report.chosen_on == "dev"
     written = Path("params.yaml").read_text()
     assert planned.stable(written) == written and max(map(len, written.splitlines())) <= 80 + len(str(place))
     checked = CliRunner().invoke(check.main, ["--data", "data", "--training", "training", "--out", "checked"])
     assert checked.exit_code == 0, checked.output
     page = Path("reports/plan.md").read_text()
     assert page in done.output.replace("\\", "\\") and "240" in page and "**" in page
+    assert ("no relative_margin" in page) == (hard.relative_margin is None)
     planned_seconds = costs.known()
     assert planned_seconds["train@in-batch-hard"] > planned_seconds["train@base"]
     costs.record("train@base", 77.0)

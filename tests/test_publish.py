@@ -1,5 +1,6 @@
 """Outputs are whole or absent, and unfinished work has one owner."""
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -49,6 +50,7 @@ def test_an_error_ends_a_command_with_its_line_and_a_code_that_is_not_zero(tmp_p
 
 def test_two_at_the_same_work_is_refused_and_a_failure_keeps_it(tmp_path, monkeypatch):
     monkeypatch.setattr(scratch, "ROOT", tmp_path)
+    monkeypatch.setattr(scratch, "PATIENCE", 0.2)
     with (
         scratch.workspace("train", "abc"),
         pytest.raises(UserError, match="another process"),
@@ -61,6 +63,25 @@ def test_two_at_the_same_work_is_refused_and_a_failure_keeps_it(tmp_path, monkey
     with scratch.workspace("train", "abc") as work:
         assert (work / "kept").exists()
     assert not list((tmp_path / "train").iterdir())
+
+
+def test_what_a_killed_run_had_started_has_a_moment_to_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(scratch, "ROOT", tmp_path)
+    ending = threading.Event()
+
+    def held() -> None:
+        with contextlib.suppress(KeyboardInterrupt), scratch.workspace("tune", "abc") as work:
+            (work / "trial").touch()
+            ending.set()
+            time.sleep(0.5)
+            raise KeyboardInterrupt
+
+    orphan = threading.Thread(target=held)
+    orphan.start()
+    ending.wait(10)
+    with scratch.workspace("tune", "abc") as work:
+        assert (work / "trial").exists()
+    orphan.join()
 
 
 def test_of_two_side_by_side_at_the_same_work_one_waits_and_begins_anew(tmp_path, monkeypatch):

@@ -4,17 +4,20 @@ DVC deletes a stage's outputs before it runs the stage, so shards and trainer ch
 """
 
 import fcntl
+import math
 import os
 import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from stages.core.errors import UserError
 
 ROOT = Path(".scratch")
 WEEK = 7 * 24 * 3600.0
+PATIENCE = 5.0  # seconds in which what a killed run had started ends as well
 SIDE_BY_SIDE = "STAGES_SIDE_BY_SIDE"  # set where stages run side by side, of which two may be at equal work
 
 
@@ -22,8 +25,8 @@ SIDE_BY_SIDE = "STAGES_SIDE_BY_SIDE"  # set where stages run side by side, of wh
 def workspace(kind: str, fingerprint: str) -> Iterator[Path]:
     """Yield a folder that an interrupted run of the same work left behind, or a new one; removed on success.
 
-    Raises UserError while another process, such as an orphan of a killed run, still works in it; where stages run side
-    by side it waits for the other one.
+    Raises UserError where another process, such as an orphan of a killed run, still works in it after a few seconds;
+    where stages run side by side it waits for the other one.
     """
     folder = ROOT / kind / fingerprint[:32]
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -37,18 +40,26 @@ def workspace(kind: str, fingerprint: str) -> Iterator[Path]:
 @contextmanager
 def _held(lock: Path) -> Iterator[Path]:
     """Hold the file beside a workspace; one that another process removed while this one waited is opened anew."""
-    wait = 0 if os.environ.get(SIDE_BY_SIDE) else fcntl.LOCK_NB
+    deadline = math.inf if os.environ.get(SIDE_BY_SIDE) else time.monotonic() + PATIENCE
     with open(lock, "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | wait)
-        except BlockingIOError:
-            work = lock.with_suffix("")
-            raise UserError(f"{work}: another process is still at this work; wait for it or end it, then run again")
+        while not _locked(file):
+            if time.monotonic() > deadline:
+                work = lock.with_suffix("")
+                raise UserError(f"{work}: another process is still at this work; wait for it or end it, then run again")
+            time.sleep(0.1)
         if lock.exists() and os.path.samestat(os.fstat(file.fileno()), lock.stat()):
             yield lock
             return
     with _held(lock) as again:
         yield again
+
+
+def _locked(file: TextIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def clear(outputs: Path, age: float = WEEK) -> list[str]:
@@ -75,9 +86,7 @@ def _idle(path: Path) -> float:
 
 def _remove_unless_held(folder: Path) -> bool:
     with open(folder.with_suffix(".lock"), "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _locked(lock):
             return False
         shutil.rmtree(folder)
         Path(lock.name).unlink()
