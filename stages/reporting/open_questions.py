@@ -63,6 +63,5 @@ def _models(study: Study, results: Sequence[Result]) -> list[str | Text]:
     """That another model was or was not measured as it is."""
     if other_bases.named(study, results):
         return []
-    return [
-        text(" No other base checkpoint was measured: a retriever without fine-tuning, of another checkpoint, does.")
-    ]
+    said = " No other base checkpoint was measured: a retriever of another checkpoint with "
+    return [text(said, code("tuning: none"), " is one.")]
