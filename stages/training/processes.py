@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,6 +100,8 @@ def _begin(place: int, processes: int, folder: Path, function: Callable[..., Non
     from torch import distributed
 
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    warnings.filterwarnings("ignore", "torch.distributed.nn.functional", FutureWarning)  # how the losses gather
+    logging.getLogger("transformers.training_args").setLevel(logging.ERROR)  # that it would rather have launched this
     if place:
         sys.stdout = sys.stderr = open(os.devnull, "w")
     gpus = _gpus()
