@@ -11,12 +11,12 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import sys
 import tempfile
 import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,13 +55,13 @@ def check_devices(processes: int) -> None:
     """Raises UserError where this machine has GPUs, and fewer than there are to be processes."""
     from sentence_transformers.util import get_device_name
 
-    device, where = get_device_name().partition(":")[0], f"scale.training.processes: {processes}"
+    device, where = get_device_name().partition(":")[0], "scale.training.processes"
     if processes == 1 or device == "cpu":
         return
     if device != "cuda":
-        raise UserError(f"{where}: several processes train on CUDA's GPUs or on the CPU, and this machine has {device}")
+        raise UserError(f"{where}: {processes} train together on CUDA's GPUs or on the CPU, not on {device}; say 1")
     if (there := len(_gpus())) < processes:
-        raise UserError(f"{where}: each takes a GPU of its own, and there are {there} here; say {where[:-1]}{there}")
+        raise UserError(f"{where}: {processes} need a GPU each, and there are {there} here; say {there}")
 
 
 def start(processes: int, what: str, function: Callable[..., None], *arguments: Any) -> None:
@@ -74,6 +74,7 @@ def start(processes: int, what: str, function: Callable[..., None], *arguments: 
 
     check_devices(processes)
     logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker:UserWarning")  # what a killed process left open
     with tempfile.TemporaryDirectory(prefix="stages-") as folder:
         at_work = multiprocessing.start_processes(
             _begin, (processes, Path(folder), function, arguments), nprocs=processes, join=False, start_method="spawn"
@@ -95,32 +96,34 @@ def start(processes: int, what: str, function: Callable[..., None], *arguments: 
 
 
 def _begin(place: int, processes: int, folder: Path, function: Callable[..., None], arguments: tuple) -> None:
-    """What a new process does: it joins the others, works, and leaves them."""
+    """What a new process does: it joins the others, works, and leaves them; the first one alone prints."""
     import torch
     from torch import distributed
 
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     warnings.filterwarnings("ignore", "torch.distributed.nn.functional", FutureWarning)  # how the losses gather
     logging.getLogger("transformers.training_args").setLevel(logging.ERROR)  # that it would rather have launched this
-    if place:
-        sys.stdout = sys.stderr = open(os.devnull, "w")
     gpus = _gpus()
     if gpus:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpus[place]
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
-    distributed.init_process_group(
-        "cpu:gloo,cuda:nccl" if gpus else "gloo",
-        init_method=f"file://{folder / 'group'}",
-        rank=place,
-        world_size=processes,
-    )
-    try:
-        function(*arguments)
-    except UserError as error:
-        (folder / f"{place}.error").write_text(error.message)
-        raise SystemExit(1)
-    distributed.destroy_process_group()
+    with open(os.devnull, "w") as nothing, ExitStack() as silent:
+        if place:
+            silent.enter_context(redirect_stdout(nothing))
+            silent.enter_context(redirect_stderr(nothing))
+        distributed.init_process_group(
+            "cpu:gloo,cuda:nccl" if gpus else "gloo",
+            init_method=f"file://{folder / 'group'}",
+            rank=place,
+            world_size=processes,
+        )
+        try:
+            function(*arguments)
+        except UserError as error:
+            (folder / f"{place}.error").write_text(error.message)
+            raise SystemExit(1)
+        distributed.destroy_process_group()
 
 
 def _gpus() -> list[str]:

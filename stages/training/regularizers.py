@@ -59,12 +59,14 @@ def weights_moved(model: SentenceTransformer) -> Penalty:
     and B, each from its own initial value, and not their product).
     """
     initial = [(weights, weights.detach().clone()) for weights in model.parameters() if weights.requires_grad]
-    return lambda features, gathers=False: sum(((weights - was) ** 2).sum() for weights, was in initial)
+
+    def distance(features: Features, gathers: bool = False) -> torch.Tensor:
+        return sum(((weights - was) ** 2).sum() for weights, was in initial)
+
+    return distance
 
 
-def scores_moved(
-    model: SentenceTransformer, regularizer: ScoresRegularizer, checkpoint: Path
-) -> Penalty:
+def scores_moved(model: SentenceTransformer, regularizer: ScoresRegularizer, checkpoint: Path) -> Penalty:
     """A function of a batch: KL(base || model), the mean over its anchors, of a softmax over its passages.
 
     The softmax is of scale x similarity, the model's own, between an anchor and every passage of the batch (Hinton et

@@ -79,9 +79,7 @@ def of_variant(study: Study, variant: str, block: Retriever, checkpoint: Path, t
         return []
     recipe = recipe.model_copy(update={"precision": precision.chosen(recipe.precision)})
     settings = tuning, recipe, study.validation_curve, study.scale.training.processes
-    return [
-        SeedRun(variant, seed, checkpoint, triplets / f"seed-{seed}.parquet", *settings) for seed in study.seeds
-    ]
+    return [SeedRun(variant, seed, checkpoint, triplets / f"seed-{seed}.parquet", *settings) for seed in study.seeds]
 
 
 def copy_checkpoint(variant: str, checkpoint: Path, out: Path, log: Path) -> None:
