@@ -18,6 +18,7 @@ from docs import fill
 from stages import params
 from stages.core import yaml_file
 from stages.evaluation import results
+from studies import mteb
 from tests.conftest import ROOT
 
 PAGES = {
@@ -25,14 +26,14 @@ PAGES = {
     for path in [*fill.pages(), ROOT / "benchmarks/README.md", ROOT / "studies/README.md"]
 }
 # What looks like a result: three decimals or more, thousands, or a number with a unit.
-COUNTED = "minutes|seconds|hours|queries|passages|clusters|stages|million"
+COUNTED = "steps|triplets|tokens|minutes|seconds|hours|queries|passages|clusters|stages|million"
 UNITS = rf" ?%| x\b| ?(?:s|ms|min|h|GB|MB|MiB|KB|GFLOP/s)\b| (?:{COUNTED})\b"
 FIGURE = re.compile(rf"(?<![\w.,:/-])(?:\d+\.\d{{3,}}|\d{{1,3}}(?:,\d{{3}})+|\d[\d,]*(?:\.\d+)?(?={UNITS}))(?!\.\d)")
 MARKER = re.compile(r"<!-- (measured|settings|source): (.+?) -->\n")
 NO_PROSE = re.compile(r"^```.*?^```$|`[^`\n]*`|\]\([^)]*\)|arXiv[:/ ]\d+\.\d+", re.DOTALL | re.MULTILINE)
 TYPED = {  # what sentences of reports say of tests and papers; all else they compute
     "stages/compare.py": ["80 % power"],
-    "stages/reporting/cause.py": ["80 % power", "512 to 1,024 triplets and searches 8.8 million"],
+    "stages/reporting/cause.py": ["80 % power", "cut at 64 tokens", "512 to 1,024 triplets and searches 8.8 million"],
     "stages/reporting/changes.py": ["< 0.0001"],
     "stages/reporting/open_questions.py": ["80 % power"],
     "stages/reporting/saturation.py": ["512 to 1,024", "arXiv 2506.18535"],
@@ -67,7 +68,12 @@ def recomputed() -> Iterator[tuple[str, str]]:
         f"{sizes['in_domain', 'dev']} (dev), {sizes['in_domain', 'test']} (test) and "
         f"{sizes['out_of_domain', 'test']} (`out_of_domain`)",
     )
-    size = params.load(ROOT / "params.yaml").triplets["hard"].size
+    study = params.load(ROOT / "params.yaml")
+    size, batch = study.triplets["hard"].size, study.recipes["printed"].batch
+    yield "docs/params.md", f"The default schedule is {size // batch} steps of {batch} triplets"
+    yield "docs/params.md", f"texts cut at {study.checkpoints['minilm'].tokens} tokens"
+    yield "docs/params.md", f"with {size // batch} steps instead of thousands"
+    yield "docs/reproducibility.md", f"all-MiniLM-L6-v2 on SciFact at {mteb.TOKENS} tokens"
     yield "docs/adding.md", f"the default of {size:,} is small for a large collection"
     yield "docs/adding.md", f"The default of {size:,} triplets suits"
     samples = json.loads((ROOT / "studies/search_agreement.json").read_text())["agreement"]
