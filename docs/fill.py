@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING
 from ruamel.yaml import YAML
 
 from stages import params
+from stages.analysis import cause as cause_study
 from stages.core import costs
 from stages.evaluation import choice, comparison, results
 from stages.evaluation.results import Result
 from stages.ledger import checked
 from stages.params.report import Report
-from stages.reporting import changes, makeup, markdown
+from stages.reporting import cause_abstract, changes, makeup, markdown
 from stages.reporting import claims as reporting
 from stages.reporting.table import Cell, Table
 from stages.reporting.text import code, link, text
@@ -178,6 +179,18 @@ def claims() -> str:
     return markdown.table(reporting.counts(checked.read(REPORTS / "claims.json")))
 
 
+def cause() -> str:
+    """The abstract of the cause study, and what it says about saturation."""
+    studied = cause_study.read(REPORTS / "cause.json")
+    return markdown.document([cause_abstract.abstract(studied), *cause_abstract.explained(studied)])
+
+
+def asked() -> str:
+    """The questions of the cause study on the default collection, each with its answer."""
+    studied = cause_study.read(REPORTS / "cause.json")
+    return "".join(f"- {one.ask} **{one.answer}**\n" for one in studied.collections["default"].questions)
+
+
 def saturation() -> str:
     """The questions of the saturation study that have been answered, each with its answer."""
     studied = json.loads((REPORTS / "saturation.json").read_text())
@@ -261,6 +274,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "stages": stages,
     "rerun": rerun,
     "claims": claims,
+    "cause": cause,
+    "asked": asked,
     "saturation": saturation,
     "detectable": detectable,
     "costs": spent,

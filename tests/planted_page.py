@@ -11,6 +11,7 @@ from PIL import Image
 from stages import page
 from stages.analysis import cause, diagnosis, transfer
 from stages.analysis.cause import AnsweredQuestion, Answers, VariantChange
+from stages.analysis.cause_abstract import Place, Sentence
 from stages.analysis.contrasts import Contrast
 from stages.analysis.diagnosis import Diagnosis, Sample
 from stages.analysis.geometry import Correlation
@@ -137,8 +138,15 @@ def answers() -> Answers:
     )
     contrasts = [Contrast("b for a", 0.5, compared), Contrast("z", 0.0, lacking="not run")]
     change = VariantChange("a", "base", contrasts[0], [0.1], [0.2], {0: 0.5})
-    question = AnsweredQuestion("Is b worse?", "worse", "Yes", contrasts)
-    return Answers("Planted", "RR@10", "test", [question], [change], {}, [])
+    question = AnsweredQuestion("Is b worse?", "worse", "Yes", contrasts, [None, None])
+    return Answers("Planted", "RR@10", "test", [question], [change], {}, [], 128, 4)
+
+
+def abstract() -> dict[str, Sentence]:
+    """One sentence, which holds on the planted collection and was not tried on another."""
+    contrasts = [one for one in answers().questions[0].contrasts if one.comparison]
+    here, there = Place("here", "a", False, "holds", contrasts), Place("there", "b", False, "not tried", [])
+    return {"b": Sentence("b is worse than a", "worse", True, [here, there])}
 
 
 def audit() -> Audit:
@@ -182,7 +190,7 @@ def write(
         "projection": json.dumps({"variants": projected}),
         "diagnosis": diagnosis.as_json(Diagnosis(sample, spaces if full else {}, {}, ranked if full else {})),
         "negatives": json.dumps(hardness.as_json({"hard": audit()})),
-        "cause": cause.as_json({"default": answers()} if full else {}),
+        "cause": cause.as_json(cause.Studied(abstract(), {"default": answers()}) if full else cause.Studied({}, {})),
         "claims": checked.as_json(CLAIMS if full else CheckedLedger(papers={}, claims=[], findings=[])),
         "transfer": transfer.as_json(transferred(variants, full and out_of_domain, sets)),
         "costs": json.dumps([{"stage": "train", "name": "lora-hard.seed-0", "train_seconds": 7.0, "peak_rss_mb": 99}]),

@@ -5,7 +5,7 @@ from click.testing import CliRunner
 from ruamel.yaml import YAML
 
 from stages import cause as verb
-from stages.analysis import cause, study_runs
+from stages.analysis import cause, cause_abstract, study_runs
 from stages.analysis.cause_questions import Pair, Questions
 from stages.analysis.contrasts import setting
 from stages.core import yaml_file
@@ -13,13 +13,18 @@ from stages.core.errors import UserError
 from tests import planted_runs, plants
 from tests.conftest import STUDY
 
+B_FOR_A = {"variant": "b", "against": "a", "says": "b for a", "finding": "harm"}
 ASKED = {
     "base": "base",
     "drifts": 3,
+    "abstract": {
+        "harm": {"says": "b is worse than a", "expect": "worse"},
+        "line": {"says": "r degrades more", "expect": "grows", "saturation": "r"},
+    },
     "sweeps": {"small": ["a", "b"], "large": ["c", "d"]},
     "questions": {
         "default": [
-            {"ask": "Is b worse?", "expect": "worse", "pairs": [{"variant": "b", "against": "a", "says": "b for a"}]},
+            {"ask": "Is b worse?", "expect": "worse", "pairs": [B_FOR_A]},
             {"ask": "Is c?", "expect": "worse", "pairs": [{"variant": "c", "against": "base", "says": "c"}]},
             {
                 "ask": "At equal drift?",
@@ -28,11 +33,12 @@ ASKED = {
             },
             {"ask": "Is z?", "expect": "worse", "pairs": [{"variant": "z", "against": "a", "says": "z"}]},
         ],
-        "other": [{"ask": "Is it?", "expect": "differ", "pairs": [{"variant": "b", "against": "a", "says": "b"}]}],
+        "other": [{"ask": "Is it?", "expect": "differ", "pairs": [B_FOR_A]}],
     },
     "collections": {
         "default": {
             "title": "Planted",
+            "short": "the planted one",
             "parts": ["default"],
             "split": "test",
             "measure": "RR@10",
@@ -41,6 +47,8 @@ ASKED = {
         },
         "elsewhere": {
             "title": "Elsewhere",
+            "short": "another",
+            "seen": True,
             "parts": ["gone"],
             "split": "test",
             "measure": "RR@10",
@@ -49,6 +57,14 @@ ASKED = {
     },
 }
 QUESTIONS = Questions.model_validate(ASKED)
+OPTIONS = {
+    "questions": "questions.yaml",
+    "runs": "runs",
+    "saturation": "saturation.json",
+    "page": "c.md",
+    "verdicts": "c.json",
+    "picture": "c.png",
+}
 VARIANTS = {"a": (0.0, 0.1), "b": (-0.1, 0.2), "c": (0.0, 0.3), "d": (0.0, 0.4)}
 
 
@@ -102,9 +118,14 @@ def test_each_variant_is_in_per_cent_of_its_own_base(tmp_path):
 def test_json_is_read_back_as_it_was_written(tmp_path):
     planted_runs.cause(tmp_path, VARIANTS)
     runs = study_runs.read(tmp_path, ["default"])
-    answers = {"default": cause.answers(runs, QUESTIONS.collections["default"], QUESTIONS, STUDY.report)}
-    (tmp_path / "cause.json").write_text(cause.as_json(answers))
-    assert cause.read(tmp_path / "cause.json") == answers
+    answers = {
+        name: cause.answers(found, collection, QUESTIONS, STUDY.report)
+        for found, (name, collection) in zip((runs, None), QUESTIONS.collections.items(), strict=True)
+    }
+    found = {name: one.findings for name, one in answers.items()}
+    studied = cause.Studied(cause_abstract.sentences(QUESTIONS, found, {}), answers)
+    (tmp_path / "cause.json").write_text(cause.as_json(studied))
+    assert cause.read(tmp_path / "cause.json") == studied
 
 
 @pytest.mark.parametrize(
@@ -113,6 +134,7 @@ def test_json_is_read_back_as_it_was_written(tmp_path):
         ("collections", {"default": {**ASKED["collections"]["default"], "questions": "none"}}, "no questions 'none'"),
         ("sweeps", {"small": ["a"]}, "large at drift: there is no sweep 'large'"),
         ("drifts", 0, "drifts: "),
+        ("abstract", {}, "there is no finding 'harm'"),
     ],
 )
 def test_a_wrong_question_is_named_in_one_line(tmp_path, block, change, problem):
@@ -130,11 +152,11 @@ def page(tmp_path, monkeypatch) -> str:
     monkeypatch.chdir(tmp_path)
     with open("questions.yaml", "w") as handle:
         YAML().dump(ASKED, handle)
-    options = {"questions": "questions.yaml", "runs": "runs", "page": "c.md", "verdicts": "c.json", "picture": "c.png"}
-    done = CliRunner().invoke(verb.main, [word for name, path in options.items() for word in (f"--{name}", path)])
+    (tmp_path / "saturation.json").write_text("{}")
+    done = CliRunner().invoke(verb.main, [word for name, path in OPTIONS.items() for word in (f"--{name}", path)])
     assert done.exit_code == 0, done.output
     assert (tmp_path / "c.png").stat().st_size > 10_000
-    assert list(cause.read(tmp_path / "c.json")) == ["default", "elsewhere"]
+    assert list(cause.read(tmp_path / "c.json").collections) == ["default", "elsewhere"]
     return (tmp_path / "c.md").read_text()
 
 
@@ -143,6 +165,15 @@ def test_each_question_has_its_answer(page):
     assert "**Is c?** Not shown.\n\n- c: " in page
     assert "**At equal drift?** Not shown.\n\n- full: no drift in common" in page
     assert "**Is z?** Not run.\n\n- z: not run" in page
+
+
+def test_the_abstract_has_its_figures_and_says_what_it_rests_on(page):
+    sentence = page.splitlines()[2]
+    assert sentence.startswith("We fine-tuned all-MiniLM-L6-v2 12 times, as 4 variants with 3 seeds each, on 1 coll")
+    assert "B is worse than a, on the planted one (-2" in sentence
+    assert "; not tried on another; so it rests on one collection alone." in sentence
+    assert "It is not shown that r degrades more: not tried on the planted one and another." in page
+    assert "| 1 | the planted one | b for a | -2" in page
 
 
 def test_what_is_open_is_said(page):
@@ -158,8 +189,8 @@ def test_nothing_run_is_an_error_that_says_how_to_run_it(tmp_path, monkeypatch):
     (tmp_path / "runs").mkdir()
     with open("questions.yaml", "w") as handle:
         YAML().dump(ASKED, handle)
-    options = {"questions": "questions.yaml", "runs": "runs", "page": "c.md", "verdicts": "c.json", "picture": "c.png"}
-    done = CliRunner().invoke(verb.main, [word for name, path in options.items() for word in (f"--{name}", path)])
+    (tmp_path / "saturation.json").write_text("{}")
+    done = CliRunner().invoke(verb.main, [word for name, path in OPTIONS.items() for word in (f"--{name}", path)])
     assert (
         done.exit_code == 1
         and "runs: no part of the cause study has been run; python -m studies.cause run" in done.output

@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from stages.analysis import geometry, sweeps
+from stages.analysis.cause_abstract import Sentence
 from stages.analysis.cause_questions import AT_DRIFT, Collection, Pair, Question, Questions
 from stages.analysis.contrasts import NOT_RUN, Contrast, Setting, answer, setting
 from stages.analysis.geometry import Correlation
@@ -20,10 +21,13 @@ NO_COMMON_DRIFT = "no drift in common"
 
 @dataclass(frozen=True)
 class AnsweredQuestion:
+    """A question with its contrasts, and for each the sentence of the abstract that it bears on, or None."""
+
     ask: str
     expect: str
     answer: str
     contrasts: list[Contrast]
+    bears_on: list[str | None]
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,24 @@ class Answers:
     steps: int | None = None
     batch: int | None = None
 
+    @property
+    def findings(self) -> dict[str, list[Contrast]]:
+        """Sentence of the abstract -> the contrasts that bear on it."""
+        found: dict[str, list[Contrast]] = {}
+        for question in self.questions:
+            for name, contrast in zip(question.bears_on, question.contrasts, strict=True):
+                if name:
+                    found.setdefault(name, []).append(contrast)
+        return found
+
+
+@dataclass(frozen=True)
+class Studied:
+    """The whole study: finding -> sentence of the abstract, collection -> its answers."""
+
+    abstract: dict[str, Sentence]
+    collections: dict[str, Answers]
+
 
 def answers(runs: Runs | None, collection: Collection, questions: Questions, report: Report) -> Answers:
     """The questions of one collection answered from its runs; where there are none all are "not run"."""
@@ -60,7 +82,10 @@ def answers(runs: Runs | None, collection: Collection, questions: Questions, rep
         title=collection.title,
         measure=collection.measure,
         split=collection.split,
-        questions=[_answered(question, [_lacking(pair, NOT_RUN) for pair in question.pairs]) for question in asked],
+        questions=[
+            _answered(question, question.pairs, [_lacking(pair, NOT_RUN) for pair in question.pairs])
+            for question in asked
+        ],
         variants=[],
         geometry={},
         sources=[],
@@ -71,12 +96,15 @@ def answers(runs: Runs | None, collection: Collection, questions: Questions, rep
     trained = {name: variant for name, variant in runs.variants.items() if variant.seed_runs}
     first = next(iter(trained.values()))
     families = [
-        [contrast for pair in question.pairs for contrast in contrasts(runs, here, pair, collection, questions)]
+        [(pair, contrast) for pair in question.pairs for contrast in contrasts(runs, here, pair, collection, questions)]
         for question in asked
     ]
     return replace(
         not_run,
-        questions=[_answered(question, here.judged(family)) for question, family in zip(asked, families, strict=True)],
+        questions=[
+            _answered(question, [pair for pair, _ in family], here.judged([contrast for _, contrast in family]))
+            for question, family in zip(asked, families, strict=True)
+        ],
         variants=_changes(here, trained),
         geometry=_correlations(here, trained) if collection.geometry else {},
         sources=runs.sources,
@@ -107,24 +135,25 @@ def contrasts(runs: Runs, here: Setting, pair: Pair, collection: Collection, que
     return [here.contrast(says, *(here.values[name] for name in names))]
 
 
-def as_json(answers: dict[str, Answers]) -> str:
-    return json.dumps({name: asdict(entry) for name, entry in answers.items()}, indent=1) + "\n"
+def as_json(studied: Studied) -> str:
+    return json.dumps(asdict(studied), indent=1) + "\n"
 
 
-def read(path: Path) -> dict[str, Answers]:
-    """Collection -> its answers, from reports/cause.json."""
-    return TypeAdapter(dict[str, Answers]).validate_json(path.read_bytes())
+def read(path: Path) -> Studied:
+    """What the stage wrote to reports/cause.json."""
+    return TypeAdapter(Studied).validate_json(path.read_bytes())
 
 
 def _lacking(pair: Pair, reason: str) -> Contrast:
     return Contrast(pair.says, 0.0, lacking=reason)
 
 
-def _answered(question: Question, family: Sequence[Contrast]) -> AnsweredQuestion:
+def _answered(question: Question, pairs: Sequence[Pair], family: Sequence[Contrast]) -> AnsweredQuestion:
+    """pairs has the pair that each contrast of the family comes from."""
     wanted = {WORSE, BETTER} if question.expect == "differ" else {question.expect}
-    verdicts = [contrast.verdict for contrast in family]
+    found = answer([contrast.verdict for contrast in family], wanted, (WORSE, BETTER, NO_DIFFERENCE))
     return AnsweredQuestion(
-        question.ask, question.expect, answer(verdicts, wanted, (WORSE, BETTER, NO_DIFFERENCE)), list(family)
+        question.ask, question.expect, found, contrasts=list(family), bears_on=[pair.finding for pair in pairs]
     )
 
 

@@ -10,11 +10,20 @@ BEST, AT_DRIFT = "best ", " at drift"
 
 
 class Pair(Strict):
-    """Two sides: each a variant, `best <sweep>`, or both `<sweep> at drift`."""
+    """Two sides: each a variant, `best <sweep>`, or both `<sweep> at drift`; and the finding that they bear on."""
 
     variant: str
     against: str
     says: str
+    finding: str | None = None
+
+
+class Finding(Strict):
+    """A sentence of the abstract: a clause, the verdict that it asks for, and whose line where it is of saturation."""
+
+    says: str
+    expect: str
+    saturation: str | None = None
 
 
 class Question(Strict):
@@ -24,9 +33,14 @@ class Question(Strict):
 
 
 class Collection(Strict):
-    """Parts that are read together; the best variant of a sweep is chosen on the split `choose`."""
+    """Parts that are read together; the best variant of a sweep is chosen on the split `choose`.
+
+    `short` is its name within sentences. `seen` says that the base checkpoint's card names it as training data.
+    """
 
     title: str
+    short: str
+    seen: bool = False
     parts: Annotated[list[str], Field(min_length=1)]
     split: str
     measure: str
@@ -40,6 +54,7 @@ class Questions(Strict):
 
     base: str
     drifts: Positive
+    abstract: dict[str, Finding]
     sweeps: dict[str, list[str]]
     questions: dict[str, list[Question]]
     collections: dict[str, Collection]
@@ -53,6 +68,8 @@ class Questions(Strict):
             for side in (pair.variant, pair.against):
                 if _sweep(side) != side and _sweep(side) not in self.sweeps:
                     raise ValueError(f"{side}: there is no sweep '{_sweep(side)}'")
+            if pair.finding is not None and pair.finding not in self.abstract:
+                raise ValueError(f"{pair.says}: there is no finding '{pair.finding}' in the abstract")
         return self
 
     def members(self, side: str) -> list[str]:

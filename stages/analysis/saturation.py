@@ -55,7 +55,7 @@ class VariantAtLevel:
 
 @dataclass(frozen=True)
 class Answers:
-    """What the runs of one collection answer; without levels it was not run."""
+    """What the runs of one collection answer; without levels it was not run. `batch` counts triplets."""
 
     title: str
     measure: str
@@ -65,6 +65,8 @@ class Answers:
     variants: list[VariantAtLevel]
     questions: list[AnsweredQuestion]
     source: Source | None
+    steps: int | None = None
+    batch: int | None = None
 
 
 def read(folder: Path, part: str) -> Runs | None:
@@ -103,12 +105,15 @@ def answers(runs: Runs | None, collection: Collection, questions: Questions, rep
     here = setting(runs, collection.split, questions.measure, questions.base, report)
     known = runs.on(collection.known, questions.measure) if collection.known else {}
     asked = Asked(runs, here, questions, collection, known)
+    tuned = [variant for variant in runs.variants.values() if variant.seed_runs]
     return replace(
         not_run,
         levels=level_values(asked),
         variants=variants(asked),
         questions=[_answered(asked, question) for question in questions.questions],
         source=runs.sources[0],
+        steps=next(iter(tuned[0].seed_runs.values())).steps if tuned else None,
+        batch=tuned[0].batch if tuned else None,
     )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from stages.evaluation.comparison import Comparison
 
 POWER = 0.8
+SMALLEST = 1e-300  # the p below which no other is looked for
 
 
 class Test(NamedTuple):
@@ -30,10 +31,10 @@ def compare(
     for few of them (Hesterberg 2015); p is scipy's randomisation test, which flips the sign of whole clusters (Smucker,
     Allan and Carterette 2007). It judges that checkpoint. Several seed runs judge the recipe: seeds and queries are
     crossed random effects (Brennan 2001), so the variance is that of the bootstrap plus s^2 / seeds, s over the seeds'
-    means, less their interaction, which both contain; t interval and test have Satterthwaite's (1946) degrees of
-    freedom. detectable is the minimum detectable effect of an uncorrected test at 80 % power (Cohen 1988). All are in
-    the measure's unit; without a second cluster, or a difference at all, the interval has no width, p is 1 and
-    detectable None.
+    means, less their interaction, which both contain; interval and test have Cochran and Cox's (1950) weighted critical
+    value. detectable is the minimum detectable effect of an uncorrected test at 80 % power (Cohen 1988). All are in the
+    measure's unit; without a second cluster, or a difference at all, the interval has no width, p is 1 and detectable
+    None.
     """
     differences = _differences(np.atleast_2d(variant), np.atleast_2d(base))
     mean = differences.mean(axis=0)
@@ -120,8 +121,6 @@ def _of_recipe(
     significance: float,
     resamples: int,
 ) -> Test:
-    from scipy.stats import t
-
     seeds, difference = len(differences), float(differences.mean())
     of_queries = _bootstrap(sums, sizes, significance, resamples).standard_error ** 2
     of_seeds = differences.mean(axis=1).var(ddof=1) / seeds
@@ -130,14 +129,43 @@ def _of_recipe(
     variance = max(of_queries, of_seeds, of_queries + of_seeds - shared)
     if not variance:
         return Test(low=difference, high=difference, p=0.0, detectable=None)
-    freedom = variance**2 / (of_queries**2 / (len(sums) - 1) + of_seeds**2 / (seeds - 1))
-    error, reach = np.sqrt(variance), t.ppf(1 - significance / 2, freedom)
+    quantile = Weighted(of_seeds / variance, seeds - 1, len(sums) - 1)
+    error, reach = np.sqrt(variance), quantile.above(significance / 2)
     return Test(
         low=float(difference - reach * error),
         high=float(difference + reach * error),
-        p=float(2 * t.sf(abs(difference) / error, freedom)),
-        detectable=float((reach + t.ppf(POWER, freedom)) * error),
+        p=quantile.two_sided(abs(difference) / error),
+        detectable=float((reach + quantile.above(1 - POWER)) * error),
     )
+
+
+class Weighted(NamedTuple):
+    """Student's t for a sum of two variances, of seeds and of queries (Cochran and Cox 1950).
+
+    A critical value is the mean of those for the two degrees of freedom, each weighted with its share of the variance.
+    `share` is that of the seeds, whose mean square holds the interaction too; the rest is the queries'.
+    """
+
+    share: float
+    seeds: float
+    queries: float
+
+    def above(self, tail: float) -> Any:
+        """What is exceeded with the probability `tail`, for each share."""
+        from scipy.stats import t
+
+        return self.share * t.isf(tail, self.seeds) + (1 - self.share) * t.isf(tail, self.queries)
+
+    def two_sided(self, statistic: float) -> float:
+        """p: that at which the critical value is the statistic, which is at least 0."""
+        from scipy.optimize import brentq
+        from scipy.stats import t
+
+        ends = [2 * t.sf(statistic, freedom) for freedom in (self.seeds, self.queries)]
+        low, high = np.log(max(min(ends) / 2, SMALLEST)), np.log(min(1, 2 * max(ends)))
+        if self.above(np.exp(low) / 2) <= statistic:
+            return float(np.exp(low))
+        return float(np.exp(brentq(lambda log: self.above(np.exp(log) / 2) - statistic, low, high)))
 
 
 def _sampling_variance(values: np.ndarray, which: np.ndarray) -> float:

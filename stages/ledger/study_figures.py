@@ -11,6 +11,7 @@ from stages.analysis.diagnosis import Diagnosis
 from stages.evaluation import per_query
 from stages.evaluation.comparison import per_cent
 from stages.evaluation.per_query import PerQuery
+from stages.evaluation.significance import Weighted
 from stages.ledger.claims import Needs
 from stages.params.report import Report, Target
 
@@ -69,10 +70,8 @@ def _within_corpora(
     """Interval of the mean over corpora of the mean difference, each corpus's queries resampled on their own.
 
     One seed run: the percentile bootstrap. Several: the variance of the bootstrap plus s^2 / seeds, s over the seeds'
-    means, and Student's t with Satterthwaite's degrees of freedom.
+    means, and the critical value that significance.compare has, with as many queries as one likes.
     """
-    from scipy.stats import t
-
     differences, drawn = [], np.zeros(resamples)
     for at, pair in enumerate(zip(ones, others, strict=True)):
         one, other = per_query.common(*pair)
@@ -86,8 +85,10 @@ def _within_corpora(
         return float(low), float(high)
     of_queries, between = float(drawn.var()), float(of_seeds.var(ddof=1)) / len(of_seeds)
     variance, mean = of_queries + between, float(of_seeds.mean())
-    freedom = (len(of_seeds) - 1) * (variance / between) ** 2 if between else np.inf
-    reach = float(t.ppf(1 - significance / 2, freedom) * np.sqrt(variance))
+    if not variance:
+        return mean, mean
+    quantile = Weighted(between / variance, len(of_seeds) - 1, np.inf)
+    reach = quantile.above(significance / 2) * float(np.sqrt(variance))
     return mean - reach, mean + reach
 
 

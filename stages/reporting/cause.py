@@ -1,30 +1,33 @@
-"""The cause study's page and picture: what the runs support, what stays open, and every variant."""
+"""The cause study's page: its abstract, what the runs support, what stays open, and every variant."""
 
-from collections.abc import Mapping, Sequence
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
 
-from stages.analysis.cause import Answers, VariantChange
+from stages.analysis.cause import Answers, Studied
 from stages.evaluation.comparison import BETTER, NO_DIFFERENCE, WORSE
 from stages.params.report import Report
-from stages.reporting import changes, contrasts, style
+from stages.reporting import cause_abstract, changes, contrasts
 from stages.reporting.markdown import Block
 from stages.reporting.table import NOTHING, Cell, Table
 from stages.reporting.text import Heading, Items, Text, code, link, picture, strong, text
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
-
-def page(answers: Mapping[str, Answers], report: Report, drawn: str) -> list[Block]:
+def page(studied: Studied, report: Report, drawn: str) -> list[Block]:
     """The whole page, with the picture in the file `drawn`."""
+    answers = studied.collections
     ran = [collection for collection in answers.values() if collection.variants]
     return [
         Heading("Why does fine-tuning hurt?", 1),
-        _opening(report),
-        picture("Change of each loss, change against drift, and validation during training", drawn),
+        cause_abstract.abstract(studied),
+        picture("Change of both losses on every collection, and change against drift", drawn),
+        Heading("What this says about saturation", 2),
+        "P1 explains its results by saturation: all-MiniLM-L6-v2 had been trained on MS MARCO before. Its card names "
+        "that collection, and not the others. (It names CodeSearchNet, which may hold some texts of the default "
+        "collection.)",
+        *cause_abstract.explained(studied),
+        Heading("The contrasts behind each sentence", 2),
+        cause_abstract.table(studied),
         Heading("What the runs support", 2),
+        _opening(report),
         *(block for collection in ran for block in _answered(collection)),
         Heading("What stays open", 2),
         *(block for collection in answers.values() for block in _open(collection)),
@@ -40,8 +43,8 @@ def _opening(report: Report) -> Text:
         "triplets and differ only in what the question names (the exceptions are listed below). Changes are in per "
         f"cent of the base's value, with {100 * (1 - report.significance):g} % intervals over clusters of queries and "
         "over seeds; the p-values of one question are corrected as a family. “No difference” means that the change is "
-        f"within {report.margin:g} %. “Not shown” is not “no”. We wrote the questions before the runs ended, except "
-        "one that says so: ",
+        f"within {report.margin:g} %. “Not shown” is not “no”. Questions that we wrote after runs were read "
+        "say so: ",
         link("questions.yaml", "../studies/cause/questions.yaml"),
         ". ",
         code("python -m studies.cause run"),
@@ -153,67 +156,3 @@ def _sources(collection: Answers) -> list[Block]:
         for source in collection.sources
     )
     return [Items(lines)]
-
-
-@style.styled
-def draw(collection: Answers, sweeps: Mapping[str, Sequence[str]]) -> "Figure":
-    """Three panels of one collection: change by loss, validation during training, change against drift."""
-    figure = style.blank(7.6)
-    grid = figure.add_gridspec(2, 2, height_ratios=[1, 1.1])
-    losses = [variant for variant in collection.variants if "_" not in variant.variant]
-    _losses(figure.add_subplot(grid[0, 0]), losses)
-    _validation(figure.add_subplot(grid[0, 1]), losses)
-    _sweeps(figure.add_subplot(grid[1, :]), {variant.variant: variant for variant in collection.variants}, sweeps)
-    return figure
-
-
-def _losses(axes: "Axes", losses: Sequence[VariantChange]) -> None:
-    for at, variant in enumerate(losses):
-        color = style.of_verdict(variant.contrast.verdict)
-        axes.errorbar(_drawn(variant), at, xerr=_reach([variant]), fmt="o", color=color, capsize=2)
-    axes.set_yticks(range(len(losses)), [variant.variant for variant in losses])
-    axes.invert_yaxis()
-    axes.axvline(0, color="0.2", linewidth=0.8)
-    axes.set_xlabel("change against the base, %")
-    axes.set_title("One learning rate, the same hard negatives", loc="left")
-
-
-def _validation(axes: "Axes", losses: Sequence[VariantChange]) -> None:
-    lines = style.lines(variant.variant for variant in losses)
-    for variant in losses:
-        steps, values = list(variant.validation), list(variant.validation.values())
-        axes.plot(steps, values, label=variant.variant, **lines[variant.variant])
-    axes.set_xscale("symlog", linthresh=8)
-    axes.set_xticks([0, 8, 32, 128], ["0", "8", "32", "128"])
-    axes.set_xlabel("steps")
-    axes.set_title("Validation RR@10 (small sample)", loc="left")
-    if losses:
-        axes.legend(fontsize=7)
-
-
-def _sweeps(axes: "Axes", variants: Mapping[str, VariantChange], sweeps: Mapping[str, Sequence[str]]) -> None:
-    lines: dict[str, dict[str, Any]] = style.lines(sweeps)
-    for name, members in sweeps.items():
-        known = [variants[variant] for variant in members if variant in variants]
-        drifts, moved = [fmean(one.drift) for one in known], [_drawn(one) for one in known]
-        axes.errorbar(drifts, moved, yerr=_reach(known), marker="o", capsize=2, label=name, **lines[name])
-    axes.axhline(0, color="0.2", linewidth=0.8)
-    axes.set_xlabel("drift: 1 - mean cosine of a passage's vector to its vector under the base")
-    axes.set_ylabel("change against the base, %")
-    axes.set_title("Four learning rates a sweep, from the lowest (left) to the highest", loc="left")
-    if axes.has_data():
-        axes.legend()
-
-
-def _reach(variants: Sequence[VariantChange]) -> list[list[float]]:
-    """How far the intervals reach below and above the changes, in per cent: 2 x variants."""
-    return [
-        [_drawn(one) - _drawn(one, "low") for one in variants],
-        [_drawn(one, "high") - _drawn(one) for one in variants],
-    ]
-
-
-def _drawn(variant: VariantChange, figure: str = "difference") -> float:
-    """A figure in per cent; NaN, which is not drawn, where there is none."""
-    share = variant.contrast.change(figure)
-    return float("nan") if share is None else share

@@ -43,20 +43,22 @@ def page(answers: Mapping[str, Answers], questions: Questions, report: Report, d
         *(block for collection in ran for block in _answered(collection, questions)),
         Heading("What stays open", 2),
         *(f"Not run: {collection.title}." for collection in answers.values() if not collection.levels),
-        *SCOPE,
+        *_scope(ran),
         *(block for collection in ran for block in _details(collection, questions, report)),
     ]
 
 
-SCOPE = (
-    "Each level is one model, trained with one seed: the intervals hold over queries and over seeds of the recipe, not "
-    "over other ways to train a level. The levels were trained on the same training queries as the recipes, as the "
-    "paper's base may have been trained on those of MS MARCO; a checkpoint that was trained longer has also seen them "
-    "more often.",
-    "All recipes have a schedule of 32 steps of 8 triplets; the paper's code trains for thousands "
-    "of steps of 512 to 1,024. The negatives are hard for the base checkpoint, at every level alike; negatives mined "
-    "by each level itself would be harder.",
-)
+def _scope(ran: Sequence[Answers]) -> list[str]:
+    sizes = sorted({f"{one.steps} steps of {one.batch} triplets" for one in ran if one.steps})
+    return [
+        "Each level is one model, trained with one seed: the intervals hold over queries and over seeds of the recipe, "
+        "not over other ways to train a level. The levels were trained on the same training queries as the recipes, as "
+        "the paper's base may have been trained on those of MS MARCO; a checkpoint that was trained longer has also "
+        "seen them more often.",
+        f"All recipes have a schedule of {' or '.join(sizes) or 'some steps'}; the paper's code trains for thousands "
+        "of steps of 512 to 1,024. The negatives are hard for the base checkpoint, at every level alike; negatives "
+        "mined by each level itself would be harder.",
+    ]
 
 
 def _opening(questions: Questions, report: Report) -> Text:

@@ -17,7 +17,7 @@ from stages.params import Study, parse
 from studies import clones, collecting
 from studies.cause import by_distance
 
-PARTS = ("default", "default-lora", "msmarco", "medquad")
+PARTS = ("default", "default-lora", "msmarco", "medquad", "medquad-margin")
 WORK = Path(".scratch/cause")
 RESULTS = Path("reports/cause")
 

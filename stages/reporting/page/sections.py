@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from stages.analysis.cause import Answers
+from stages.analysis.cause import Answers, Studied
 from stages.analysis.contrasts import Contrast
 from stages.analysis.diagnosis import Diagnosis
 from stages.analysis.transfer import Transfer
@@ -14,8 +14,8 @@ from stages.evaluation.results import Pair, Result
 from stages.params import Study
 from stages.params.report import Report
 from stages.reporting import answer as answers
-from stages.reporting import changes as changed
 from stages.reporting import (
+    cause_abstract,
     costs_table,
     hybrids,
     makeup,
@@ -25,6 +25,7 @@ from stages.reporting import (
     training_table,
     variants_table,
 )
+from stages.reporting import changes as changed
 from stages.reporting import transfer as transfer_page
 from stages.reporting.figures import running_means
 from stages.reporting.page import charts, scatter
@@ -207,23 +208,29 @@ def costs(
     }
 
 
-def cause(collections: Mapping[str, Answers]) -> list[Section]:
-    """The answered questions of each collection of the cause study."""
-    return [
-        {
-            "title": f"{collection.title}: {collection.measure} on {collection.split}",
-            "size": _size(collection),
-            "questions": [
-                {
-                    "ask": question.ask,
-                    "answer": question.answer,
-                    "contrasts": [_contrast(one) for one in question.contrasts],
-                }
-                for question in (collection.questions if collection.variants else [])
-            ],
-        }
-        for collection in collections.values()
-    ]
+def cause(studied: Studied) -> Section:
+    """The abstract of the cause study, where any of it was run, and the answered questions of each collection."""
+    collections = studied.collections.values()
+    ran = studied.abstract and any(collection.variants for collection in collections)
+    return {
+        "abstract": [cause_abstract.abstract(studied), *cause_abstract.explained(studied)] if ran else [],
+        "collections": [_questions(collection) for collection in collections],
+    }
+
+
+def _questions(collection: Answers) -> Section:
+    return {
+        "title": f"{collection.title}: {collection.measure} on {collection.split}",
+        "size": _size(collection),
+        "questions": [
+            {
+                "ask": question.ask,
+                "answer": question.answer,
+                "contrasts": [_contrast(one) for one in question.contrasts],
+            }
+            for question in (collection.questions if collection.variants else [])
+        ],
+    }
 
 
 def _size(collection: Answers) -> str:

@@ -1,0 +1,103 @@
+"""The sentences of the cause study's abstract: on which collections each holds, and where it was not tried."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from stages.analysis import saturation
+from stages.analysis.cause_questions import Collection, Finding, Questions
+from stages.analysis.contrasts import NOT_RUN, Contrast
+from stages.evaluation.comparison import BETTER, WORSE
+
+ENOUGH_SEEDS = 3
+OPPOSITE = {WORSE: BETTER, BETTER: WORSE}
+State = Literal["holds", "holds in part", "opposite", "not shown", "not tried"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """What was compared for a sentence on one collection; nothing where it was not tried.
+
+    `part` is that of the study, so that two splits of one have the same models. `seen` says that the base checkpoint's
+    card names the collection among its training data.
+    """
+
+    collection: str
+    part: str
+    seen: bool
+    state: State
+    contrasts: list[Contrast]
+
+    @property
+    def seeds(self) -> int:
+        """Over how many seeds the contrasts are, at the least; 0 where nothing was tried."""
+        return min((one.comparison.seed_runs for one in self.contrasts if one.comparison), default=0)
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A clause of the abstract; `places` has every collection of the study, the default one first."""
+
+    says: str
+    expect: str
+    quoted: bool
+    places: list[Place]
+
+    def at(self, *states: State) -> list[Place]:
+        return [place for place in self.places if place.state in states]
+
+    @property
+    def rests_on(self) -> list[Place]:
+        """Where it holds over enough seeds."""
+        return [place for place in self.at("holds") if place.seeds >= ENOUGH_SEEDS]
+
+    @property
+    def is_well_founded(self) -> bool:
+        """Whether it holds on the default collection and on another one, over enough seeds on both."""
+        return self.places[0] in self.rests_on and len({place.part for place in self.rests_on}) > 1
+
+
+def sentences(
+    questions: Questions,
+    found: Mapping[str, Mapping[str, Sequence[Contrast]]],
+    saturated: Mapping[str, saturation.Answers],
+) -> dict[str, Sentence]:
+    """Finding -> its sentence; found maps a collection to the judged contrasts of each finding there."""
+    return {
+        name: Sentence(
+            finding.says,
+            finding.expect,
+            quoted=finding.saturation is None,
+            places=[
+                _place(collection, finding, contrasts)
+                for key, collection in questions.collections.items()
+                for contrasts in [_of_line(saturated.get(key), finding.saturation) or found[key].get(name, ())]
+            ],
+        )
+        for name, finding in questions.abstract.items()
+    }
+
+
+def _of_line(answers: saturation.Answers | None, recipe: str | None) -> list[Contrast]:
+    """The judged line of a recipe in the saturation study; none where it was not run."""
+    asked = answers.questions if answers and recipe else []
+    return [
+        finding.contrast
+        for question in asked
+        for finding in question.findings
+        if finding.growth and finding.growth.recipe == recipe
+    ]
+
+
+def _place(collection: Collection, finding: Finding, contrasts: Sequence[Contrast]) -> Place:
+    tried = [contrast for contrast in contrasts if contrast.verdict != NOT_RUN]
+    verdicts = [contrast.verdict for contrast in tried]
+    hits = verdicts.count(finding.expect)
+    state: State = "not shown"
+    if not tried:
+        state = "not tried"
+    elif hits:
+        state = "holds" if hits == len(contrasts) else "holds in part"
+    elif OPPOSITE.get(finding.expect) in verdicts:
+        state = "opposite"
+    return Place(collection.short, collection.parts[0], collection.seen, state, tried)
