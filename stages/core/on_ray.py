@@ -36,7 +36,7 @@ class Cluster:
 def check() -> None:
     """Raises UserError where Ray is not installed."""
     if importlib.util.find_spec("ray") is None:
-        raise UserError("engine ray: Ray is not installed; pip install -r requirements-ray.txt, or use engine: local")
+        raise UserError("Ray is not installed; pip install -r requirements-ray.txt, or use engine: local")
 
 
 def each(
@@ -59,8 +59,8 @@ def each(
         lost: Counter[Item | None] = Counter()
         while left:
             while waiting and idle:
-                actor = idle.pop()
-                running[actor.do.remote(waiting[0])] = (actor, waiting.popleft())
+                actor, next_one = idle.pop(), waiting.popleft()
+                running[actor.do.remote(next_one)] = (actor, next_one)
             done = ray.wait(list(running), num_returns=1)[0][0]
             actor, item = running.pop(done)
             try:
@@ -122,7 +122,7 @@ def _connected(cluster: Cluster) -> Iterator[None]:
             logging_level="warning",
             runtime_env={"env_vars": {"PYTHONPATH": path}},
         )
-    except ConnectionError as error:
+    except (ConnectionError, ray.exceptions.RayError, RuntimeError) as error:
         raise UserError(f"scale.encoding.address {cluster.address}: {_line(error)}")
     try:
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
