@@ -22,7 +22,7 @@ RESULTS = 16_000_000  # scores that all shards together hand over at a time
 
 @dataclass
 class Searcher:
-    """Searches `shards` equal parts of a file; `read` and `seconds`: bytes that were read of it and the time it took."""
+    """Searches `shards` equal parts of a file; `read` are the bytes read of it so far, `seconds` the time it took."""
 
     pool: Executor | None = None
     shards: int = 1
