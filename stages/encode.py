@@ -11,7 +11,6 @@ from pathlib import Path
 
 import click
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from stages import params
 from stages.collections import canonical
@@ -69,9 +68,8 @@ def main(variant: str, corpus: str, model: Path, collection: Path, out: Path, sh
             description = model_folder.describe(seed_run)
             match description.architecture:
                 case "lexical":
-                    texts = pq.read_table(collection / "docs.parquet", columns=["text"])["text"].to_pylist()
                     language = canonical.language(collection)
-                    bm25.build(texts, target / "bm25", description.k1, description.b, language)
+                    bm25.build(canonical.texts(collection), target / "bm25", description.k1, description.b, language)
                 case "published-run" if description.corpus == corpus:
                     run = _published(variant, next(seed_run.glob("run.*")), collection, description.split)
                     runs.write([run], target / f"{description.split}.parquet")
