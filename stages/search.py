@@ -15,7 +15,7 @@ from stages.core.errors import UserError
 from stages.core.files import publish
 from stages.models import model_folder
 from stages.params.report import Search
-from stages.retrieval import bm25, ranking, runs, searching
+from stages.retrieval import ranking, runs, searching
 from stages.retrieval.searching import Searcher
 
 QUERIES = 4096  # searched at a time
@@ -136,7 +136,7 @@ def _found(
     for start in range(0, len(topics), together):
         part = topics.slice(start, together).to_pydict()
         if lexical:
-            scores, rows = bm25.top_k(part["text"], index / "bm25", depth, passages.places)
+            scores, rows = searcher.lexical(part["text"], index / "bm25", depth, passages.places)
         else:
             queries = np.load(index / "topics" / f"{split}.npy", mmap_mode="r")[start : start + together]
             scores, rows = searcher.top_k(queries, index / "docs.npy", depth, block, passages.places)

@@ -148,6 +148,6 @@ def test_a_search_process_that_is_killed_is_one_line(tmp_path):
     with searching.searcher(2) as searcher:
         list(searcher.pool.map(abs, [1, 2]))
         os.kill(next(iter(searcher.pool._processes)), signal.SIGKILL)
-        with pytest.raises(UserError, match="a process that searched it was killed"):
+        with pytest.raises(UserError, match="a process that searched was killed"):
             for _ in range(100):
                 searcher.top_k(vectors[:2], tmp_path / "docs.npy", 3, 10, np.arange(50))
