@@ -96,7 +96,7 @@ def _reading(searcher: Searcher) -> dict[str, float]:
     if not searcher.read:
         return {}
     rate = searcher.gigabytes_per_second
-    click.echo(f"{searcher.read / 1e9:.2f} GB of vectors searched, {rate:.2f} GB/s")
+    click.echo(f"{searcher.read / 1e9:.3g} GB of vectors searched, {rate:.3g} GB/s")
     return {"gigabytes_per_second": rate}
 
 
