@@ -30,6 +30,7 @@ FIXED = {
     "costs": 1.0,
     "report": 1.0,
     "differences": 1.0,
+    "examples": 1.0,
     "page": 2.0,
     "visualize": 1.5,
     "transfer": 1.5,
