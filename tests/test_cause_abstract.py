@@ -7,7 +7,7 @@ import pytest
 from stages.analysis import cause_abstract
 from stages.analysis.cause import Answers, Studied, VariantChange
 from stages.analysis.cause_abstract import Place, Sentence
-from stages.analysis.cause_questions import Collection, Finding
+from stages.analysis.cause_questions import Collection, Finding, Questions
 from stages.analysis.contrasts import Contrast
 from stages.reporting import cause_abstract as words
 from tests import plants
@@ -92,6 +92,29 @@ def test_two_seeds_are_a_hint_and_two_splits_of_one_run_are_one_collection():
     splits = [replace(place, part="default") for place in sentence(default=[contrast("worse")]).places]
     splits[1] = replace(splits[1], state="holds", contrasts=[contrast("worse")])
     assert not Sentence("a", "worse", True, splits).is_well_founded
+
+
+def test_collections_of_one_name_are_one_place():
+    pair = {"variant": "a", "against": "b", "says": "x", "finding": "harm"}
+    one = {"short": "one", "parts": ["p"], "split": "s", "measure": "m", "questions": "q"}
+    asked = Questions.model_validate(
+        {
+            "base": "b",
+            "drifts": 1,
+            "abstract": {"harm": {"says": "a is worse", "expect": "worse"}},
+            "sweeps": {},
+            "questions": {"q": [{"ask": "?", "expect": "worse", "pairs": [pair]}]},
+            "collections": {
+                "first": {"title": "F", **one},
+                "other": {"title": "O", **one, "short": "other", "parts": ["o"]},
+                "again": {"title": "A", **one, "parts": ["again"]},
+            },
+        }
+    )
+    found = {"first": {"harm": [contrast("worse")]}, "other": {}, "again": {"harm": [contrast("cannot tell")]}}
+    (both, untried) = cause_abstract.sentences(asked, found, {})["harm"].places
+    assert (both.collection, both.part, both.state, len(both.contrasts)) == ("one", "p", "holds in part", 2)
+    assert untried.state == "not tried"
 
 
 def studied(**sentences: Sentence) -> Studied:

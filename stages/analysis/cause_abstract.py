@@ -62,30 +62,39 @@ def sentences(
     found: Mapping[str, Mapping[str, Sequence[Contrast]]],
     saturated: Mapping[str, saturation.Answers],
 ) -> dict[str, Sentence]:
-    """Finding -> its sentence; found maps a collection to the judged contrasts of each finding there."""
+    """Finding -> its sentence; found maps a collection to the judged contrasts of each finding there.
+
+    Collections of one `short` are one place.
+    """
+    by_short: dict[str, list[str]] = {}
+    for key, collection in questions.collections.items():
+        by_short.setdefault(collection.short, []).append(key)
     return {
         name: Sentence(
             finding.says,
             finding.expect,
             quoted=finding.saturation is None,
             places=[
-                _place(collection, finding, contrasts)
-                for key, collection in questions.collections.items()
-                for contrasts in [_of_line(saturated.get(key), finding.saturation) or found[key].get(name, ())]
+                _place(
+                    questions.collections[keys[0]],
+                    finding,
+                    [one for key in keys for one in _of_line(saturated.get(key), finding) or found[key].get(name, ())],
+                )
+                for keys in by_short.values()
             ],
         )
         for name, finding in questions.abstract.items()
     }
 
 
-def _of_line(answers: saturation.Answers | None, recipe: str | None) -> list[Contrast]:
-    """The judged line of a recipe in the saturation study; none where it was not run."""
-    asked = answers.questions if answers and recipe else []
+def _of_line(answers: saturation.Answers | None, finding: Finding) -> list[Contrast]:
+    """The judged line of the finding's recipe in the saturation study; none where it was not run."""
+    asked = answers.questions if answers and finding.saturation else []
     return [
-        finding.contrast
+        line.contrast
         for question in asked
-        for finding in question.findings
-        if finding.growth and finding.growth.recipe == recipe
+        for line in question.findings
+        if line.growth and line.growth.recipe == finding.saturation
     ]
 
 

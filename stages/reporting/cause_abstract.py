@@ -1,8 +1,8 @@
 """The cause study's abstract in words: each sentence with its figures, its collections and what it does not rest on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from stages.analysis.cause import Answers, Studied
+from stages.analysis.cause import Studied
 from stages.analysis.cause_abstract import ENOUGH_SEEDS, Place, Sentence
 from stages.analysis.contrasts import Contrast
 from stages.reporting import changes
@@ -15,7 +15,7 @@ HARM, MILD, APART = "harm", "mild", "apart"  # the sentences that bear on satura
 def abstract(studied: Studied) -> Text:
     """One paragraph that can be quoted."""
     quoted = [said(sentence) for sentence in studied.abstract.values() if sentence.quoted]
-    return text(" ".join([_opening(studied.collections), *quoted, _on_saturation(studied), _limits(studied)]))
+    return text(" ".join([_opening(studied), *quoted, _on_saturation(studied), _limits(studied)]))
 
 
 def said(sentence: Sentence) -> str:
@@ -48,16 +48,17 @@ def _caution(sentence: Sentence) -> str:
     return "so it rests on one collection alone" if alone else "so it is not shown on the default collection"
 
 
-def _opening(collections: Mapping[str, Answers]) -> str:
-    ran = [collection for collection in collections.values() if collection.variants]
-    # Two splits of one run are one training.
+def _opening(studied: Studied) -> str:
+    # Two splits of one run are one training, and two parts of one name one collection.
+    ran = [collection for collection in studied.collections.values() if collection.variants]
     runs = {tuple(source.part for source in one.sources): one.variants for one in ran}
     trained = [variant for variants in runs.values() for variant in variants]
     seeds = sorted({len(variant.drift) for variant in trained})
+    tried = {place.part for one in studied.abstract.values() for place in one.places if place.contrasts}
     return (
         f"We fine-tuned all-MiniLM-L6-v2 {sum(len(variant.drift) for variant in trained)} times, as "
         f"{len(trained)} variants with {' to '.join(map(str, seeds))} seeds each, on "
-        f"{len(runs)} collections, and changed one thing at a time."
+        f"{len(tried)} collection{'' if len(tried) == 1 else 's'}, and changed one thing at a time."
     )
 
 
