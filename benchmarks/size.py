@@ -8,7 +8,6 @@ memory of its processes together. A stage above the limit is killed, and the run
 """
 
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -67,14 +66,16 @@ def make(folder: Path, passages: int, queries: int) -> None:
 def run(folder: Path, limit: float, until: str | None) -> None:
     """Run the stages that are not up to date one after the other, and print what each kind of stage took at most."""
     study = folder / "study"
-    clones.make(study, None)
+    if not study.exists():  # with its reports, as the runs of other studies in them are read by some stages
+        subprocess.run(["git", "clone", "-q", ".", study], check=True)
+        (study / "dvc.lock").unlink()
+        subprocess.run([*clones.DVC, "config", "--local", "cache.type", "hardlink,copy"], cwd=study, check=True)
     for name in ("collection", "model"):
         link = study / name
         link.unlink(missing_ok=True)
         link.symlink_to((folder / name).resolve())
     text = clones.merged([Path("params.yaml"), Path("benchmarks/size.yaml")])
     (study / "params.yaml").write_text(text)
-    (study / "stages/pipeline.yaml").exists() or shutil.copy("dvc.yaml", study / "stages/pipeline.yaml")
     pipeline, blocks = yaml_file.load(study / "dvc.yaml"), yaml_file.load(study / "params.yaml")
     kept = folder / "peaks.json"
     peaks = {entry["stage"]: Peak(**entry) for entry in json.loads(kept.read_text())} if kept.exists() else {}
