@@ -153,7 +153,9 @@ def collection(folder: Path, passages: int, queries: int) -> None:
             writer.write_table(pa.table([ids, _texts(drawn, vocabulary)], schema=_schema()))
     rng = np.random.default_rng(1)
     asked = np.sort(rng.choice(passages, queries, replace=False))
-    texts = [_asking(asked[(asked >= at) & (asked < at + BLOCK)] - at, at, passages) for at in range(0, passages, BLOCK)]
+    texts = [
+        _asking(asked[(asked >= at) & (asked < at + BLOCK)] - at, at, passages) for at in range(0, passages, BLOCK)
+    ]
     order = rng.permutation(queries)
     ids = pa.array([f"q{at:06d}" for at in range(queries)])
     words = _texts(np.concatenate(texts), vocabulary).take(pa.array(order))
@@ -162,7 +164,9 @@ def collection(folder: Path, passages: int, queries: int) -> None:
     ends = np.cumsum([round(queries * share) for share in SPLITS.values()])
     for split, start, end in zip(SPLITS, [0, *ends], ends, strict=False):
         part = {"query-id": ids[start:end], "corpus-id": relevant[start:end]}
-        pq.write_table(pa.table({**part, "score": np.ones(len(part["query-id"]), int)}), folder / f"qrels/{split}.parquet")
+        pq.write_table(
+            pa.table({**part, "score": np.ones(len(part["query-id"]), int)}), folder / f"qrels/{split}.parquet"
+        )
 
 
 def _schema() -> pa.Schema:

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages import params
 from stages.collections import canonical
-from stages.core import code, costs, fingerprint, scratch, threads
+from stages.core import code, costs, fingerprint, scratch, space, threads
 from stages.core.errors import UserError
 from stages.core.files import link, publish
 from stages.models import caps, encoding, model_folder, precision
@@ -89,6 +90,7 @@ def _encode(name: str, model: Path, collection: Path, work: Path, index: Index) 
     except UserError as error:
         raise UserError(f"corpora.{collection.name}.{error}")
     figures = {"load_seconds": clock.lap()}
+    _require_space(encoder, collection, work, index)
     made, read = [], {}
     for source in _sources(collection):
         path = source.relative_to(collection).with_suffix(".npy")
@@ -103,6 +105,16 @@ def _encode(name: str, model: Path, collection: Path, work: Path, index: Index) 
         draft.write_text(json.dumps(read, indent=1) + "\n")
     precision.record(index.precision, work)
     return [*made, CAPS, Path(precision.NAME)]
+
+
+def _require_space(encoder: SentenceTransformer, collection: Path, work: Path, index: Index) -> None:
+    """Raise UserError where the disk has no room for the vectors; a file that a killed run began has its room."""
+    rows = {path.relative_to(collection): pq.read_metadata(path).num_rows for path in _sources(collection)}
+    begun = {path for path in rows for kind in (".npy", ".part") if (work / path).with_suffix(kind).exists()}
+    width = (encoder.get_embedding_dimension() or 0) * np.dtype(index.dtype).itemsize
+    size = width * sum(number for path, number in rows.items() if path not in begun)
+    smaller = "say index.dtype float16" if index.dtype == "float32" else ""
+    space.require(work, size, f"the vectors of {collection.name}", smaller)
 
 
 def _sources(collection: Path) -> list[Path]:
