@@ -29,6 +29,7 @@ from studies import clones
 BLOCK = 100_000  # passages that are made at a time
 WORDS = 15_000
 LENGTH = 12
+WIDTH = 32
 SPLITS = {"train": 0.4, "dev": 0.1, "test": 0.5}
 ALONE = ("gate", "compare")
 place = click.Path(file_okay=False, path_type=Path)
@@ -54,9 +55,9 @@ def main() -> None:
 @click.option("--passages", default=2_000_000, show_default=True)
 @click.option("--queries", default=50_000, show_default=True)
 def make(folder: Path, passages: int, queries: int) -> None:
-    """Write a collection in BEIR layout and a two-layer model with random weights; equal sizes give equal bytes."""
+    """Write a collection in BEIR layout, and two models with random weights; equal sizes give equal bytes."""
     collection(folder / "collection", passages, queries)
-    model(folder / "model")
+    models(folder)
 
 
 @main.command()
@@ -70,7 +71,7 @@ def run(folder: Path, limit: float, until: str | None) -> None:
         subprocess.run(["git", "clone", "-q", ".", study], check=True)
         (study / "dvc.lock").unlink()
         subprocess.run([*clones.DVC, "config", "--local", "cache.type", "hardlink,copy"], cwd=study, check=True)
-    for name in ("collection", "model"):
+    for name in ("collection", "model", "late"):
         link = study / name
         link.unlink(missing_ok=True)
         link.symlink_to((folder / name).resolve())
@@ -196,21 +197,28 @@ def _texts(words: np.ndarray, vocabulary: pa.Array) -> pa.Array:
     return pc.binary_join_element_wise(*(vocabulary.take(pa.array(column)) for column in words.T), " ")
 
 
-def model(folder: Path) -> None:
-    """A BERT of two layers and width 32 with random weights and the tokenizer of the default study's model."""
+def models(folder: Path) -> None:
+    """With random weights of width 32 and the default study's tokenizer: static word vectors in folder/model, and a BERT
+    of two layers in folder/late, which reranks.
+    """
     import torch
     from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import Normalize
+    from sentence_transformers.sentence_transformer.modules import Normalize, StaticEmbedding
+    from tokenizers import Tokenizer
     from transformers import AutoTokenizer, BertConfig, BertModel
 
     torch.manual_seed(0)
-    config = BertConfig(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64)
-    body = folder.with_name("body")
-    BertModel(config).save_pretrained(body)
-    AutoTokenizer.from_pretrained(_tokenizer()).save_pretrained(body)
-    whole = SentenceTransformer(str(body))
+    known = Tokenizer.from_file(str(_tokenizer() / "tokenizer.json"))
+    known.no_padding()
+    known.no_truncation()
+    static = SentenceTransformer(modules=[StaticEmbedding(known, embedding_dim=WIDTH)])
+    static.save_pretrained(str(folder / "model"), create_model_card=False)
+    config = BertConfig(hidden_size=WIDTH, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64)
+    BertModel(config).save_pretrained(folder / "body")
+    AutoTokenizer.from_pretrained(_tokenizer()).save_pretrained(folder / "body")
+    whole = SentenceTransformer(str(folder / "body"))
     whole.max_seq_length = 32
-    SentenceTransformer(modules=[*whole, Normalize()]).save_pretrained(str(folder), create_model_card=False)
+    SentenceTransformer(modules=[*whole, Normalize()]).save_pretrained(str(folder / "late"), create_model_card=False)
 
 
 def _tokenizer() -> Path:
