@@ -198,8 +198,8 @@ def _texts(words: np.ndarray, vocabulary: pa.Array) -> pa.Array:
 
 
 def models(folder: Path) -> None:
-    """With random weights of width 32 and the default study's tokenizer: static word vectors in folder/model, and a BERT
-    of two layers in folder/late, which reranks.
+    """With random weights of width 32 and the default study's tokenizer: static word vectors in model, and a BERT of
+    two layers in late, which reranks.
     """
     import torch
     from sentence_transformers import SentenceTransformer
