@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from stages.planning.timing import Corpus, is_lexical, seed_runs
+from stages.planning.speeds import Corpus
+from stages.planning.timing import is_lexical, seed_runs
 
 if TYPE_CHECKING:
     from stages.params import Study
