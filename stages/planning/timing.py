@@ -115,8 +115,9 @@ def _on(key: str, study: Study) -> tuple[str, str]:
 
 def checkpoint(study: Study, variant: str) -> str:
     """The checkpoint that a variant which searches or reranks starts from."""
-    blocks = {**study.retrievers, **study.interpolations, **study.searches, **study.rerankers}
-    return blocks[variant].checkpoint
+    if variant in study.interpolations:
+        return study.interpolations[variant].checkpoint
+    return (study.rerankers.get(variant) or study.trained[variant]).checkpoint
 
 
 def is_lexical(study: Study, variant: str) -> bool:
