@@ -18,6 +18,9 @@ CHARACTERS = 4.5  # of a token; texts are stored compressed, to about half
 OF_INDEX = 6.0  # bytes of BM25's index for a token
 OF_LINE = float(runs.LINE)
 LIGHT = 500.0  # megabytes of a process that loads no model
+IDS = 60.0  # bytes of memory for a passage in stages that hold the ids of a collection
+A_PASSAGE = {"download": 250.0, "triplets": 250.0}  # and in those that compare its texts by their digests
+INDEXING = 50.0  # bytes of memory for a token, when BM25 indexes
 COMPUTES = ("encode", "encode-interpolated", "encode-tuned", "rerank", "checkpoint", "interpolate", "score")
 TRAINS = ("train", "train-reranker", "train-tuned", "tune")
 
