@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from stages import params
 from stages.collections import canonical
-from stages.core import costs
+from stages.core import costs, space
 from stages.core.errors import UserError
 from stages.core.files import publish
 from stages.models import model_folder
@@ -42,6 +42,8 @@ def rank(variant: str, corpus: str, index: Path, collection: Path, out: Path) ->
     clock, queries = costs.Clock(), 0
     passages, name = _passages(collection), f"{variant} {corpus}"
     with publish(out) as draft, searching.searcher(study.scale.search.processes) as searcher:
+        asked = sum(len(canonical.topics(collection, split)) for split in study.corpora[corpus].judged)
+        _require_space(out, asked * len(model_folder.seed_runs(index)), study.search.depth, "search.depth")
         for seed_run in model_folder.seed_runs(index):
             (draft / seed_run.name).mkdir(parents=True)
             for split, rules in study.corpora[corpus].judged.items():
@@ -70,8 +72,13 @@ def mine(pool: str, index: Path, collection: Path, out: Path) -> None:
     drop_self = any(rules.drop_self for rules in study.corpora[block.corpus].judged.values())
     topics = canonical.topics(collection, "train")
     with publish(out) as draft, searching.searcher(study.scale.search.processes) as searcher:
+        _require_space(out, len(topics), block.depth, f"pools.{pool}.depth")
         runs.write(_runs(searcher, seed_run, "train", _passages(collection), topics, search, drop_self, pool), draft)
     _reading(searcher)
+
+
+def _require_space(out: Path, queries: int, depth: int, key: str) -> None:
+    space.require(out, runs.LINE * queries * depth, "the rankings", f"lower {key}")
 
 
 class Passages(NamedTuple):

@@ -24,7 +24,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from stages.collections import canonical
-from stages.core import threads
+from stages.core import space, threads
 from stages.core.errors import UserError
 from stages.models import caps, encoding, lengths, precision
 from stages.params.report import Index
@@ -132,6 +132,9 @@ def prepare(job: Job, maker: Maker) -> None:
             if not any((job.work / f"{file}{suffix}").exists() for suffix in (".part", ".npy")):
                 for marker in (job.work / f"{file}.done").iterdir():
                     marker.unlink()
+                smaller = "say index.dtype float16" if job.index.dtype == "float32" else ""
+                size = rows * maker.dimension * np.dtype(job.index.dtype).itemsize
+                space.require(job.work, size, f"the vectors of {job.collection.name} {Path(file).name}", smaller)
                 _allocate(job.work / f"{file}.part", job.index.dtype, (rows, maker.dimension))
 
 
