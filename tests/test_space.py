@@ -13,7 +13,7 @@ from stages.core import space
 from stages.core.errors import UserError
 from stages.params.corpora import Corpus
 from stages.retrieval import runs
-from stages.training import loop
+from stages.training import weights
 from tests import small_study
 
 Usage = namedtuple("Usage", "total used free")
@@ -64,7 +64,13 @@ def test_the_stages_stop_before_they_compute(study, disk):
     disk(100)
     assert "the passages as they are kept here" in refused(download.main, "things", Path("again"))
     vectors = (120 + 24 - 4 + 4 + 8 + 8) * 32 * 4
-    arguments = {"variant": "base", "corpus": "things", "model": Path("models"), "collection": Path("things")}
+    arguments = {
+        "variant": "base",
+        "corpus": "things",
+        "model": Path("models"),
+        "collection": Path("things"),
+        "shard": None,
+    }
     disk(vectors - 1)
     assert "the vectors of things" in refused(encode.main, **arguments, out=Path("index"))
     disk(vectors)
@@ -82,9 +88,9 @@ def test_training_asks_for_the_model_and_two_checkpoints(disk, tmp_path):
         variant, seed = "full", 13
 
     disk(4 * 1000 + 2 * (4 * 1000 + 8 * 100))
-    loop._require_space(Run, tmp_path, 100, 1000)
+    weights.require_space(Run, tmp_path, 100, 1000)
     with pytest.raises(UserError, match="the model full, seed 13, with two checkpoints"):
-        loop._require_space(Run, tmp_path, 101, 1000)
+        weights.require_space(Run, tmp_path, 101, 1000)
 
 
 def test_a_published_collection_is_known_without_the_network(disk, tmp_path, monkeypatch):

@@ -127,15 +127,25 @@ def prepare(job: Job, maker: Maker) -> None:
                 f"{job.work}: shards here are computed in {first.precision} on {first.device}, and this is "
                 f"{maker.precision} on {maker.device}; use one kind of device for an index, or remove that folder"
             )
+        absent = {file: rows for file, rows in files(job.collection).items() if not _has_vectors(job.work, file)}
+        _require_space(job, maker, sum(absent.values()))
         for file, rows in files(job.collection).items():
             (job.work / f"{file}.done").mkdir(parents=True, exist_ok=True)
-            if not any((job.work / f"{file}{suffix}").exists() for suffix in (".part", ".npy")):
+            if file in absent:
                 for marker in (job.work / f"{file}.done").iterdir():
                     marker.unlink()
-                smaller = "say index.dtype float16" if job.index.dtype == "float32" else ""
-                size = rows * maker.dimension * np.dtype(job.index.dtype).itemsize
-                space.require(job.work, size, f"the vectors of {job.collection.name} {Path(file).name}", smaller)
                 _allocate(job.work / f"{file}.part", job.index.dtype, (rows, maker.dimension))
+
+
+def _has_vectors(work: Path, file: str) -> bool:
+    return any((work / f"{file}{suffix}").exists() for suffix in (".part", ".npy"))
+
+
+def _require_space(job: Job, maker: Maker, rows: int) -> None:
+    """Raise UserError where the disk has no room for so many vectors."""
+    size = rows * maker.dimension * np.dtype(job.index.dtype).itemsize
+    smaller = "say index.dtype float16" if job.index.dtype == "float32" else ""
+    space.require(job.work, size, f"the vectors of {job.collection.name}", smaller)
 
 
 def made_by(work: Path) -> Maker:
@@ -206,8 +216,7 @@ def _marker(work: Path, shard: Shard) -> Path:
 
 
 def _is_done(work: Path, shard: Shard) -> bool:
-    part = work / f"{shard.file}.part"
-    return _marker(work, shard).exists() and (part.exists() or part.with_suffix(".npy").exists())
+    return _marker(work, shard).exists() and _has_vectors(work, shard.file)
 
 
 def _write_durably(path: Path, text: str) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stages.core import costs, space
+from stages.core import costs
 from stages.core.errors import UserError
 from stages.core.files import publish
 from stages.params.tuning import ENOUGH_MOVED
@@ -85,7 +85,7 @@ def _train(
     sizes = batches.planned(run, trainer)
     processes.share(trainer, sizes)
     resumed = tuning.resumed(trainer, run.tuning, last_checkpoint(work))
-    _require_space(run, work, trainable, total)
+    weights.require_space(run, work, trainable, total)
     loading = clock.lap()
     with gpu.watched(gpu.reader(model.device)) as gpu_figures:
         trainer.train(resume_from_checkpoint=resumed)
@@ -111,15 +111,6 @@ def _train(
     with publish(work / "finished.json") as draft:
         draft.write_text(json.dumps(finished if best is None else {**finished, "best_step": best}))
     shutil.rmtree(work / "trainer", ignore_errors=True)
-
-
-def _require_space(run: SeedRun, work: Path, trainable: int, total: int) -> None:
-    """Raise UserError where the disk has no room for the model and for two checkpoints, of which the older then goes.
-
-    A checkpoint holds the weights and the two moments that AdamW keeps of each that is trained, all in float32.
-    """
-    size = 4 * total + 2 * (4 * total + 8 * trainable)
-    space.require(work, size, f"the model {run.variant}, seed {run.seed}, with two checkpoints")
 
 
 def _count(run: SeedRun, model: Any) -> tuple[int, int]:

@@ -29,7 +29,7 @@ def _one_set(transfer: Transfer) -> list[Any]:
     told = "One collection is out of domain, and the main table has its values."
     like = [
         f" Its words are those of {corpus} to {100 * similarity[name]:.0f} %: the weighted Jaccard similarity of their "
-        "frequencies, 100 % for the same words equally often."
+        "frequencies."
         for corpus, similarity in transfer.similarity.items()
         for name in similarity
         if name != corpus
