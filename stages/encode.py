@@ -17,7 +17,6 @@ from stages.collections import canonical
 from stages.core import code, costs, fingerprint, on_ray, scratch, threads
 from stages.core.errors import UserError
 from stages.core.files import link, publish
-from stages.core.on_ray import Cluster
 from stages.models import encoding, model_folder, precision, shards
 from stages.models.shards import Job, Shard
 from stages.params.report import Index
@@ -149,8 +148,7 @@ def _each(job: Job, missing: list[Shard], engine: Encoding, tick: shards.Tick) -
         for shard in missing:
             yield shard, encode(shard)
     else:
-        cluster = Cluster(engine.address, engine.actors, engine.cpus_per_actor, engine.gpus_per_actor)
-        for shard, done in on_ray.each(partial(shards.worker, job), missing, cluster):
+        for shard, done in on_ray.each(partial(shards.worker, job), missing, on_ray.Cluster.of(engine)):
             tick(done.rows)
             yield shard, done
 

@@ -1,8 +1,9 @@
 """Rerank: the first stage's top passages, reranked by a variant's cross-encoders or late interaction."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import cache, partial
 from pathlib import Path
 
 import click
@@ -10,15 +11,17 @@ import click
 from stages import params
 from stages.collections import canonical
 from stages.collections.canonical import Caps
-from stages.core import code, costs, fingerprint, scratch, threads
+from stages.core import code, costs, fingerprint, on_ray, scratch, threads
 from stages.core.errors import UserError
 from stages.core.files import link, publish
 from stages.models import architectures, encoding, model_folder, precision
 from stages.params.report import Rerank
+from stages.params.scale import Encoding
 from stages.retrieval import reranking
 from stages.retrieval.reranking import Inputs, Score
 
 KEYS = "keys.json"
+Work = Callable[[Path], int]  # a block's path -> how many pairs were scored
 folder = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
@@ -54,14 +57,17 @@ def main(variant: str, model: Path, first_stage: Path, corpora: Path, out: Path)
                 link(out / path, draft / path)
             if len(kept) == len(wanted):
                 continue
-            scorers: dict[Caps, Score] = {}
+            load: Callable[[Caps], Score] = partial(_scorer, seed_run, settings, study.threads)
+            if study.scale.encoding.engine == "local":
+                load = cache(load)
             for path in sorted(wanted.keys() - kept):
-                cut = canonical.caps(wanted[path].docs.parent)
-                if cut not in scorers:
-                    scorers[cut] = _scorer(seed_run, settings, cut)
                 work = stack.enter_context(scratch.workspace("rerank", keys[path]))
                 clock = costs.Clock()
-                scored += reranking.score_blocks(wanted[path], scorers[cut], settings, work, f"{variant} {path}")
+                cut = canonical.caps(wanted[path].docs.parent)
+                blocks = (wanted[path], settings, work, reranking.PAIRS)
+                make = partial(reranking.worker, *blocks, partial(load, cut))
+                missing, pairs = reranking.missing(*blocks)
+                scored += _score(f"{variant} {path}", make, missing, pairs, study.scale.encoding)
                 seconds += clock.seconds()
                 reranking.write_run(work, draft / path)
         seals = {path: _seal(key, draft / path) for path, key in keys.items() if (draft / path).is_file()}
@@ -69,6 +75,24 @@ def main(variant: str, model: Path, first_stage: Path, corpora: Path, out: Path)
         precision.record(settings.precision, draft)
     if scored:
         costs.record("rerank", variant, pairs_per_second=scored / seconds, pairs=scored, seconds=seconds)
+
+
+def _score(name: str, make: Callable[..., Work], missing: dict[Path, int], total: int, engine: Encoding) -> int:
+    """Score the missing blocks by what `scale.encoding` says; returns how many pairs they have, of `total` in all."""
+    from tqdm import tqdm
+
+    count = sum(missing.values())
+    if not missing:
+        return 0
+    with tqdm(total=total, initial=total - count, desc=name, unit="pair", mininterval=2) as bar:
+        if engine.engine == "local":
+            score = make(tick=bar.update)
+            for path in missing:
+                score(path)
+        else:
+            for _, pairs in on_ray.each(make, list(missing), on_ray.Cluster.of(engine)):
+                bar.update(pairs)
+    return count
 
 
 def _wanted(
@@ -121,11 +145,12 @@ def _seal(key: str, run: Path) -> str | None:
     return fingerprint.of_values(key, fingerprint.of_file(run)) if run.is_file() else None
 
 
-def _scorer(model: Path, settings: Rerank, cut: Caps) -> Score:
+def _scorer(model: Path, settings: Rerank, count: int | None, cut: Caps) -> Score:
     """What scores pairs by the model of a folder, on a collection that is cut there.
 
     Raises UserError for a cross-encoder without a trained head, and for longer texts than the model can read.
     """
+    threads.limit(count)
     module = architectures.load_module(model_folder.describe(model).architecture)
     loaded = module.load(model)
     module.cut(loaded, *cut)

@@ -1,5 +1,6 @@
 """The rerank stage: the model's scores alone decide, a kill costs one block, and what did not change is kept."""
 
+import importlib.util
 import json
 import os
 import shutil
@@ -42,11 +43,12 @@ def study(tiny_collection, tiny_cross, tmp_path, monkeypatch):
     return tmp_path
 
 
-def params_with(**corpora) -> None:
-    """params.yaml of the study for tests, with short reranking and more corpora."""
+def params_with(engine: dict | None = None, **corpora) -> None:
+    """params.yaml of the study for tests, with short reranking, more corpora, and what encodes and reranks."""
     known = blocks()
+    known["scale"]["encoding"] = engine or known["scale"]["encoding"]
     settings = known["rerank"] | {"depth": DEPTH, "queries": 6, "batch_tokens": 256}
-    write_params(Path.cwd(), rerank=settings, corpora=known["corpora"] | corpora)
+    write_params(Path.cwd(), rerank=settings, corpora=known["corpora"] | corpora, scale=known["scale"])
 
 
 def first_stage(
@@ -269,3 +271,11 @@ def test_a_body_without_a_head_is_one_line(study, tiny_cross):
     shutil.copytree(tiny_cross, "model/pretrained")
     assert "has no trained head" in fails(rerank.main, "cross", *OPTIONS, "x")
     assert not Path("x").exists()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed (requirements-ray.txt)")
+def test_ray_actors_write_the_same_run(study, monkeypatch):
+    monkeypatch.setattr(reranking, "PAIRS", 2 * DEPTH)
+    local = reranked("local")
+    params_with(engine={"engine": "ray", "address": "local", "actors": 2})
+    assert reranked("ray") == local

@@ -18,6 +18,7 @@ import click
 
 from stages.core.errors import UserError
 
+ROOT = Path(__file__).parents[2]  # where the actors find this code
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 LOSSES = 5  # of one item, with the actor that had it: it is not the machine then
@@ -31,6 +32,11 @@ class Cluster:
     actors: int
     cpus: float
     gpus: float
+
+    @classmethod
+    def of(cls, settings: Any) -> Cluster:
+        """The cluster that the block scale.encoding of params.yaml describes."""
+        return cls(settings.address, settings.actors, settings.cpus_per_actor, settings.gpus_per_actor)
 
 
 def check() -> None:
@@ -113,7 +119,7 @@ def _connected(cluster: Cluster) -> Iterator[None]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
 
-    path = os.pathsep.join(filter(None, [str(Path.cwd()), os.environ.get("PYTHONPATH")]))
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     address = None if cluster.address == "auto" else cluster.address
     try:
         ray.init(
