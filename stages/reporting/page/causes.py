@@ -44,7 +44,7 @@ def _by_collection(studied: Studied) -> list[dict[str, Any]]:
     """A record for each collection and loss that was compared there."""
     return [
         {
-            "collection": place.collection + (" (seen before)" if place.seen else ""),
+            "collection": place.collection + ("|(seen before)" if place.seen else ""),
             "loss": words,
             "change": change,
             "low": contrast.change("low"),
@@ -128,13 +128,13 @@ def _losses(points: list[dict[str, Any]], about: str) -> vega.Spec:
     names = list(LOSSES.values())
     chart = alt.Chart(vega.data(points))
     places = list(dict.fromkeys(point["collection"] for point in points))
-    axis = alt.Axis(ticks=False, domain=False, labelPadding=8, labelExpr="split(datum.label, ' (')")
+    axis = alt.Axis(ticks=False, domain=False, labelPadding=8, labelExpr="split(datum.label, '|')")
     y = alt.Y("collection:N", sort=places, title=None, axis=axis)
     offset = alt.YOffset("loss:N", sort=names, scale=alt.Scale(domain=names, paddingOuter=0.6))
     x = alt.X("change:Q", title="change against the base, %", scale=alt.Scale(padding=8))
     ends = {"x": alt.X("low:Q", title="change against the base, %"), "x2": "high:Q"}
     shape = alt.Shape("loss:N", legend=None, scale=alt.Scale(domain=names, range=["circle", "diamond"]))
-    tooltip = [alt.Tooltip("collection:N"), alt.Tooltip("loss:N"), *vega.intervals(), alt.Tooltip("verdict:N")]
+    tooltip = [alt.Tooltip("loss:N"), *vega.intervals(), alt.Tooltip("verdict:N")]
     zero = alt.Chart(vega.data([{"at": 0}])).mark_rule(color="currentColor", opacity=0.6)
     points_of = chart.mark_point(filled=True, size=90, opacity=1)
     layers = [

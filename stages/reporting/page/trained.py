@@ -66,7 +66,9 @@ def growing(study: Study, results: Sequence[Result], pairs: Sequence[Pair]) -> S
         drawn[chart] = _growth(study, groups, files.at(results, target), target.measure)
         panels.append({"id": chart, "title": str(target)})
     blocks = growth.blocks(study, results, pairs)
-    return {"blocks": blocks[1:], "pictures": {"figures/growth.png": panels}, "charts": drawn}
+    lines = vega.lines(group[-1] for group in groups)
+    keys = [{"variant": f"up to {name}", **line} for name, line in lines.items()]
+    return {"blocks": blocks[1:], "keys": keys, "pictures": {"figures/growth.png": panels}, "charts": drawn}
 
 
 def _trials(search: Search, place: str) -> vega.Spec:
@@ -88,9 +90,12 @@ def _trials(search: Search, place: str) -> vega.Spec:
     colours = alt.Scale(domain=kinds, range=["var(--better)", "var(--worse)", "var(--unclear)", "var(--unclear)"])
     shapes = alt.Scale(domain=kinds, range=["diamond", "square", "circle", "cross"])
     if "choices" in axis:
-        x: Any = alt.X("value:N", title=None, sort=[str(choice) for choice in axis["choices"]])
+        choices = [str(choice) for choice in axis["choices"]]
+        names = alt.Axis(labelAngle=0)
+        x: Any = alt.X("value:N", title=None, sort=choices, scale=alt.Scale(domain=choices), axis=names)
     else:
-        scale = alt.Scale(type="log" if axis.get("log") else "linear", zero=False, nice=False, padding=14)
+        kind = {"type": "log"} if axis.get("log") else {"zero": False}
+        scale = alt.Scale(**kind, nice=False, padding=14)
         x = alt.X("value:Q", title=None, scale=scale, axis=alt.Axis(tickCount=4, format="~g"))
     y = alt.Y("validation:Q", title="RR@10 on validation", scale=alt.Scale(zero=False, padding=10))
     colour = alt.Color("kind:N", legend=None, scale=colours)
