@@ -26,6 +26,7 @@ from stages.reporting import cause_abstract, changes, makeup, markdown
 from stages.reporting import claims as reporting
 from stages.reporting.table import Cell, Table
 from stages.reporting.text import code, link, text
+from studies import controls
 from studies import recipes as strong_recipes
 
 if TYPE_CHECKING:
@@ -256,6 +257,12 @@ def agreement() -> str:
     return markdown.document([Table(["sample", "queries", "passages", "tau", "regret"], lines), note])
 
 
+def planted() -> str:
+    """What two studies with a known truth answered."""
+    found = controls.table(REPORTS / "controls.json")
+    return markdown.document([found]) if found else "Nobody has run them yet."
+
+
 def _short(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
 
@@ -275,6 +282,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "rates": rates,
     "recipes": recipes,
     "agreement": agreement,
+    "controls": planted,
 }
 
 

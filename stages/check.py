@@ -18,6 +18,7 @@ from stages.params.corpora import LOCAL, Corpus
 from stages.params.models import Checkpoint
 from stages.params.tuning import Tuning
 from stages.params.variants import Recipe
+from stages.training import processes
 from stages.training.tuning import frozen, methods, stored
 
 LENGTHS = ("tokens", "query_tokens", "passage_tokens")
@@ -77,6 +78,7 @@ def _check(study: params.Study) -> None:
     check_teachers(study)
     check_lengths(study)
     check_precision(study)
+    processes.check_devices(study.scale.training.processes)
 
 
 def check_measures(measures: list[str]) -> None:

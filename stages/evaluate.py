@@ -17,7 +17,7 @@ from stages.collections import canonical
 from stages.core.errors import UserError
 from stages.core.files import publish
 from stages.core.rounding import rounded
-from stages.evaluation import comparison, growth, hybrids, measures, per_query
+from stages.evaluation import comparison, growth, hybrids, measures, other_bases, per_query
 from stages.evaluation import results as files
 from stages.evaluation.results import Pair, Result
 from stages.params import Study
@@ -160,14 +160,14 @@ def in_pairs(study: Study, table: pa.Table, results: Sequence[Result]) -> list[P
 
     So is each reranker and its first stage, unless that is the base, which every variant is compared with, each
     searched variant and the one whose setting it searched, of variants that differ in their share of the training pairs
-    alone the two largest, and what tells whether to fine-tune or to fuse (hybrids). The pairs of a target are one
-    family.
+    alone the two largest, and what tells whether to fine-tune, to fuse (hybrids) or to take another base (other_bases).
+    The pairs of a target are one family.
     """
     report, pairs = study.report, []
     stages = [(name, block.first_stage) for name, block in study.rerankers.items() if block.first_stage != report.base]
     stages += [*((name, block.variant) for name, block in study.searches.items()), *growth.last_steps(study)]
-    asked: dict[frozenset[str], tuple[str, str]] = {}
-    for pair in [*report.pairs, *stages, *hybrids.named(study, results).asked]:
+    other, asked = other_bases.named(study, results), dict[frozenset[str], tuple[str, str]]()
+    for pair in [*report.pairs, *stages, *hybrids.named(study, results).asked, *(other.asked if other else [])]:
         asked.setdefault(frozenset(pair), pair)
     for target in report.targets:
         known = set(pc.unique(per_query.on(table, target.corpus, target.split)["variant"]).to_pylist())

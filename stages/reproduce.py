@@ -63,7 +63,7 @@ def _run(run: driver.Run, jobs: int | None) -> None:
         run.console.line(f"Nothing to run: none of {len(run.known.needs)} stages changed")
     else:
         limit = threads()
-        run.jobs, run.gpus = jobs or machine.jobs(limit), machine.gpus()
+        run.jobs, run.gpus, run.processes = jobs or machine.jobs(limit), machine.gpus(), processes()
         run.console.begin(len(run.ahead))
         run.console.line(announcement(run))
         with warm.server(run.ahead, limit, log_of("server")) as run.warm:
@@ -90,6 +90,14 @@ def threads() -> int | None:
         return params.load().threads
     except UserError:
         return None
+
+
+def processes() -> int:
+    """How many processes share a training; 1 where the study cannot be read."""
+    try:
+        return params.load().scale.training.processes
+    except UserError:
+        return 1
 
 
 def _end_where_stopped(run: driver.Run) -> None:

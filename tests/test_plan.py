@@ -19,7 +19,19 @@ from stages.collections.splits import plain
 from stages.core import graph, yaml_file
 from stages.core.errors import UserError
 from stages.params.corpora import Corpus
-from stages.planning import choices, facts, layout, making, measuring, ownership, power, proposal, sources, timing
+from stages.planning import (
+    choices,
+    facts,
+    layout,
+    making,
+    measuring,
+    ownership,
+    page,
+    power,
+    proposal,
+    sources,
+    timing,
+)
 from stages.planning import study as planned
 from stages.planning.choices import Training
 from stages.running import costs
@@ -470,3 +482,12 @@ def test_a_margin_is_left_out_where_the_base_scores_all_passages_alike():
     close = replace(TRAINING, relative_margin=None)
     assert "relative_margin" in planned._trained(TRAINING, None, set())["triplets"]["hard"]
     assert "relative_margin" not in planned._trained(close, None, set())["triplets"]["hard"]
+
+
+def test_pairs_that_the_base_ranks_by_chance_are_told():
+    """Of 1,000 passages the median by chance is 500; a base that knows something stays far above."""
+    generator = np.random.default_rng(3)
+    said = page._by_chance(generator.integers(1, 1001, 200).astype(float), 1000)
+    assert "hardly better than by chance" in str(said) and "of 1,000" in str(said)
+    assert not page._by_chance(generator.integers(1, 300, 200).astype(float), 1000)
+    assert not page._by_chance(np.array([]), 1000)

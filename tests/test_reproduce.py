@@ -304,5 +304,7 @@ def test_each_job_sees_one_gpu_where_there_are_several(monkeypatch, tmp_path):
     monkeypatch.setattr(machine.metadata, "version", lambda name: "2.13.0+cpu")
     assert machine.gpus() == {}
     several = driver.Run(None, None, {}, gpus=("0", "1"), running={1: driver.Job("a", 1, gpu="0")})
-    assert driver._free_gpu(several) == "1"
-    assert driver._free_gpu(driver.Run(None, None, {}, gpus=("0",))) is None
+    assert driver._free_gpus(several, "train@x") == "1"
+    assert driver._free_gpus(driver.Run(None, None, {}, gpus=("0",)), "train@x") is None
+    several.processes = 2
+    assert driver._free_gpus(several, "train@x") == "1,0" and driver._free_gpus(several, "encode@x") == "1"

@@ -29,12 +29,13 @@ def published(path: str) -> str:
 def watch(study: Study, keys: set[str], patch: Callable[[Any, str, Any], None] = setattr) -> Study:
     """The study; every key of params.yaml that is read of it from now on is added to `keys`: a block, or one in it."""
     blocks = {name: block for name in Study.model_fields if isinstance(block := getattr(study, name), Strict)}
+    blocks |= {f"scale.{name}": getattr(study.scale, name) for name in type(study.scale).model_fields}
     prefixes = {id(study): "", **{id(block): f"{name}." for name, block in blocks.items()}}
     asked = Strict.__getattribute__
 
     def noted(self: Strict, name: str, _kept: Any = (study, blocks)) -> Any:  # so that no id is given again
         value, prefix = asked(self, name), prefixes.get(id(self))
-        if prefix is not None and name in type(self).model_fields and name not in (blocks if not prefix else ()):
+        if prefix is not None and name in type(self).model_fields and f"{prefix}{name}" not in blocks:
             keys.add(f"{prefix}{name}")
         elif prefix and name.startswith("model_"):
             keys.add(prefix.removesuffix("."))

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from itertools import product
 from typing import TYPE_CHECKING
 
-from stages.params import fusions, plans, search_checks, training_sets
+from stages.params import fusions, plans, scale, search_checks, training_sets
 from stages.params.losses import CROSS_ENCODER_LOSSES, LATE_INTERACTION_LOSSES, RETRIEVER_LOSSES, SEVERAL_NEGATIVES
 from stages.params.models import RERANKING, SEARCHING
 from stages.params.variants import Recipe, Reranker, Retriever
@@ -30,6 +30,7 @@ def problems(study: Study) -> Iterator[str]:
     yield from _targets(study)
     yield from _pairs(study)
     yield from _stage_names(study)
+    yield from scale.problems(study)
     if len(set(study.seeds)) < len(study.seeds):
         yield "seeds: one of them stands twice"
 

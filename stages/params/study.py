@@ -14,6 +14,7 @@ from stages.params.corpora import Corpus
 from stages.params.fields import Name, Positive, Precision, Strict
 from stages.params.models import Checkpoint, Start, with_base
 from stages.params.report import Diagnose, Gate, Index, Report, Rerank, Search, Umap, ValidationCurve
+from stages.params.scale import Scale
 from stages.params.searches import Searched
 from stages.params.training_sets import TrainingSet
 from stages.params.triplets import Mix, Pool, Scored, Triplets
@@ -24,6 +25,7 @@ from stages.params.variants import Fusion, Interpolation, Recipe, Reranker, Retr
 class Study(Strict):
     precision: Precision = "float32"
     threads: Positive | None = None
+    scale: Scale
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
     corpora: Annotated[dict[Name, Corpus], Field(min_length=1)]
     base: Start | None = None

@@ -151,6 +151,20 @@ def _power(plan: Plan) -> list[Block]:
         f"From a sample, the base ranks its first relevant passage within 10 for {_within(plan, 10)} of "
         f"{len(plan.ranks)} queries (RR@10 about {found:.2f}), and within 100 for {_within(plan, 100)}: what lies "
         f"between is what order could gain.",
+        *_by_chance(plan.ranks, plan.facts.passages),
+    ]
+
+
+def _by_chance(ranks: np.ndarray, passages: int) -> list[Block]:
+    """A warning where the base ranks what is relevant as if by chance; by chance the median is half the passages."""
+    if not len(ranks) or np.median(ranks) < passages / 4:
+        return []
+    return [
+        text(
+            strong("The base ranks what these queries call relevant hardly better than by chance"),
+            f": half of it deeper than rank {np.median(ranks):,.0f} of {passages:,}. Read some pairs before you train "
+            f"on them. They may be paired wrongly, or in words or a language that the base does not know.",
+        )
     ]
 
 

@@ -94,6 +94,7 @@ def blocks(choices: Choices) -> dict[str, Any]:
     filled = {
         "precision": "auto",
         "threads": 1,
+        "scale": {"training": {"processes": 1}, "encoding": {"engine": "local"}, "search": {"processes": 1}},
         "seeds": [13, 14, 15] if "seeds" in has else [13],
         "corpora": corpora,
         "base": choices.base,

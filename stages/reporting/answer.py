@@ -10,7 +10,7 @@ from stages.evaluation.choice import Choice, compared
 from stages.evaluation.comparison import NO_DIFFERENCE, VERDICTS, WORSE
 from stages.evaluation.results import Pair, Result
 from stages.params import Study
-from stages.reporting import changes, hybrids, open_questions
+from stages.reporting import changes, hybrids, open_questions, other_bases
 from stages.reporting.text import Text, code, plain, strong, text
 from stages.reporting.training_logs import TrainingLog
 
@@ -56,13 +56,14 @@ def paragraphs(
     pairs: Sequence[Pair] = (),
     changes: bool = True,
 ) -> list[Text]:
-    """The answer as it opens the report and the README: advice, hybrids, choice, what targets say, cost, doubts.
+    """The answer as it opens the report and the README: advice, hybrids, choice, targets, cost, doubts, what else.
 
     Without `changes` it leaves out what the targets say, for a page that shows that in another form.
     """
     made, fused = choice.choose(study, results), hybrids.answered(study, results, pairs)
+    instead = [*other_bases.answered(study, results, pairs), *_reranked(study, results)]
     if made is None:
-        return [_no_answer(study), *fused, *_reranked(study, results)]
+        return [_no_answer(study), *fused, *instead]
     return [
         advice(study, made),
         *fused,
@@ -71,8 +72,8 @@ def paragraphs(
         *_warnings(study, made),
         cost(made.best.variant, study, logs),
         counted(study, results, made),
-        *_reranked(study, results),
-        open_questions.paragraph(study, made),
+        *instead,
+        open_questions.paragraph(study, results, made),
     ]
 
 

@@ -1,8 +1,9 @@
 """What would change the study's answer: more queries, more training pairs, other settings."""
 
+from collections.abc import Sequence
 from math import ceil, log10
 
-from stages.evaluation import growth
+from stages.evaluation import growth, other_bases
 from stages.evaluation.choice import Choice, compared
 from stages.evaluation.comparison import CANNOT_TELL
 from stages.evaluation.results import Result
@@ -11,15 +12,16 @@ from stages.reporting import changes
 from stages.reporting.text import Text, code, strong, text
 
 
-def paragraph(study: Study, made: Choice) -> Text:
+def paragraph(study: Study, results: Sequence[Result], made: Choice) -> Text:
     """What the queries can show, what an open verdict would take, and what this study did not try."""
-    results = [result for result in (made.in_domain, made.out_of_domain) if result]
-    parts = [part for result in results if (part := _queries(result))]
+    targets = [result for result in (made.in_domain, made.out_of_domain) if result]
+    parts = [part for result in targets if (part := _queries(result))]
     return text(
         strong("What would change it:"),
         *(f" {part}" for part in parts),
         *_pairs(study),
         *_settings(study),
+        *_models(study, results),
     )
 
 
@@ -55,3 +57,11 @@ def _settings(study: Study) -> list[str | Text]:
     if study.searches:
         return []
     return [text(" Nor were settings searched: a block of ", code("searches"), " does, within a budget.")]
+
+
+def _models(study: Study, results: Sequence[Result]) -> list[str | Text]:
+    """That another model was or was not measured as it is."""
+    if other_bases.named(study, results):
+        return []
+    said = " No other base checkpoint was measured: a retriever of another checkpoint with "
+    return [text(said, code("tuning: none"), " is one.")]

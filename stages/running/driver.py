@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from stages.core import graph
 from stages.running import costs, job, pipeline, schedule
 from stages.running.console import Console, duration
 from stages.running.job import Job
@@ -14,12 +15,13 @@ from stages.running.pipeline import Pipeline
 from stages.running.warm import Warm
 
 BETWEEN = 0.05
+TRAINING = ("train", "train-reranker", "train-tuned", "tune")
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass
 class Run:
-    """What became of the stages so far, and how the rest is to be run.
+    """What became of the stages so far, and how the rest is to be run: `processes` share a training.
 
     `stale` run; `unsure` come after one of them and may turn out unchanged. `seconds` is what each may take.
     """
@@ -29,6 +31,7 @@ class Run:
     seconds: Mapping[str, float | None]
     jobs: int = 1
     gpus: Collection[str] = ()
+    processes: int = 1
     warm: Warm | None = None
     stale: set[str] = field(default_factory=set)
     unsure: set[str] = field(default_factory=set)
@@ -108,7 +111,7 @@ def _begin(run: Run, names: Collection[str] | None) -> bool:
                 settled = True
             elif len(run.running) < run.jobs:
                 socket = run.warm.socket_for(name) if run.warm else None
-                started = job.start(run.known, name, _free_gpu(run), socket)
+                started = job.start(run.known, name, _free_gpus(run, name), socket)
                 run.running[started.pid] = started
     return bool(run.running)
 
@@ -162,10 +165,11 @@ def _ended(run: Run, one: Job, code: int) -> None:
         run.console.count(one.stage, f"FAILED after {duration(one.seconds)}: {run.failed[one.stage]}")
 
 
-def _free_gpu(run: Run) -> str | None:
-    """The GPU that fewest stages use; None where there is none to choose."""
-    used = [one.gpu for one in run.running.values()]
-    return min(run.gpus, key=used.count) if len(run.gpus) > 1 else None
+def _free_gpus(run: Run, stage: str) -> str | None:
+    """The GPUs that fewest stages use, one for each process of a stage; None where there is none to choose."""
+    used = [gpu for one in run.running.values() for gpu in (one.gpu or "").split(",")]
+    many = run.processes if graph.plain(stage.partition("@")[0]) in TRAINING else 1
+    return ",".join(sorted(run.gpus, key=used.count)[:many]) if len(run.gpus) > 1 else None
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from stages.core import costs
 from stages.core.errors import UserError
 from stages.core.files import publish
 from stages.params.tuning import ENOUGH_MOVED
-from stages.training import attention, batches, gpu, optimizers, seed_runs, tuning, validation, weights
+from stages.training import attention, batches, gpu, optimizers, processes, seed_runs, tuning, validation, weights
 from stages.training.seed_runs import SeedRun
 from stages.training.validation import Points
 
@@ -41,20 +41,40 @@ class Prepared:
     model: Any = None
 
 
+def _unchecked(model: Any, folder: Path) -> None:
+    """No check of a model's folder."""
+
+
 def train(
     run: SeedRun,
     work: Path,
     prepare: Callable[[SeedRun, Path], Prepared],
     deployed: Callable[[Any, SeedRun, Path], Any],
-    check: Callable[[Any, Path], None] = lambda model, folder: None,
+    check: Callable[[Any, Path], None] = _unchecked,
 ) -> None:
     """Train one seed run in a workspace; work/model and then work/finished.json appear when it is whole.
 
     `prepare(run, work)` makes the trainer, on a model of which exactly the weights that the tuning names are trainable.
     `deployed(model, run, folder)` gives the trained model as it is used, and may write an adapter into the folder.
     `check(model, folder)` raises UserError where the folder does not give that model back.
-    Training goes on from the newest checkpoint in the workspace, and then ends with the same bytes.
+    Training goes on from the newest checkpoint in the workspace, and then ends with the same bytes. Where the run names
+    several processes, all of this is done in new ones, and the functions can be pickled.
     """
+    if run.processes == 1:
+        _train(run, work, prepare, deployed, check)
+    else:
+        what = f"{run.variant}, seed {run.seed}"
+        processes.start(run.processes, what, _train, run, work, prepare, deployed, check)
+
+
+def _train(
+    run: SeedRun,
+    work: Path,
+    prepare: Callable[[SeedRun, Path], Prepared],
+    deployed: Callable[[Any, SeedRun, Path], Any],
+    check: Callable[[Any, Path], None],
+) -> None:
+    """As `train`, in one of the processes that share each batch; the first one validates and writes."""
     clock = costs.Clock()
     prepared = prepare(run, work)
     trainer, model = prepared.trainer, prepared.trainer.model
@@ -63,11 +83,15 @@ def train(
     trainable, total = _count(run, model)
     untouched = _untouched(run, model)
     sizes = batches.planned(run, trainer)
+    processes.share(trainer, sizes)
     resumed = tuning.resumed(trainer, run.tuning, last_checkpoint(work))
     loading = clock.lap()
     with gpu.watched(gpu.reader(model.device)) as gpu_figures:
         trainer.train(resume_from_checkpoint=resumed)
     seconds = clock.lap()
+    processes.check_same(model, run.variant)
+    if not processes.is_first():
+        return
     moved = _moved(run, model, before)
     best = prepared.points.finish(trainer.state, model)
     steps = trainer.state.global_step
@@ -154,7 +178,7 @@ def arguments(run: SeedRun, work: Path, use_cpu: bool) -> dict[str, Any]:
         "use_cpu": use_cpu,
         "bf16": recipe.precision == "bfloat16",
         "fp16": recipe.precision == "float16",
-        "save_strategy": "steps",
+        "save_strategy": "steps" if processes.is_first() else "no",
         "save_total_limit": 1,
         "logging_strategy": "steps",
         "logging_steps": 1,
@@ -173,7 +197,7 @@ def parts(run: SeedRun, work: Path, points: Points) -> dict[str, Any]:
     """Keywords of the trainer itself that a seed run decides: its callbacks and its optimizer."""
     return {
         "callbacks": [
-            validation.callback(points),
+            *([validation.callback(points)] if processes.is_first() else []),
             stopping(run.recipe.stop),
             *tuning.callbacks(run.tuning, last_checkpoint(work)),
         ],

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 Features = list[dict[str, Any]]  # of a batch, one entry for each column of texts, the first of them the anchors
+Penalty = Callable[[Features, bool], "torch.Tensor"]  # of a batch, and whether other processes have more rows of it
 
 
 def added(
@@ -41,29 +42,31 @@ def added(
     class Regularized(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.loss = loss
+            self.loss, self.gather_across_devices = loss, False
 
         def forward(self, features: Any, labels: torch.Tensor | None) -> dict[str, torch.Tensor]:
             features = list(features)
             retrieval = self.loss([dict(column) for column in features], labels)
-            return {"retrieval": retrieval, "regularizer": weight * penalty(features)}
+            return {"retrieval": retrieval, "regularizer": weight * penalty(features, self.gather_across_devices)}
 
     return Regularized()
 
 
-def weights_moved(model: SentenceTransformer) -> Callable[[Features], torch.Tensor]:
+def weights_moved(model: SentenceTransformer) -> Penalty:
     """A function of a batch: the squared distance of the trained weights from where they are now, summed.
 
     L2-SP, Li et al. 2018. It is over the parameters that are trained, as they are: of an adapter its own (for LoRA A
     and B, each from its own initial value, and not their product).
     """
     initial = [(weights, weights.detach().clone()) for weights in model.parameters() if weights.requires_grad]
-    return lambda features: sum(((weights - was) ** 2).sum() for weights, was in initial)
+
+    def distance(features: Features, gathers: bool = False) -> torch.Tensor:
+        return sum(((weights - was) ** 2).sum() for weights, was in initial)
+
+    return distance
 
 
-def scores_moved(
-    model: SentenceTransformer, regularizer: ScoresRegularizer, checkpoint: Path
-) -> Callable[[Features], torch.Tensor]:
+def scores_moved(model: SentenceTransformer, regularizer: ScoresRegularizer, checkpoint: Path) -> Penalty:
     """A function of a batch: KL(base || model), the mean over its anchors, of a softmax over its passages.
 
     The softmax is of scale x similarity, the model's own, between an anchor and every passage of the batch (Hinton et
@@ -77,14 +80,14 @@ def scores_moved(
     both = _base_and_model(model, checkpoint)
     scale = regularizer.scale or (losses.COSINE_SCALE if settings.is_unit(model) else losses.DOT_SCALE)
 
-    def divergence(features: Features) -> torch.Tensor:
-        expected, shares = (_log_shares(vectors, scale) for vectors in both(features))
+    def divergence(features: Features, gathers: bool = False) -> torch.Tensor:
+        expected, shares = (_log_shares(vectors, scale, gathers) for vectors in both(features))
         return torch.nn.functional.kl_div(shares, expected, log_target=True, reduction="batchmean")
 
     return divergence
 
 
-def outputs_moved(model: SentenceTransformer, checkpoint: Path) -> Callable[[Features], torch.Tensor]:
+def outputs_moved(model: SentenceTransformer, checkpoint: Path) -> Penalty:
     """A function of a batch: the mean over its texts, of all columns, of |vector - the base's vector|^2.
 
     Jung et al. 2016, Less-forgetting learning, hold features to those of the frozen network in this way. The vectors
@@ -94,7 +97,7 @@ def outputs_moved(model: SentenceTransformer, checkpoint: Path) -> Callable[[Fea
 
     both = _base_and_model(model, checkpoint)
 
-    def distance(features: Features) -> torch.Tensor:
+    def distance(features: Features, gathers: bool = False) -> torch.Tensor:
         expected, vectors = (torch.cat(columns) for columns in both(features))
         return ((vectors - expected) ** 2).sum(dim=1).mean()
 
@@ -129,9 +132,11 @@ def _vectors(model: SentenceTransformer, features: Features) -> list[torch.Tenso
     return [torch.nn.functional.normalize(each, dim=1) for each in columns] if settings.is_unit(model) else columns
 
 
-def _log_shares(columns: list[torch.Tensor], scale: float) -> torch.Tensor:
-    """Log-softmax over all passages of a batch, (anchors, passages)."""
+def _log_shares(columns: list[torch.Tensor], scale: float, gathers: bool) -> torch.Tensor:
+    """Log-softmax over all passages of a batch, (anchors, passages), with `gathers` those of other processes too."""
     import torch
+    from sentence_transformers.util import all_gather_with_grad
 
     anchors, *passages = columns
-    return torch.log_softmax(scale * anchors @ torch.cat(passages).T, dim=1)
+    read = torch.cat(passages)
+    return torch.log_softmax(scale * anchors @ (all_gather_with_grad(read) if gathers else read).T, dim=1)

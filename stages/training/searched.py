@@ -17,7 +17,7 @@ from stages.models import encoding, interpolation, reloading
 from stages.params.searches import Value, setting
 from stages.params.tuning import FineTuning
 from stages.params.variants import Recipe
-from stages.training import loop, retriever, seed_runs, validation
+from stages.training import loop, processes, retriever, seed_runs, validation
 from stages.training.seed_runs import SeedRun
 from stages.training.trials import Ends, Outcome
 
@@ -106,20 +106,22 @@ def _value(run: SeedRun, folder: Path, alpha: float) -> float | None:
 
 def train_chosen(run: SeedRun, work: Path, alpha: float) -> None:
     """Train a seed run of the chosen setting; its recipe.json names an alpha below 1."""
+    loop.train(run, work, retriever.prepare, partial(deployed, alpha=alpha), partial(_noted, alpha=alpha))
 
-    def check(model: Any, folder: Path) -> None:
-        if alpha < 1:
-            record = json.loads((folder / "recipe.json").read_text())
-            (folder / "recipe.json").write_text(json.dumps({**record, "alpha": alpha}, indent=2) + "\n")
-        reloading.check(model, folder)
 
-    loop.train(run, work, retriever.prepare, partial(deployed, alpha=alpha), check)
+def _noted(model: Any, folder: Path, alpha: float) -> None:
+    """Name an alpha below 1 in a trained model's recipe.json, and check the folder."""
+    if alpha < 1:
+        record = json.loads((folder / "recipe.json").read_text())
+        (folder / "recipe.json").write_text(json.dumps({**record, "alpha": alpha}, indent=2) + "\n")
+    reloading.check(model, folder)
 
 
 def prepare(run: SeedRun, work: Path, ends: Ends) -> loop.Prepared:
     """A retriever's trainer that also stops where `ends` says so."""
     prepared = retriever.prepare(run, work)
-    prepared.trainer.add_callback(pruning(prepared.points, ends, work / PRUNED))
+    if processes.is_first():
+        prepared.trainer.add_callback(pruning(prepared.points, ends, work / PRUNED))
     return prepared
 
 

@@ -30,7 +30,7 @@ class SeedRun:
     """All that a trained model depends on, besides the code.
 
     checkpoint is the folder of the base checkpoint, triplets the parquet file of the seed; validation/ may be next to
-    it.
+    it. So many processes share each batch.
     """
 
     variant: str
@@ -40,6 +40,7 @@ class SeedRun:
     tuning: FineTuning
     recipe: Recipe
     curve: ValidationCurve
+    processes: int = 1
 
     @property
     def validation(self) -> Path:
@@ -52,6 +53,7 @@ class SeedRun:
         settings = [block.model_dump() for block in (self.tuning, self.recipe, self.curve)]
         versions = [metadata.version(name) for name in LIBRARIES]
         validation = fingerprint.of_folder(self.validation)
+        settings += [{"processes": self.processes}] if self.processes > 1 else []
         return fingerprint.of_values(self.variant, self.seed, *inputs, validation, *settings, code, versions)
 
     def record(self) -> dict[str, Any]:
@@ -63,6 +65,7 @@ class SeedRun:
             "tuning": self.tuning.model_dump(mode="json", exclude_none=True),
             "recipe": self.recipe.model_dump(mode="json", exclude_none=True),
             "triplets_sha256": fingerprint.of_file(self.triplets),
+            **({"processes": self.processes} if self.processes > 1 else {}),
         }
 
 
@@ -75,10 +78,8 @@ def of_variant(study: Study, variant: str, block: Retriever, checkpoint: Path, t
     if recipe is None or tuning.kind == "none":
         return []
     recipe = recipe.model_copy(update={"precision": precision.chosen(recipe.precision)})
-    return [
-        SeedRun(variant, seed, checkpoint, triplets / f"seed-{seed}.parquet", tuning, recipe, study.validation_curve)
-        for seed in study.seeds
-    ]
+    settings = tuning, recipe, study.validation_curve, study.scale.training.processes
+    return [SeedRun(variant, seed, checkpoint, triplets / f"seed-{seed}.parquet", *settings) for seed in study.seeds]
 
 
 def copy_checkpoint(variant: str, checkpoint: Path, out: Path, log: Path) -> None:

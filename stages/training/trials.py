@@ -77,7 +77,7 @@ def search(
         trial = study.ask(distributions)
         values = _values(trial, block)
         same = next((one for one in study.trials[:number] if _values(one, block) == values), None)
-        ends = _reporting(trial)
+        ends = Reporting(trial)
         outcome = _again(same) if same else run(number, values, ends)
         ends(outcome.curve)
         if outcome.value is None:
@@ -136,18 +136,21 @@ def _distribution(axis: Axis) -> optuna.distributions.BaseDistribution:
     return distributions.FloatDistribution(axis.low, axis.high, log=axis.log)
 
 
-def _reporting(trial: optuna.Trial) -> Ends:
-    """Reports what it was not given before to Optuna, and says whether to end the trial at the last step given."""
-    reported: set[int] = set()
+@dataclass(frozen=True)
+class Reporting:
+    """Reports what was not reported before to Optuna, and says whether to end the trial at the last step given.
 
-    def ends(curve: Mapping[int, float]) -> bool:
+    It can be pickled: another process writes to the same journal.
+    """
+
+    trial: optuna.Trial
+
+    def __call__(self, curve: Mapping[int, float]) -> bool:
+        reported = self.trial.study.get_trials(deepcopy=False)[self.trial.number].intermediate_values
         new = [step for step in sorted(curve) if step and step not in reported]
         for step in new:
-            trial.report(curve[step], step)
-        reported.update(new)
-        return bool(new) and trial.should_prune()
-
-    return ends
+            self.trial.report(curve[step], step)
+        return bool(new) and self.trial.should_prune()
 
 
 def _is_over(study: optuna.Study, hours: float | None) -> bool:

@@ -46,13 +46,13 @@ def build(model: SentenceTransformer, loss: DistillKlLoss) -> torch.nn.Module:
     class Distilled(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.model = model
+            self.model, self.in_batch = model, in_batch
 
         def forward(self, features: Any, labels: torch.Tensor) -> torch.Tensor:
             vectors = embed_columns(self.model, features)
             value = divergence.compute_loss_from_embeddings(vectors, labels) / loss.temperature**2
             if loss.contrastive:
-                value = value + loss.contrastive * in_batch.compute_loss_from_embeddings(vectors, labels)
+                value = value + loss.contrastive * self.in_batch.compute_loss_from_embeddings(vectors, labels)
             return value
 
     return Distilled()
