@@ -35,11 +35,13 @@ def missing(inputs: Inputs, settings: Rerank, work: Path, size: int) -> tuple[di
     """The blocks that `work` lacks with the number of pairs in each, and how many pairs all blocks have.
 
     A block holds whole queries of at most `size` pairs, reranked, and below them what the first stage ranks below
-    `depth`. The names of the files sort in the order of the run.
+    `depth`. The names of the files sort in the order of the run. Raises UserError where the disk has no room for them.
     """
     _, _, pairs, blocks = _blocks(inputs, settings, work, size)
-    space.require(work, runs.LINE * pq.read_metadata(inputs.first_stage).num_rows, "the reranked passages")
-    return {path: len(block) for path, block in blocks.items() if not path.exists()}, len(pairs)
+    absent = {path: len(block) for path, block in blocks.items() if not path.exists()}
+    if absent:
+        space.require(work, runs.LINE * pq.read_metadata(inputs.first_stage).num_rows, "the reranked passages")
+    return absent, len(pairs)
 
 
 def worker(
