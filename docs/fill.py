@@ -22,6 +22,8 @@ from stages.evaluation import choice, comparison, results
 from stages.evaluation.results import Result
 from stages.ledger import checked
 from stages.params.report import Report
+from stages.planning import estimate
+from stages.planning import outgrown as tables_of_sizes
 from stages.reporting import cause_abstract, changes, makeup, markdown
 from stages.reporting import claims as reporting
 from stages.reporting.table import Cell, Table
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 REPORTS = ROOT / "reports"
+RATES = ROOT / "studies/machines/two-cores.json"
+PAPERS = ("2506.18535", "2506.18297", "2311.09765")  # P1, P2, P3
 BLOCK = re.compile(r"(<!-- ([\w-]+) -->\n).*?(<!-- /\2 -->)", re.DOTALL)
 FIGURES = {
     ("download", "seconds"): "seconds, a corpus",
@@ -267,6 +271,17 @@ def _short(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
 
 
+def outgrown() -> str:
+    """What one variant takes, by the size of its collection."""
+    return markdown.table(tables_of_sizes.when(estimate.read(RATES)))
+
+
+def papers() -> str:
+    """What the papers' studies take on the machine that was measured."""
+    paths = sorted((ROOT / "studies/papers").glob("*.yaml"), key=lambda path: PAPERS.index(path.stem))
+    return markdown.table(tables_of_sizes.papers(estimate.read(RATES), paths, ROOT / "dvc.yaml"))
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "table": table,
     "example": example,
@@ -283,6 +298,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "recipes": recipes,
     "agreement": agreement,
     "controls": planted,
+    "outgrown": outgrown,
+    "papers": papers,
 }
 
 

@@ -10,7 +10,7 @@ from stages.core import yaml_file
 from stages.core.files import publish
 from stages.planning import clocked, estimate
 from stages.planning.estimate import Estimate
-from stages.running import console
+from stages.planning.outgrown import duration
 
 RATES = Path("studies/machines/two-cores.json")
 WIDTH = 100
@@ -48,11 +48,6 @@ def measure(out: Path) -> None:
     with publish(out) as draft:
         draft.write_text(estimate.as_json(clocked.measured(params.load())))
     click.echo(out.read_text())
-
-
-def duration(seconds: float) -> str:
-    """In days from two on, else as the console has it."""
-    return f"{seconds / 86400:,.1f} days" if seconds >= 2 * 86400 else console.duration(seconds)
 
 
 def _table(made: Estimate) -> list[str]:
