@@ -27,12 +27,16 @@ from typing import Any
 
 import click
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages import params
+from stages.collections import canonical
 from stages.core import scratch
 from stages.evaluation import significance
-from stages.models import caps, cross_encoder, encoding, precision
+from stages.models import caps, cross_encoder, encoding, precision, shards
+from stages.models.shards import Job
+from stages.params.report import Index
 from stages.params.variants import Retriever
 from stages.retrieval import candidates, dense, runs
 from stages.training import attention, losses, retriever, seed_runs
@@ -224,21 +228,27 @@ def search(passages: int, queries: int) -> None:
 @click.option("--limit-mb", default=4096, show_default=True)
 def memory(passages: int, limit_mb: int) -> None:
     """Encode and search synthetic short passages, shard by shard, and print the peak of resident memory."""
+    from tqdm import tqdm
+
     rng = np.random.default_rng(0)
     words = np.array(
         ["red", "boat", "north", "clock", "river", "house", "market", "wall", "king", "garden", "horse", "ford"]
     )
-    shards = (
-        [" ".join(line) for line in words[rng.integers(12, size=(min(20_000, passages - start), 3))]]
-        for start in range(0, passages, 20_000)
-    )
-    model = encoding.load_encoder(Path("data/checkpoints/minilm"))
-    from tqdm import tqdm
-
     scratch.ROOT.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=scratch.ROOT) as folder, tqdm(total=passages, mininterval=10) as bar:
-        target = Path(folder) / "docs.npy"
-        encoding.encode_to_file(model, shards, passages, target, "float16", 8192, "float32", bar.update)
+    with tempfile.TemporaryDirectory(dir=scratch.ROOT) as name, tqdm(total=passages, mininterval=10) as bar:
+        folder = Path(name)
+        with pq.ParquetWriter(folder / "docs.parquet", canonical.DOCS) as writer:
+            for start in range(0, passages, 20_000):
+                drawn = words[rng.integers(12, size=(min(20_000, passages - start), 3))]
+                ids = [str(start + at) for at in range(len(drawn))]
+                writer.write_batch(pa.record_batch([ids, [" ".join(line) for line in drawn]], schema=canonical.DOCS))
+        (folder / "docs.json").write_text("{}")
+        index = Index(dtype="float16", batch_tokens=8192, block=20_000)
+        job = Job(Path("data/checkpoints/minilm"), folder, folder, index)
+        encode = shards.worker(job, bar.update)
+        for shard in shards.of(job):
+            encode(shard)
+        target, _ = shards.finish(job, "docs")
         vectors = np.load(target, mmap_mode="r")
         dense.top_k(np.array(vectors[:1000], dtype=np.float32), vectors, 200, 65536)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -9,7 +9,7 @@ import click
 
 from stages import params
 from stages.collections import readers
-from stages.core import paths, prune, scratch
+from stages.core import on_ray, paths, prune, scratch
 from stages.core.errors import UserError
 from stages.core.files import publish
 from stages.models import caps, first_layers, local_settings, local_weights
@@ -78,6 +78,7 @@ def _check(study: params.Study) -> None:
     check_teachers(study)
     check_lengths(study)
     check_precision(study)
+    check_scale(study)
     processes.check_devices(study.scale.training.processes)
 
 
@@ -124,15 +125,25 @@ def _lengths(block: Checkpoint | Corpus) -> dict[str, int | None]:
     return {name: getattr(block, name) for name in LENGTHS}
 
 
+def check_scale(study: params.Study) -> None:
+    """Raises UserError where Ray is to encode and is not installed."""
+    try:
+        if study.scale.encoding.engine == "ray":
+            on_ray.check()
+    except UserError as error:
+        raise UserError(f"scale.encoding.engine: {error}")
+
+
 def check_precision(study: params.Study) -> None:
-    """Raises UserError where something is to be computed in float16 and this machine has no GPU."""
+    """Raises UserError where something is to be computed in float16 and no GPU is here, nor asked of Ray."""
     recipes = {variant.recipe for variant in [*study.retrievers.values(), *study.rerankers.values()]}
     asked = {
         "index.precision": study.index.precision,
         **({"rerank.precision": study.rerank.precision} if study.rerankers else {}),
         **{f"recipes.{name}.precision": recipe.precision for name in recipes if (recipe := study.recipes[name])},
     }
-    where = sorted(name for name, precision in asked.items() if precision == "float16")
+    elsewhere = {"index.precision"} if study.scale.encoding.gpus_per_actor else set()
+    where = sorted(name for name, precision in asked.items() if precision == "float16" and name not in elsewhere)
     if where and not has_gpu():
         raise UserError(f"{where[0]}: float16 needs a GPU, and this machine has none; use bfloat16 or float32")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from stages import params
-from stages.collections import canonical, readers, write
+from stages.collections import canonical, readers, sizes, write
 from stages.collections.canonical import Card
 from stages.core import costs
 from stages.core.errors import UserError
@@ -28,6 +28,7 @@ def main(corpus: str, out: Path) -> None:
         raise UserError(f"corpora: no corpus is called '{corpus}'; there are: {', '.join(study.corpora)}")
     settings, clock = study.corpora[corpus], costs.Clock()
     try:
+        sizes.require_space(settings, out)
         card = write.write(readers.read(settings), settings, out)
     except UserError as error:
         raise UserError(f"corpora.{corpus}: {error}")

@@ -3,28 +3,40 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
+from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from stages import params
 from stages.collections import canonical
-from stages.core import code, costs, fingerprint, scratch, threads
+from stages.core import code, costs, fingerprint, on_ray, scratch, threads
 from stages.core.errors import UserError
 from stages.core.files import link, publish
-from stages.models import caps, encoding, model_folder, precision
+from stages.core.on_ray import Cluster
+from stages.models import encoding, model_folder, precision, shards
+from stages.models.shards import Job, Shard
 from stages.params.report import Index
+from stages.params.scale import Encoding
 from stages.retrieval import bm25, runs, trec
 
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
-
-CAPS = Path("caps.json")
+CAPS = "caps.json"
+KIND = "encode"  # of workspaces
 folder = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+def portion(context: click.Context, option: click.Parameter, said: str | None) -> tuple[int, int] | None:
+    """K and N of K/N; raises UserError where K is none of 0 to N - 1, as the tasks of an array are numbered."""
+    if said is None:
+        return None
+    which, _, of = said.partition("/")
+    if not (which.isdecimal() and of.isdecimal() and int(which) < int(of)):
+        raise UserError(f"--shard {said}: say K/N with K from 0 to N - 1, such as 0/16")
+    return int(which), int(of)
 
 
 @click.command()
@@ -33,17 +45,21 @@ folder = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option("--model", type=folder, required=True, help="the variant's models, one for each seed run")
 @click.option("--collection", type=folder, required=True, help="the corpus")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="folder of indexes, one for each seed run")
-def main(variant: str, corpus: str, model: Path, collection: Path, out: Path) -> None:
+@click.option("--shard", callback=portion, help="K/N: encode every N-th shard from the K-th (from 0), and no index")
+def main(variant: str, corpus: str, model: Path, collection: Path, out: Path, shard: tuple[int, int] | None) -> None:
     """Encode the passages and queries of CORPUS with every seed run of VARIANT.
 
     Writes, for each seed run, docs.npy (one vector a passage, row number = document number, of unit length where the
     model's similarity is cosine), topics/<split>.npy, caps.json, how many texts the model did not read whole, and
     computed.json, the precision that it computed in; for BM25 its inverted index; for a published run its rankings.
-    After a kill the next run goes on from the last whole shard.
+    After a kill the next run goes on from the last whole shard. `scale.encoding` says what encodes. With --shard any
+    number of processes, on all machines that share this folder, encode a share each; without it the stage then finds
+    all shards done.
     """
     study = params.load()
     threads.limit(study.threads)
-    index = study.index
+    if shard:
+        return _portion(model, collection, study, shard)
     with ExitStack() as stack, publish(out) as draft:
         finished = []
         for seed_run in model_folder.seed_runs(model):
@@ -52,19 +68,18 @@ def main(variant: str, corpus: str, model: Path, collection: Path, out: Path) ->
             description = model_folder.describe(seed_run)
             match description.architecture:
                 case "lexical":
-                    texts = pq.read_table(collection / "docs.parquet", columns=["text"])["text"].to_pylist()
                     language = canonical.language(collection)
-                    bm25.build(texts, target / "bm25", description.k1, description.b, language)
+                    bm25.build(canonical.texts(collection), target / "bm25", description.k1, description.b, language)
                 case "published-run" if description.corpus == corpus:
                     run = _published(variant, next(seed_run.glob("run.*")), collection, description.split)
                     runs.write([run], target / f"{description.split}.parquet")
                 case "published-run":
                     (target / "empty").touch()
                 case _:
-                    index = index.model_copy(update={"precision": precision.chosen(index.precision)})
-                    work = stack.enter_context(scratch.workspace("encode", _key(seed_run, collection, index)))
-                    made = _encode(f"{variant}.{corpus}.{seed_run.name}", seed_run, collection, work, index)
-                    finished += [(work / path, target / path) for path in made]
+                    work = stack.enter_context(scratch.workspace(KIND, _key(seed_run, collection, study.index)))
+                    job = _job(seed_run, collection, work, study)
+                    made = _encode(f"{variant}.{corpus}.{seed_run.name}", job, study.scale.encoding)
+                    finished += [(path, target / path.relative_to(job.work)) for path in made]
         for path, target in finished:
             link(path, target)
 
@@ -80,57 +95,72 @@ def _published(variant: str, path: Path, collection: Path, split: str) -> pa.Tab
     return run
 
 
-def _encode(name: str, model: Path, collection: Path, work: Path, index: Index) -> list[Path]:
-    """Encode a collection in a workspace that survives a kill; returns the paths of the vectors in it."""
-    clock = costs.Clock()
-    encoder = encoding.load_encoder(model)
-    try:
-        caps.cut(encoder, *canonical.caps(collection))
-    except UserError as error:
-        raise UserError(f"corpora.{collection.name}.{error}")
-    figures = {"load_seconds": clock.lap()}
-    made, read = [], {}
-    for source in _sources(collection):
-        path = source.relative_to(collection).with_suffix(".npy")
-        (work / path).parent.mkdir(exist_ok=True)
-        role = "query" if source.parent.name == "topics" else "document"
-        rows, cut = _encode_file(encoder, source, work / path, index, f"{name} {path.stem}", role)
-        figures[f"{path.stem}_per_second"] = rows / clock.lap()
+def _job(model: Path, collection: Path, work: Path, study: params.Study) -> Job:
+    return Job(model.absolute(), collection.absolute(), work.absolute(), study.index, study.threads)
+
+
+def _portion(model: Path, collection: Path, study: params.Study, shard: tuple[int, int]) -> None:
+    """Encode one of several portions of the shards that are missing, with every seed run that has vectors."""
+    for seed_run in model_folder.seed_runs(model):
+        if model_folder.describe(seed_run).architecture in ("lexical", "published-run"):
+            continue
+        with scratch.shared(KIND, _key(seed_run, collection, study.index)) as work:
+            job = _job(seed_run, collection, work, study)
+            of_portion = {one for one in shards.of(job) if one.number % shard[1] == shard[0]}
+            _work(f"{seed_run} {shard[0]}/{shard[1]}", job, of_portion, Encoding(engine="local"))
+
+
+def _encode(name: str, job: Job, engine: Encoding) -> list[Path]:
+    """Encode a collection in a workspace that survives a kill; returns the paths of what belongs into the index."""
+    costs.record("encode", name, **_work(name, job, set(shards.of(job)), engine))
+    maker, made, read = shards.made_by(job.work), [], {}
+    for file, rows in shards.files(job.collection).items():
+        path, cut = shards.finish(job, file)
         made.append(path)
-        read[path.stem] = {"texts": rows, "cut": cut, "tokens": caps.of(encoder, role)}
-    costs.record("encode", name, **figures)
-    with publish(work / CAPS) as draft:
+        read[Path(file).name] = {"texts": rows, "cut": cut, "tokens": maker.tokens[shards.role(file)]}
+    with publish(job.work / CAPS) as draft:
         draft.write_text(json.dumps(read, indent=1) + "\n")
-    precision.record(index.precision, work)
-    return [*made, CAPS, Path(precision.NAME)]
+    precision.record(maker.precision, job.work)
+    return [*made, job.work / CAPS, job.work / precision.NAME]
 
 
-def _sources(collection: Path) -> list[Path]:
-    return [collection / "docs.parquet", *sorted((collection / "topics").glob("*.parquet"))]
+def _work(name: str, job: Job, wanted: set[Shard], engine: Encoding) -> dict[str, float]:
+    """Encode the shards wanted that are missing; returns seconds of loading, and texts a second of each file."""
+    from tqdm import tqdm
+
+    clock, figures = costs.Clock(), dict[str, float]()
+    missing = [shard for shard in shards.missing(job) if shard in wanted]
+    rows, seconds = defaultdict[str, int](int), defaultdict[str, float](float)
+    total = sum(shard.stop - shard.start for shard in wanted)
+    left = sum(shard.stop - shard.start for shard in missing)
+    with tqdm(total=total, initial=total - left, desc=name, unit="text", mininterval=2) as bar:
+        for shard, done in _each(job, missing, engine, bar.update) if missing else ():
+            stem, lap = Path(shard.file).name, clock.lap()
+            figures.setdefault("load_seconds", max(0.0, lap - done.seconds))
+            seconds[stem] += lap if rows else done.seconds
+            rows[stem] += done.rows
+    return figures | {f"{stem}_per_second": rows[stem] / seconds[stem] for stem in rows}
+
+
+def _each(job: Job, missing: list[Shard], engine: Encoding, tick: shards.Tick) -> Iterator[tuple[Shard, shards.Done]]:
+    """The shards that were missing, each when it is done; `tick` is told how many texts are."""
+    if engine.engine == "local":
+        encode = shards.worker(job, tick)
+        for shard in missing:
+            yield shard, encode(shard)
+    else:
+        cluster = Cluster(engine.address, engine.actors, engine.cpus_per_actor, engine.gpus_per_actor)
+        for shard, done in on_ray.each(partial(shards.worker, job), missing, cluster):
+            tick(done.rows)
+            yield shard, done
 
 
 def _key(model: Path, collection: Path, index: Index) -> str:
     """What half-written vectors belong to: model, texts, settings, and the code and libraries that made them."""
-    texts = [fingerprint.of_file(path) for path in _sources(collection)]
+    texts = [fingerprint.of_file(collection / f"{file}.parquet") for file in shards.files(collection)]
     made_by = [code.fingerprint("stages.encode"), encoding.versions()]
     cut = canonical.caps(collection)
     return fingerprint.of_values(fingerprint.of_folder(model), texts, list(cut), index.model_dump(), made_by)
-
-
-def _encode_file(
-    encoder: SentenceTransformer, source: Path, target: Path, index: Index, label: str, role: str
-) -> tuple[int, int]:
-    """Encode the texts of one parquet file, queries or passages as `role` says; returns how many, and how many cut."""
-    from tqdm import tqdm
-
-    file = pq.ParquetFile(source, memory_map=True)
-    rows = file.metadata.num_rows
-    shards = (batch["text"].to_pylist() for batch in file.iter_batches(index.block, columns=["text"]))
-    with tqdm(total=rows, desc=label, unit="text", mininterval=2) as bar:
-        cut = encoding.encode_to_file(
-            encoder, shards, rows, target, index.dtype, index.batch_tokens, index.precision, bar.update, role
-        )
-    return rows, cut
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from stages.params import Study
 from stages.params.variants import Fusion, WeightedSum
 from stages.retrieval import fusion, runs
 
+QUERIES = 4096  # fused at a time
 folder = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
@@ -57,7 +58,8 @@ def main(variant: str, ranked: Path, corpora: Path, out: Path, log: Path) -> Non
                         continue
                     target = draft / corpus / seed_run / f"{split}.parquet"
                     target.parent.mkdir(parents=True, exist_ok=True)
-                    queries += runs.write([_fused(block, members, study.search.depth)], target)
+                    parts = runs.side_by_side(members, QUERIES)
+                    queries += runs.write((_fused(block, part, study.search.depth) for part in parts), target)
     with publish(log) as draft:
         draft.write_text(json.dumps(record, indent=1) + "\n")
     costs.record("fuse", variant, queries_per_second=queries / clock.seconds())
@@ -87,7 +89,13 @@ def _tried(study: Study, block: WeightedSum, ranked: Path, corpora: Path) -> dic
             value
             for members in sides
             for value in measures.per_query(
-                [fusion.weighted_sum(members, weights, study.search.depth)], qrels, [target.measure], rel
+                (
+                    fusion.weighted_sum(part, weights, study.search.depth)
+                    for part in runs.side_by_side(members, QUERIES)
+                ),
+                qrels,
+                [target.measure],
+                rel,
             )[target.measure].values()
         ]
         tried[weights] = round(sum(values) / len(values), 6)
@@ -116,12 +124,10 @@ def _seed_runs(block: Fusion, ranked: Path, corpus: str) -> dict[str, list[Path]
     }
 
 
-def _members(folders: Sequence[Path], split: str) -> list[pa.Table] | None:
+def _members(folders: Sequence[Path], split: str) -> list[Path] | None:
     """The run of each member on a split; None where one of them has none."""
     paths = [one / f"{split}.parquet" for one in folders]
-    if not all(path.is_file() for path in paths):
-        return None
-    return [pa.concat_tables([runs.RUN.empty_table(), *runs.read(path)]) for path in paths]
+    return paths if all(path.is_file() for path in paths) else None
 
 
 if __name__ == "__main__":

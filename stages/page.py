@@ -1,6 +1,5 @@
 """Page: the whole study as one HTML file that asks nothing of the network."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,42 +13,56 @@ from stages.analysis import transfer as transfers
 from stages.collections import canonical
 from stages.core import costs as recorded
 from stages.core.files import publish
+from stages.evaluation import examples
 from stages.evaluation import results as files
 from stages.evaluation.results import Result
 from stages.ledger import checked as checked_claims
 from stages.negatives import hardness
 from stages.params import Study
-from stages.reporting import growth, readings, searches, training_logs
-from stages.reporting import negatives as audits
+from stages.reporting import readings, training_logs
+from stages.reporting.page import causes, histograms, provenance, queries, render, sections, trained, vega
 from stages.reporting.page import claims as claims_section
-from stages.reporting.page import provenance, render, sections, vega
+from stages.reporting.page import transfers as transfers_section
 
 folder = click.Path(exists=True, file_okay=False, path_type=Path)
 file = click.Path(exists=True, dir_okay=False, path_type=Path)
-SHOWN = {
-    "evaluate": "variants, and their change against the base",
-    "transfer": "what variants cost out of domain",
-    "project": "the shared projection",
-    "diagnose": "the vector spaces",
-    "audit": "the negatives",
-    "cause": "the cause study",
-    "claims": "the claims of the papers",
+CONTENTS = {
+    "answer": "In one minute",
+    "variants": "Variants",
+    "changes": "Change against the base",
+    "queries": "Single queries",
+    "transfer": "Out of domain",
+    "training": "Training",
+    "searched": "Searches",
+    "growing": "Would more training pairs help?",
+    "costs": "Cost against quality",
+    "space": "Vector space",
+    "negatives": "Negatives",
+    "cause": "Why fine-tuning hurts",
+    "claims": "Claims of the papers",
+    "sources": "Where numbers come from",
+}
+STAGES = {
+    "variants": "evaluate",
+    "queries": "examples",
+    "transfer": "transfer",
+    "costs": "costs",
+    "space": "diagnose",
+    "negatives": "audit",
+    "cause": "cause",
+    "claims": "claims",
 }
 
 
 @click.command()
 @click.option("--results", type=file, required=True, help="means and comparisons with the base, JSON")
 @click.option("--pairs", type=file, required=True, help="variants compared with each other, JSON")
+@click.option("--examples", type=file, required=True, help="queries before and after, JSON")
 @click.option("--training", type=folder, required=True, help="training logs, one for each variant")
 @click.option("--transfer", type=file, required=True, help="what variants cost out of domain, JSON")
-@click.option("--transfer-picture", type=file, required=True, help="its picture, PNG")
-@click.option("--projection", type=file, required=True, help="figures of the shared projection, JSON")
-@click.option("--projection-picture", type=file, required=True, help="its picture, PNG")
 @click.option("--negatives", type=file, required=True, help="the audit of the triplets, JSON")
-@click.option("--negatives-picture", type=file, required=True, help="its picture, PNG")
 @click.option("--diagnosis", type=file, required=True, help="figures of the vector spaces, JSON")
 @click.option("--cause", type=file, required=True, help="the answered questions of the cause study, JSON")
-@click.option("--cause-picture", type=file, required=True, help="its picture, PNG")
 @click.option("--claims", type=file, required=True, help="the papers' claims and their verdicts, JSON")
 @click.option("--costs", type=click.Path(path_type=Path), required=True, help="seconds and memory of the stages, JSON")
 @click.option("--corpora", type=folder, required=True, help="the corpora, with their cards")
@@ -62,16 +75,12 @@ def main(out: Path, **inputs: Path) -> None:
     study = params.load()
     results = files.read(inputs["results"])
     shown = _sections(study, results, inputs)
-    pictures = {
-        name: render.picture(inputs[f"{name}_picture"]) for name in ("transfer", "projection", "negatives", "cause")
-    }
-    drawn = (section["charts"] for section in shown.values() if isinstance(section, dict) and "charts" in section)
     page = {
         **shown,
+        "contents": _contents(shown),
         "sources": _sources(study, results, inputs),
-        "pictures": pictures,
         "warnings": [*study.warnings(), *readings.warnings(spaces.read(inputs["diagnosis"]))],
-        "charts": {name: chart for charts in drawn for name, chart in charts.items()},
+        "charts": {name: chart for section in shown.values() for name, chart in section.get("charts", {}).items()},
     }
     with publish(out) as draft:
         draft.write_text(render.html(page))
@@ -82,27 +91,37 @@ def _sections(study: Study, results: Sequence[Result], inputs: Mapping[str, Path
     logs = training_logs.read(inputs["training"], study.variants)
     lines = vega.lines(name for name, log in logs.items() if log.seed_runs)
     diagnosis, pairs = spaces.read(inputs["diagnosis"]), files.read_pairs(inputs["pairs"])
-    projection = json.loads(inputs["projection"].read_text())
     return {
         "answer": sections.answer(study, results, logs, pairs),
         "variants": sections.variants(study, results, pairs, logs, diagnosis),
         "changes": sections.changes(study, results),
-        "transfer": sections.transfer(transfers.read(inputs["transfer"])),
-        "curves": sections.curves(study, logs, lines),
-        "searches": searches.blocks(study, logs, pairs),
-        "growth": growth.blocks(study, results, pairs),
-        "space": sections.space(study, results, diagnosis, projection, lines),
+        "queries": queries.section(examples.read(inputs["examples"])),
+        "transfer": transfers_section.section(transfers.read(inputs["transfer"]), lines),
+        "curves": trained.curves(study, logs, lines),
+        "searched": trained.searched(study, logs, pairs),
+        "growing": trained.growing(study, results, pairs),
+        "space": sections.space(study, results, diagnosis, lines),
         "costs": sections.costs(study, results, logs, recorded.recorded(inputs["costs"]), lines),
-        "negatives": [audits.table(hardness.read(inputs["negatives"]))],
-        "cause": sections.cause(cause_study.read(inputs["cause"])),
+        "negatives": histograms.section(hardness.read(inputs["negatives"])),
+        "cause": causes.section(cause_study.read(inputs["cause"])),
         "claims": claims_section.section(checked_claims.read(inputs["claims"])),
     }
+
+
+def _contents(shown: Mapping[str, Any]) -> dict[str, str]:
+    """The titles of the sections that the page has, by their ids."""
+    empty = {
+        "queries": not shown["queries"]["charts"],
+        "searched": not shown["searched"]["blocks"],
+        "growing": not shown["growing"]["blocks"],
+    }
+    return {name: title for name, title in CONTENTS.items() if not empty.get(name)}
 
 
 def _sources(study: Study, results: Sequence[Result], inputs: Mapping[str, Path]) -> dict[str, Any]:
     """Where the numbers come from: commit, runs, models, collections, and the stage behind each section."""
     stages = provenance.recorded(inputs["lock"])
-    names = ("results", "training", "transfer", "projection", "negatives", "diagnosis", "cause", "claims")
+    names = ("results", "examples", "training", "transfer", "negatives", "diagnosis", "cause", "claims")
     behind = provenance.lineage(stages, [inputs[name].as_posix() for name in names])
     measures = {target.measure for target in study.report.targets}
     main_results = [result for result in results if result.measure in measures]
@@ -120,7 +139,7 @@ def _sources(study: Study, results: Sequence[Result], inputs: Mapping[str, Path]
         "lock": inputs["lock"].as_posix(),
         "locked": bool(stages),
         "collections": collections,
-        "stages": [provenance.stage(stages, name, shows) for name, shows in SHOWN.items()],
+        "stages": {section: provenance.stage(stages, name) for section, name in STAGES.items()},
         "commit": provenance.commit(provenance.sources(stages, behind), Path()),
     }
 

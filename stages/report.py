@@ -12,6 +12,7 @@ from stages.analysis import transfer as transfers
 from stages.collections import canonical
 from stages.core import costs as recorded
 from stages.core.files import publish
+from stages.evaluation import examples
 from stages.evaluation import results as files
 from stages.negatives import hardness
 from stages.params import Study
@@ -19,6 +20,7 @@ from stages.reporting import (
     answer,
     collections_table,
     costs_table,
+    examples_table,
     growth,
     hybrids,
     makeup,
@@ -34,7 +36,7 @@ from stages.reporting import (
 from stages.reporting import negatives as audits
 from stages.reporting import transfer as transfer_page
 from stages.reporting.markdown import Block
-from stages.reporting.text import Heading, link, picture, strong, text
+from stages.reporting.text import Heading, Text, link, picture, strong, text
 
 folder = click.Path(exists=True, file_okay=False, path_type=Path)
 file = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -44,6 +46,7 @@ output = click.Path(path_type=Path)
 @click.command()
 @click.option("--results", type=file, required=True, help="means and comparisons with the base, JSON")
 @click.option("--pairs", type=file, required=True, help="variants compared with each other, JSON")
+@click.option("--examples", type=file, required=True, help="queries before and after, JSON")
 @click.option("--training", type=folder, required=True, help="training logs, one for each variant")
 @click.option("--projection", type=file, required=True, help="figures of the shared projection, JSON")
 @click.option("--negatives", type=file, required=True, help="the audit of the triplets, JSON")
@@ -109,6 +112,7 @@ def _comparisons(
             link("saturation.md", "saturation.md"),
             ".",
         ),
+        *examples_table.blocks(examples.read(inputs["examples"])),
         Heading("How sure the verdicts are", 2),
         variants_table.sureness(study, results),
         Heading("What the variants are", 2),
@@ -133,7 +137,7 @@ def _behind(study: Study, logs: Mapping[str, training_logs.TrainingLog], inputs:
         Heading("Training", 2),
         training_table.training(logs),
         *(table for table in (training_table.interpolations(logs), hybrids.weights(study, logs)) if table),
-        picture("Training loss and validation", "figures/curves.png"),
+        picture("Validation while training", "figures/curves.png"),
         *searches.blocks(study, logs, files.read_pairs(inputs["pairs"])),
         Heading("Negatives", 2),
         audits.table(hardness.read(inputs["negatives"])),
@@ -141,12 +145,20 @@ def _behind(study: Study, logs: Mapping[str, training_logs.TrainingLog], inputs:
         Heading("Vector spaces", 2),
         space_table.geometry(diagnosis),
         space_table.projection(projected),
-        *([picture("One projection of all variants", "figures/umap.png")] if projected["variants"] else []),
+        *([_projection()] if projected["variants"] else []),
         Heading("Numerical checks", 2),
         space_table.numerical_checks(diagnosis),
         Heading("Collections", 2),
         *collections_table.table({name: canonical.card(inputs["corpora"] / name) for name in study.corpora}),
     ]
+
+
+def _projection() -> Text:
+    return text(
+        "The projection of all variants into one plane: ",
+        link("figures/umap.png", "figures/umap.png"),
+        ". Its panels differ little, since a text's nearest neighbours are its own vectors under the other variants.",
+    )
 
 
 if __name__ == "__main__":

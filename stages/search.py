@@ -10,12 +10,13 @@ import pyarrow as pa
 
 from stages import params
 from stages.collections import canonical
-from stages.core import costs
+from stages.core import costs, space
 from stages.core.errors import UserError
 from stages.core.files import publish
 from stages.models import model_folder
 from stages.params.report import Search
-from stages.retrieval import bm25, dense, ranking, runs
+from stages.retrieval import ranking, runs, searching
+from stages.retrieval.searching import Searcher
 
 QUERIES = 4096  # searched at a time
 folder = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -39,17 +40,18 @@ def rank(variant: str, corpus: str, index: Path, collection: Path, out: Path) ->
     """Rank the passages of CORPUS for the queries of its judged splits, with every seed run of VARIANT."""
     study = params.load()
     clock, queries = costs.Clock(), 0
-    passages = _passages(collection)
-    with publish(out) as draft:
+    passages, name = _passages(collection), f"{variant} {corpus}"
+    with publish(out) as draft, searching.searcher(study.scale.search.processes) as searcher:
+        asked = sum(len(canonical.topics(collection, split)) for split in study.corpora[corpus].judged)
+        _require_space(out, asked * len(model_folder.seed_runs(index)), study.search.depth, "search.depth")
         for seed_run in model_folder.seed_runs(index):
             (draft / seed_run.name).mkdir(parents=True)
             for split, rules in study.corpora[corpus].judged.items():
                 if _ranks(seed_run, split):
                     topics = canonical.topics(collection, split)
-                    search = study.search
-                    parts = _runs(seed_run, split, passages, topics, search, rules.drop_self, f"{variant} {corpus}")
+                    parts = _runs(searcher, seed_run, split, passages, topics, study.search, rules.drop_self, name)
                     queries += runs.write(parts, draft / seed_run.name / f"{split}.parquet")
-    costs.record("search", f"{variant}.{corpus}", queries_per_second=queries / clock.seconds())
+    costs.record("search", f"{variant}.{corpus}", queries_per_second=queries / clock.seconds(), **_reading(searcher))
 
 
 @main.command()
@@ -69,8 +71,14 @@ def mine(pool: str, index: Path, collection: Path, out: Path) -> None:
     search = Search(depth=block.depth, block=study.search.block)
     drop_self = any(rules.drop_self for rules in study.corpora[block.corpus].judged.values())
     topics = canonical.topics(collection, "train")
-    with publish(out) as draft:
-        runs.write(_runs(seed_run, "train", _passages(collection), topics, search, drop_self, pool), draft)
+    with publish(out) as draft, searching.searcher(study.scale.search.processes) as searcher:
+        _require_space(out, len(topics), block.depth, f"pools.{pool}.depth")
+        runs.write(_runs(searcher, seed_run, "train", _passages(collection), topics, search, drop_self, pool), draft)
+    _reading(searcher)
+
+
+def _require_space(out: Path, queries: int, depth: int, key: str) -> None:
+    space.require(out, runs.LINE * queries * depth, "the rankings", f"lower {key}")
 
 
 class Passages(NamedTuple):
@@ -90,8 +98,24 @@ def _ranks(index: Path, split: str) -> bool:
     return any((index / name).exists() for name in (f"{split}.parquet", "bm25", "docs.npy"))
 
 
+def _reading(searcher: Searcher) -> dict[str, float]:
+    """How fast vectors were read, which is printed as well; nothing where there were none."""
+    if not searcher.read:
+        return {}
+    rate = searcher.gigabytes_per_second
+    click.echo(f"{searcher.read / 1e9:.3g} GB of vectors searched, {rate:.3g} GB/s")
+    return {"gigabytes_per_second": rate}
+
+
 def _runs(
-    index: Path, split: str, passages: Passages, topics: pa.Table, search: Search, drop_self: bool, label: str
+    searcher: Searcher,
+    index: Path,
+    split: str,
+    passages: Passages,
+    topics: pa.Table,
+    search: Search,
+    drop_self: bool,
+    label: str,
 ) -> Iterator[pa.Table]:
     """The run of one index over one split, QUERIES queries at a time, without the queries themselves if drop_self."""
     from tqdm import tqdm
@@ -102,27 +126,37 @@ def _runs(
         return
     depth = search.depth + drop_self
     with tqdm(total=len(topics), desc=f"{label} {split}", unit="query", mininterval=2) as bar:
-        for start in range(0, len(topics), QUERIES):
-            part = topics.slice(start, QUERIES).to_pydict()
-            if (index / "bm25").exists():
-                scores, rows = bm25.top_k(part["text"], index / "bm25", depth, passages.places)
-            else:
-                queries = np.load(index / "topics" / f"{split}.npy", mmap_mode="r")[start : start + QUERIES]
-                scores, rows = dense.top_k(
-                    queries, _vectors(index, len(passages.ids)), depth, search.block, passages.places
-                )
+        for part, scores, rows in _found(searcher, index, split, passages, topics, depth, search.block):
             bar.update(len(rows))
-            run = runs.table(part["query_id"], passages.ids, scores, rows)
+            run = runs.table(part, passages.ids, scores, rows)
             yield runs.first(runs.without_self(run), search.depth) if drop_self else run
 
 
-def _vectors(index: Path, passages: int) -> np.ndarray:
+def _found(
+    searcher: Searcher, index: Path, split: str, passages: Passages, topics: pa.Table, depth: int, block: int
+) -> Iterator[tuple[list[str], np.ndarray, np.ndarray]]:
+    """Ids of QUERIES queries at a time, with scores and row numbers of what the index finds for them."""
+    lexical = (index / "bm25").exists()
+    if not lexical:
+        _check_rows(index, len(passages.ids))
+    together = QUERIES if lexical else searcher.together(depth, QUERIES)
+    for start in range(0, len(topics), together):
+        part = topics.slice(start, together).to_pydict()
+        if lexical:
+            scores, rows = searcher.lexical(part["text"], index / "bm25", depth, passages.places)
+        else:
+            queries = np.load(index / "topics" / f"{split}.npy", mmap_mode="r")[start : start + together]
+            scores, rows = searcher.top_k(queries, index / "docs.npy", depth, block, passages.places)
+        for at in range(0, len(rows), QUERIES):
+            yield part["query_id"][at : at + QUERIES], scores[at : at + QUERIES], rows[at : at + QUERIES]
+
+
+def _check_rows(index: Path, passages: int) -> None:
     vectors = np.load(index / "docs.npy", mmap_mode="r")
     if len(vectors) != passages:
         raise UserError(
             f"{index / 'docs.npy'}: {len(vectors)} vectors for {passages} passages; encode the corpus again"
         )
-    return vectors
 
 
 if __name__ == "__main__":

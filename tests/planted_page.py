@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from click.testing import CliRunner
-from PIL import Image
 
 from stages import page
 from stages.analysis import cause, diagnosis, transfer
@@ -16,14 +15,15 @@ from stages.analysis.contrasts import Contrast
 from stages.analysis.diagnosis import Diagnosis, Sample
 from stages.analysis.geometry import Correlation
 from stages.analysis.transfer import Domain, OverSets, Transfer, VariantTransfer
-from stages.evaluation import results
+from stages.evaluation import examples, results
+from stages.evaluation.examples import Example, Examples, Hit
 from stages.evaluation.results import Result
 from stages.ledger import checked
 from stages.ledger.checked import CheckedClaim, CheckedLedger
 from stages.ledger.claims import Finding, Paper
 from stages.negatives import hardness
 from stages.negatives.hardness import Audit, Figures
-from stages.negatives.histograms import RankHistogram
+from stages.negatives.histograms import GapHistogram, RankHistogram
 from stages.reporting.training_logs import SeedRun
 from tests import plants
 from tests.plants import DEV, IN_DOMAIN, OUT_OF_DOMAIN
@@ -150,8 +150,29 @@ def abstract() -> dict[str, Sentence]:
 
 
 def audit() -> Audit:
-    ranks = RankHistogram(None, 0, None, None, None, None, None, [], [])
-    return Audit(1, Figures(8, 8, 8, 1, 0.2, 0.1, 0, 0, 0, 1), ranks, None)
+    ranks = RankHistogram((1, 2), 2, 1, 2, 1.5, 1, 0.5, [1, 2, 3], [4, 4])
+    return Audit(1, Figures(8, 8, 8, 1, 0.2, 0.1, 0, 0, 0, 1), ranks, GapHistogram([-0.1, 0.0, 0.1], [1, 7]))
+
+
+def shown() -> Examples:
+    """One query that lora-hard gained, with a text that is no HTML."""
+    before, after = [Hit(1, "d1", False, "wrong")], [Hit(1, "d2", True, EVIL)]
+    one = Example("gain", "q1", 0.9, 12, 1, before, after, "d2", 1, "What is <b>right</b>?", EVIL)
+    moves = [[20, 1], [10, 9]]
+    target = {"corpus": "in_domain", "split": "test", "measure": "RR@10"}
+    found = {"seed_run": "seed-0", "seed_runs": 1, "queries": 40, "gained": 10, "lost": 5}
+    texts = {"texts": True, "origin": {"scipy": "1.17.1"}}
+    return Examples(target, "base", "lora-hard", **found, bands=["1", "none"], moves=moves, **texts, shown=[one])
+
+
+def costs() -> list[dict[str, Any]]:
+    """What two variants cost, and a search of the third."""
+    return [
+        {"stage": "train", "name": "lora-hard.seed-0", "train_seconds": 7.0, "peak_rss_mb": 99},
+        {"stage": "encode", "name": "lora-hard.in_domain.seed-0", "docs_per_second": 9.0, "test_per_second": 500.0},
+        {"stage": "search", "name": "lora-hard.in_domain", "queries_per_second": 1000.0},
+        {"stage": "search", "name": "bm25.in_domain", "queries_per_second": 2000.0},
+    ]
 
 
 def write(
@@ -183,21 +204,19 @@ def write(
     sample = Sample("in_domain", "test", "RR@10", 1, 1, 1, 1, 1, 1)
     compared = plants.comparison(0.05, verdict="better")
     pairs = [plants.pair("lora-hard", "full-hard", compared)] if full and tuned else []
-    projected = {name: {"trustworthiness": 0.9} for name in spaces} if full else {}
     files = {
         "results": results.as_json(measured(variants, seeds)),
         "pairs": results.as_json(pairs),
-        "projection": json.dumps({"variants": projected}),
+        "examples": examples.as_json(shown() if full and tuned else None),
         "diagnosis": diagnosis.as_json(Diagnosis(sample, spaces if full else {}, {}, ranked if full else {})),
         "negatives": json.dumps(hardness.as_json({"hard": audit()})),
         "cause": cause.as_json(cause.Studied(abstract(), {"default": answers()}) if full else cause.Studied({}, {})),
         "claims": checked.as_json(CLAIMS if full else CheckedLedger(papers={}, claims=[], findings=[])),
         "transfer": transfer.as_json(transferred(variants, full and out_of_domain, sets)),
-        "costs": json.dumps([{"stage": "train", "name": "lora-hard.seed-0", "train_seconds": 7.0, "peak_rss_mb": 99}]),
+        "costs": json.dumps(costs()),
     }
     for name, content in files.items():
         (reports / f"{name}.json").write_text(content)
-    Image.new("RGB", (1350, 500), "white").save(reports / "picture.png")
     card = {
         "origin": {"scipy": "1"},
         "documents": 1234,
@@ -215,9 +234,8 @@ def write(
 def build(folder: Path, monkeypatch) -> str:
     """The HTML of the page from a written folder."""
     monkeypatch.chdir(folder)
-    figures = ("results", "pairs", "transfer", "projection", "negatives", "diagnosis", "cause", "claims", "costs")
+    figures = ("results", "pairs", "examples", "transfer", "negatives", "diagnosis", "cause", "claims", "costs")
     inputs = {name: f"reports/{name}.json" for name in figures}
-    inputs |= {f"{name}-picture": "reports/picture.png" for name in ("transfer", "projection", "negatives", "cause")}
     inputs |= {"training": "reports/training", "corpora": "data/corpora", "models": "data/models", "runs": "data/runs"}
     inputs |= {"lock": "dvc.lock", "out": "reports/index.html"}
     done = CliRunner().invoke(page.main, [word for name, path in inputs.items() for word in (f"--{name}", path)])

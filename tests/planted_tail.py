@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages import audit, diagnose, differences, evaluate, export, page, project, report, transfer, visualize
+from stages import audit, diagnose, differences, evaluate, examples, export, page, project, report, transfer, visualize
 from stages.analysis import cause
 from stages.analysis.vectors import unit
 from stages.ledger import checked
@@ -137,6 +137,7 @@ def measure() -> None:
     plants.succeeds(
         differences.main, table, data["corpora"], "--page=reports/differences.md", "--texts=data/differences.md"
     )
+    plants.succeeds(examples.main, table, made["results"], data["runs"], data["corpora"], "--out=reports/examples.json")
     plants.succeeds(
         transfer.main,
         table,
@@ -149,6 +150,7 @@ def measure() -> None:
     plants.succeeds(
         report.main,
         *(made[name] for name in read),
+        "--examples=reports/examples.json",
         training,
         data["corpora"],
         "--out=reports/report.md",
@@ -156,17 +158,10 @@ def measure() -> None:
         "--answer=reports/answer.json",
         "--costs-page=reports/costs.md",
     )
-    drawn = {
-        "transfer": "transfer.png",
-        "projection": "figures/umap.png",
-        "negatives": "negatives.png",
-        "cause": "negatives.png",
-    }
-    pictures = [f"--{name}-picture=reports/{file}" for name, file in drawn.items()]
     plants.succeeds(
         page.main,
-        *(made[name] for name in (*read, "cause", "claims")),
-        *pictures,
+        *(made[name] for name in (*read, "cause", "claims") if name != "projection"),
+        "--examples=reports/examples.json",
         training,
         data["corpora"],
         data["models"],

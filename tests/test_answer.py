@@ -59,8 +59,8 @@ def test_the_sentences_name_choice_change_cost_and_limits():
     ):
         assert sentence in said, sentence
     assert said.count("-S 'seeds=") == 1
-    unseen = answer.paragraphs(STUDY, found, LOGS, changes=False)
-    assert "on in_domain test goes" not in markdown.document(unseen) and len(unseen) == 7
+    unseen = answer.opening(STUDY, found, changes=False)
+    assert "on in_domain test goes" not in markdown.document(unseen) and len(unseen) == 4
 
 
 @pytest.mark.parametrize(

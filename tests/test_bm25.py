@@ -7,7 +7,7 @@ import sys
 import pyarrow as pa
 import pytest
 
-from stages.retrieval import bm25, ranking, tokens
+from stages.retrieval import bm25, ranking, searching, tokens
 from tests.conftest import ROOT
 
 GERMAN = {
@@ -90,3 +90,32 @@ def test_the_index_is_the_same_bytes_in_every_process(language, tmp_path):
         subprocess.run([sys.executable, "-c", code, str(tmp_path / seed)], check=True, env=environment, cwd=ROOT)
     one, other = ({path.name: path.read_bytes() for path in (tmp_path / seed).iterdir()} for seed in ("1", "2"))
     assert one and one == other
+
+
+def test_the_index_is_bm25s_own_however_few_texts_are_in_memory_at_a_time(tmp_path, monkeypatch):
+    """Built from lists of numbers by its default backend, in one go."""
+    import bm25s
+    from bm25s.tokenization import Tokenized
+
+    texts = ["", *GERMAN, "boat boat house", *CHINESE, "Haus", *GERMAN.values()]
+    split = tokens.split(texts, tokens.of_language("de"))
+    vocabulary = {token: number for number, token in enumerate(sorted({token for line in split for token in line}))}
+    plain = bm25s.BM25(method="lucene", k1=0.9, b=0.4)
+    numbered = [[vocabulary[token] for token in line] for line in split]
+    plain.index(Tokenized(ids=numbered, vocab=vocabulary), show_progress=False)
+    plain.save(str(tmp_path / "plain"))
+    monkeypatch.setattr(bm25, "TOGETHER", 4)
+    bm25.build(iter(texts), tmp_path / "ours", 0.9, 0.4, "de")
+    for path in (tmp_path / "plain").iterdir():
+        assert path.read_bytes() == (tmp_path / "ours" / path.name).read_bytes(), path.name
+
+
+def test_processes_share_the_queries_of_one_search(tmp_path):
+    bm25.build(GERMAN, tmp_path / "bm25", 0.9, 0.4, "de")
+    places = ranking.places(pa.array([f"d{at}" for at in range(len(GERMAN))]))
+    queries = [*GERMAN.values(), *GERMAN, "nichts davon"]
+    with searching.searcher(3) as searcher:
+        for asked in (queries, queries[:1], []):
+            whole = bm25.top_k(asked, tmp_path / "bm25", 5, places)
+            found = searcher.lexical(asked, tmp_path / "bm25", 5, places)
+            assert all((one == other).all() and one.shape == other.shape for one, other in zip(whole, found))

@@ -1,5 +1,8 @@
 """Exact search: equal to a full sort in float64, whatever the block, with ties in one declared order."""
 
+import os
+import signal
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -7,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.core.errors import UserError
-from stages.retrieval import dense, ranking
+from stages.retrieval import dense, ranking, searching
+from stages.retrieval.searching import Searcher
 
 
 def unit(rng, rows: int, width: int = 24) -> np.ndarray:
@@ -94,3 +98,56 @@ def test_a_collapsed_collection_is_searched_in_bounded_parts(monkeypatch):
     vectors = np.ones((2000, 4), dtype=np.float32) / 2
     scores, rows = dense.top_k(vectors[:7], vectors, 5, 300)
     assert (rows == np.arange(5)).all() and (scores == 1).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    rows=st.integers(1, 200),
+    duplicates=st.integers(0, 120),
+    depth=st.integers(1, 60),
+    block=st.integers(1, 100),
+    shards=st.integers(1, 9),
+)
+def test_shards_merge_to_the_same_run_whatever_their_number(
+    tmp_path_factory, seed, rows, duplicates, depth, block, shards
+):
+    """Equal vectors lie in other shards, and their ids in no order."""
+    rng = np.random.default_rng(seed)
+    vectors = unit(rng, rows)
+    vectors = np.concatenate([vectors, vectors[rng.integers(rows, size=duplicates)]])
+    vectors = vectors[rng.permutation(len(vectors))]
+    places = rng.permutation(len(vectors))
+    queries = np.concatenate([unit(rng, 3), vectors[:1]])
+    path = tmp_path_factory.mktemp("shards") / "docs.npy"
+    np.save(path, vectors)
+    whole = dense.top_k(queries, vectors, depth, block, places)
+    found = Searcher(shards=shards).top_k(queries, path, depth, block, places)
+    assert all((one == other).all() and one.dtype == other.dtype for one, other in zip(whole, found, strict=True))
+
+
+def test_processes_find_what_one_does_and_say_how_fast_they_read(tmp_path):
+    rng = np.random.default_rng(2)
+    vectors, queries = unit(rng, 3000), unit(rng, 20)
+    vectors[500:2500:7] = vectors[3]
+    queries[0] = vectors[3]
+    places = rng.permutation(len(vectors))
+    np.save(tmp_path / "docs.npy", vectors)
+    whole = dense.top_k(queries, vectors, 50, 700, places)
+    with searching.searcher(3) as searcher:
+        for _ in range(2):
+            found = searcher.top_k(queries, tmp_path / "docs.npy", 50, 700, places)
+            assert all((one == other).all() for one, other in zip(whole, found, strict=True))
+    assert searcher.read == 2 * vectors.nbytes and searcher.gigabytes_per_second > 0
+    assert searcher.together(50, 4096) == 16_000_000 // 150 // 4096 * 4096 and searcher.together(10**6, 4096) == 4096
+
+
+def test_a_search_process_that_is_killed_is_one_line(tmp_path):
+    vectors = unit(np.random.default_rng(0), 50)
+    np.save(tmp_path / "docs.npy", vectors)
+    with searching.searcher(2) as searcher:
+        list(searcher.pool.map(abs, [1, 2]))
+        os.kill(next(iter(searcher.pool._processes)), signal.SIGKILL)
+        with pytest.raises(UserError, match="a process that searched was killed"):
+            for _ in range(100):
+                searcher.top_k(vectors[:2], tmp_path / "docs.npy", 3, 10, np.arange(50))

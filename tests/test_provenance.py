@@ -105,12 +105,12 @@ def test_without_a_lock_there_is_no_hash_and_no_crash(tmp_path):
     stages = provenance.recorded(tmp_path / "dvc.lock")
     number, *_ = provenance.numbers(stages, [plants.result("base")], tmp_path, tmp_path, tmp_path)
     assert stages == {} and number.run == Output(None, "not in dvc.lock")
-    assert provenance.stage(stages, "cause", "causes").known is False
+    assert provenance.stage(stages, "cause").known is False
     assert provenance.sources(stages, provenance.lineage(stages, ["x"])) == ["params.yaml"]
 
 
 def test_a_stage_names_its_inputs_without_code(stages):
-    stage = provenance.stage(stages, "evaluate", "the table")
+    stage = provenance.stage(stages, "evaluate")
     assert stage.reads == [File("data/runs", "ee55.dir")] and stage.command == "dvc repro evaluate"
     assert stage.writes == [File("reports/results.json", "ff66")]
 

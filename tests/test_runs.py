@@ -33,3 +33,22 @@ def test_ranks_count_from_one_within_each_query_wherever_its_rows_stand():
     ids = pa.chunked_array([["b", "a", "b"], ["b", "c", "a"]])
     assert runs.ranks_in_query(ids).tolist() == [1, 1, 2, 3, 1, 2]
     assert not len(runs.ranks_in_query(pa.chunked_array([], pa.string())))
+
+
+@pytest.mark.parametrize("queries", [1, 2, 3, 100])
+def test_runs_side_by_side_have_the_same_queries_in_each_part(tmp_path, queries):
+    """Whatever order and parts each was written in, and where one of them leaves queries out."""
+    orders = [["q3", "q1", "q2", "q5"], ["q1", "q4", "q3"]]
+    paths = [tmp_path / "one.parquet", tmp_path / "other.parquet"]
+    for path, asked in zip(paths, orders, strict=True):
+        scores = np.array([[2.0, 1.0]], np.float32)
+        parts = [runs.table([query], pa.array(["a", "b"]), scores, np.array([[0, 1]])) for query in asked]
+        runs.write([pa.concat_tables(parts[:2]), *parts[2:]], path)
+    found = list(runs.side_by_side(paths, queries))
+    whole = ["q3", "q1", "q2", "q5", "q4"]
+    assert len(found) == -(-len(whole) // queries)
+    for at, tables in enumerate(found):
+        wanted = set(whole[at * queries : (at + 1) * queries])
+        for table, asked in zip(tables, orders, strict=True):
+            assert list(dict.fromkeys(table["query_id"].to_pylist())) == [one for one in asked if one in wanted]
+            assert table.schema == runs.RUN

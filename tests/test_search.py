@@ -16,6 +16,8 @@ from stages.retrieval import runs
 from tests.plants import blocks, fails, succeeds, write_params
 
 PASSAGES = {"a": "red boat", "b": "old house of boats", "c": "green river", "q1": "red boat"}
+CORPORA = blocks()["corpora"]
+CORPORA["in_domain"]["judged"] = {"dev": {}, "test": {"drop_self": True}}
 QUERIES = {"q1": "red boat", "q2": "river"}
 
 
@@ -23,9 +25,7 @@ QUERIES = {"q1": "red boat", "q2": "river"}
 def study(tmp_path, monkeypatch) -> None:
     """A collection of four passages, one of which is a query too, and params that drop a query's own passage."""
     monkeypatch.chdir(tmp_path)
-    known = blocks()
-    known["corpora"]["in_domain"]["judged"] = {"dev": {}, "test": {"drop_self": True}}
-    write_params(tmp_path, corpora=known["corpora"])
+    write_params(tmp_path, corpora=CORPORA)
     for split in ("train", "dev", "test"):
         topics = [list(QUERIES), list(QUERIES.values()), list(QUERIES)]
         write(f"topics/{split}", pa.table(topics, schema=canonical.TOPICS))
@@ -117,6 +117,19 @@ def test_a_pool_is_ranked_for_the_training_queries_by_the_first_seed_run():
     (pool,) = runs.read(Path("pool.parquet"))
     assert pool["query_id"].to_pylist() == ["q1"] * 3 + ["q2"] * 4
     assert pool["doc_id"].to_pylist() == ["a", "c", "b", "b", "c", "q1", "a"]
+
+
+def test_runs_are_the_same_bytes_for_any_number_of_processes_and_the_speed_is_said():
+    vectors = np.array([[1, 0], [0, 1], [0.6, 0.8], [1, 0]], dtype=np.float32)
+    index("seed-1", vectors)
+    written = []
+    for processes in (1, 3):
+        write_params(Path.cwd(), scale={**blocks()["scale"], "search": {"processes": processes}}, corpora=CORPORA)
+        said = succeeds(search.main, "rank", "variant", "in_domain", *options("runs"))
+        assert "GB of vectors searched" in said
+        written.append([Path(f"runs/seed-1/{split}.parquet").read_bytes() for split in ("dev", "test")])
+    assert written[0] == written[1]
+    assert json.loads(Path("data/costs/search/variant.in_domain.json").read_text())["gigabytes_per_second"] >= 0
 
 
 def test_vectors_of_another_collection_are_one_line():

@@ -32,7 +32,8 @@ def test_a_tiny_study_is_measured_and_reported(study):
     assert "| bm25 | 0.0000 | -100.0 (" in report
     assert "the fine-tuned retrievers were trained on training, and in_domain is another corpus" in report
     left_out = "in_domain test has 3 queries with a relevant passage of their own, and a projection needs 5"
-    assert left_out in report and left_out in written("index.html") and "umap.png" not in report
+    assert left_out in report and "umap.png" not in report and "umap.png" not in written("index.html")
+    assert written("examples.json") == "null\n" and 'id="queries"' not in written("index.html")
     projection = json.loads(written("projection.json"))
     assert (
         projection["variants"] == {}

@@ -2,6 +2,7 @@
 
 import json
 import math
+import pickle
 from collections import Counter
 
 import pytest
@@ -54,6 +55,14 @@ def test_the_same_seed_gives_the_same_trials_and_another_one_others(undisturbed,
     other = trials.search(block(seed=14), OWN, tmp_path / "other", trained())
     assert other[0].params == undisturbed[0].params == OWN
     assert [one.params for one in other[1:]] != [one.params for one in undisturbed[1:]]
+
+
+def test_another_process_that_trains_reports_to_the_same_search(undisturbed, tmp_path):
+    def run(number, values, ends):
+        return trained()(number, values, lambda curve: pickle.loads(pickle.dumps(ends))(curve))
+
+    assert trials.search(block(), OWN, tmp_path / "elsewhere", run) == undisturbed
+    assert any(one.state == "pruned" for one in undisturbed)
 
 
 def test_killed_at_any_trial_and_step_it_ends_with_the_same_trials(undisturbed, tmp_path):

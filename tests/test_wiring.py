@@ -94,10 +94,14 @@ def settings(name: str) -> list[str]:
     return ["tunings" if key == "${item.tuning}" else key.partition(".${")[0] for key in named]
 
 
+# What computes vectors and finds passages decides no byte of them: no stage names it, and a change runs none again.
+NO_BYTES = ("scale.encoding", "scale.search")
+
+
 def undeclared(read: Iterable[str], name: str) -> set[str]:
     """The keys that were read and that the stage does not name, nor a block that they are in."""
     named = settings(name)
-    return {key for key in read if not any(key == one or key.startswith(f"{one}.") for one in named)}
+    return {key for key in read if not any(key == one or key.startswith(f"{one}.") for one in (*named, *NO_BYTES))}
 
 
 SEARCHERS = {"retrievers", "interpolations", "searches"}
@@ -128,8 +132,10 @@ def blocks_read(name: str) -> set[str]:
         ahead |= used & functions.keys() - reached
     read = set()
     for function in reached:
-        for node in ast.walk(functions[function]):
-            if isinstance(node, ast.Attribute):
+        nodes = [node for node in ast.walk(functions[function]) if isinstance(node, ast.Attribute)]
+        without = [node.value for node in nodes if ast.unparse(node).endswith(NO_BYTES)]
+        for node in nodes:
+            if node not in without:
                 loaded = isinstance(node.value, ast.Call) and ast.unparse(node.value) == "params.load()"
                 if loaded or (isinstance(node.value, ast.Name) and node.value.id == "study"):
                     read |= READ.get(node.attr, {node.attr})

@@ -11,6 +11,7 @@ Judgments are ordered query by query in the order of the topics, which is the or
 """
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -72,6 +73,12 @@ def docs(folder: Path) -> pq.ParquetFile:
 def doc_ids(folder: Path) -> pa.Array:
     """The ids of a collection's passages; row number = document number."""
     return pq.read_table(folder / "docs.parquet", columns=["doc_id"])["doc_id"].combine_chunks()
+
+
+def texts(folder: Path) -> Iterator[str]:
+    """The texts of a collection's passages, one after the other, without holding them all."""
+    for batch in docs(folder).iter_batches(10_000, columns=["text"]):
+        yield from batch["text"].to_pylist()
 
 
 def topics(folder: Path, split: str) -> pa.Table:

@@ -13,7 +13,8 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PLUMBING = ("stages/params/", *(f"stages/core/{name}.py" for name in ("code", "costs", "errors", "files", "scratch")))
+MOVERS = ("code", "costs", "errors", "files", "on_ray", "scratch")
+PLUMBING = ("stages/params/", *(f"stages/core/{name}.py" for name in MOVERS))
 PRINTING = ("click.echo", "tqdm")
 HELP = ("help", "metavar", "desc")
 

@@ -1,6 +1,7 @@
 """The stages of dvc.yaml, expanded over the blocks of params.yaml as DVC expands them."""
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
@@ -68,14 +69,20 @@ def needs(pipeline: dict[str, Any], blocks: dict[str, Any]) -> dict[str, set[str
             ]
             paths[f"{stage}@{key}" if key else stage] = listed
 
-    def meets(one: str, other: str) -> bool:
-        return one == other or one.startswith(f"{other}/") or other.startswith(f"{one}/")
+    writers = {out: name for name, (_, outs) in paths.items() for out in outs}
+    outs_in_order = sorted(f"{out}/" for out in writers)
 
-    writers = [(out, name) for name, (_, outs) in paths.items() for out in outs]
-    found = {
-        name: {writer for dep in deps for out, writer in writers if writer != name and meets(dep, out)}
-        for name, (deps, _) in paths.items()
-    }
+    def writing(dep: str) -> Iterator[str]:
+        """Who writes a path, a folder that it is in, or something in it."""
+        parts = dep.split("/")
+        above = ("/".join(parts[:end]) for end in range(1, len(parts) + 1))
+        yield from (writers[path] for path in above if path in writers)
+        at = bisect_left(outs_in_order, f"{dep}/")
+        while at < len(outs_in_order) and outs_in_order[at].startswith(f"{dep}/"):
+            yield writers[outs_in_order[at][:-1]]
+            at += 1
+
+    found = {name: {one for dep in deps for one in writing(dep)} - {name} for name, (deps, _) in paths.items()}
     return _ordered(found)
 
 

@@ -38,11 +38,24 @@ def workspace(kind: str, fingerprint: str) -> Iterator[Path]:
 
 
 @contextmanager
-def _held(lock: Path) -> Iterator[Path]:
+def shared(kind: str, fingerprint: str) -> Iterator[Path]:
+    """Yield the same folder to any number of processes that do a share of the work each; it stays for the last one.
+
+    Raises UserError where a process that holds all of it does not end within a few seconds.
+    """
+    folder = ROOT / kind / fingerprint[:32]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _held(folder.with_suffix(".lock"), fcntl.LOCK_SH):
+        folder.mkdir(exist_ok=True)
+        yield folder
+
+
+@contextmanager
+def _held(lock: Path, mode: int = fcntl.LOCK_EX) -> Iterator[Path]:
     """Hold the file beside a workspace; one that another process removed while this one waited is opened anew."""
     deadline = math.inf if os.environ.get(SIDE_BY_SIDE) else time.monotonic() + PATIENCE
-    with open(lock, "w") as file:
-        while not _locked(file):
+    with open(lock, "a+") as file:  # on NFS a shared lock wants a file that may be read
+        while not _locked(file, mode):
             if time.monotonic() > deadline:
                 work = lock.with_suffix("")
                 raise UserError(f"{work}: another process is still at this work; wait for it or end it, then run again")
@@ -50,13 +63,13 @@ def _held(lock: Path) -> Iterator[Path]:
         if lock.exists() and os.path.samestat(os.fstat(file.fileno()), lock.stat()):
             yield lock
             return
-    with _held(lock) as again:
+    with _held(lock, mode) as again:
         yield again
 
 
-def _locked(file: TextIO) -> bool:
+def _locked(file: TextIO, mode: int = fcntl.LOCK_EX) -> bool:
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, mode | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

@@ -1,9 +1,8 @@
-"""Texts to vectors, by the library's own methods, in batches of like token length, shard by shard."""
+"""Texts to vectors, by the library's own methods, in batches of like token length."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from importlib import metadata
 from pathlib import Path
@@ -49,37 +48,25 @@ def encode(
     precision: str = "float32",
     tick: Callable[[int], None] = lambda n: None,
     role: str = "document",
+    read: np.ndarray | None = None,
 ) -> np.ndarray:
     """Vectors of the texts, float32 of shape (len(texts), dimension), by the library's encode_query or encode_document.
 
     `role`, "query" or "document", decides which. They have unit length where the model's similarity is cosine, and are
-    as they are where it is dot. Batches hold texts of like token length, at most `batch_tokens` tokens with padding.
-    Below `precision` float32 the layers compute in it (autocast) and the vectors are normalised in float32. `tick` is
-    called after each batch with the number of its texts.
-    """
-    return _encode(model, texts, lengths.in_tokens(model, texts, role).read, batch_tokens, precision, tick, role)
-
-
-def _encode(
-    model: SentenceTransformer,
-    texts: list[str],
-    tokens: np.ndarray,
-    batch_tokens: int,
-    precision: str,
-    tick: Callable[[int], None],
-    role: str,
-) -> np.ndarray:
-    """As `encode` does, with the token length of each text (len(texts),) known.
-
-    Vectors stay on the device until all are there, so that a GPU never waits for a copy between two batches.
+    as they are where it is dot. Batches hold texts of like token length, at most `batch_tokens` tokens with padding;
+    `read` (len(texts),) is how many tokens of each text the model reads, where that is known already. Below `precision`
+    float32 the layers compute in it (autocast) and the vectors are normalised in float32. `tick` is called after each
+    batch with the number of its texts. Vectors stay on the device until all are there, so that a GPU never waits for a
+    copy between two batches.
     """
     import torch
 
     encode_role = model.encode_query if role == "query" else model.encode_document
     made: list[torch.Tensor] = []
     order: list[np.ndarray] = []
+    read = lengths.in_tokens(model, texts, role).read if read is None else read
     with autocast(model, precision):
-        for rows in batches(tokens, batch_tokens):
+        for rows in batches(read, batch_tokens):
             batch = encode_role(
                 [texts[row] for row in rows], batch_size=len(rows), show_progress_bar=False, convert_to_tensor=True
             ).float()
@@ -109,71 +96,3 @@ def batches(lengths: np.ndarray, batch_tokens: int) -> Iterator[np.ndarray]:
         size = max(1, batch_tokens // max(1, int(lengths[order[start]])))
         yield order[start : start + size]
         start += size
-
-
-def encode_to_file(
-    model: SentenceTransformer,
-    shards: Iterable[list[str]],
-    total: int,
-    target: Path,
-    dtype: str,
-    batch_tokens: int,
-    precision: str,
-    tick: Callable[[int], None],
-    role: str = "document",
-) -> int:
-    """Write the vectors of all shards to `target` (.npy, shape (total, dimension)), keeping what a killed run wrote.
-
-    Returns how many texts were cut. precision, tick and role are as in `encode`; dtype is that of the file. A shard is
-    flushed to disk before the counts next to it include it, so that only whole shards are ever skipped.
-    """
-    part, journal = target.with_suffix(".part"), target.with_suffix(".count")
-    whole = part.exists() or target.exists()
-    done, cut = map(int, journal.read_text().split()) if journal.exists() and whole else (0, 0)
-    if target.exists():
-        tick(total)
-        return cut
-    if done:
-        vectors = np.lib.format.open_memmap(part, "r+")
-    else:
-        vectors = _allocated(part, dtype, (total, model.get_embedding_dimension()))
-    start = 0
-    for texts in shards:
-        stop = start + len(texts)
-        if stop <= done:
-            tick(len(texts))
-        else:
-            tokens = lengths.in_tokens(model, texts, role)
-            vectors[start:stop] = _encode(model, texts, tokens.read, batch_tokens, precision, tick, role)
-            vectors.flush()
-            cut += tokens.cut
-            _write_durably(journal, f"{stop} {cut}")
-        start = stop
-    del vectors
-    part.rename(target)
-    return cut
-
-
-def _allocated(path: Path, dtype: str, shape: tuple[int, int]) -> np.memmap:
-    """A new file of vectors, mapped, for which the disk has room: writing to a sparse one would be a bus error.
-
-    Raises OSError where the disk is full, before anything is computed.
-    """
-    vectors = np.lib.format.open_memmap(path, "w+", dtype, shape)
-    try:
-        if hasattr(os, "posix_fallocate"):
-            with open(path, "rb+") as file:
-                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-    except OSError:
-        path.unlink()
-        raise
-    return vectors
-
-
-def _write_durably(path: Path, text: str) -> None:
-    draft = path.with_suffix(".draft")
-    with open(draft, "w") as handle:
-        handle.write(text)
-        handle.flush()
-        os.fsync(handle.fileno())
-    draft.rename(path)

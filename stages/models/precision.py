@@ -52,6 +52,15 @@ def hardware() -> str:
     return torch.cuda.get_device_name() if torch.cuda.is_available() else "this processor"
 
 
+def device() -> str:
+    """The kind of GPU, or of CPU by the widest instructions that torch uses there: of one kind are equal bytes."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"a CPU with {torch.backends.cpu.get_cpu_capability()}"
+
+
 def record(precision: str, folder: Path) -> None:
     """Write what vectors or scores were computed in next to them."""
     (folder / NAME).write_text(json.dumps({"precision": precision}) + "\n")

@@ -5,15 +5,16 @@ negative_id_2, rank_2 and so on; positive_score; and the texts anchor, positive,
 Scores are there where the negatives come from a pool. A rank of 0 was drawn from no ranking.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from stages.collections import canonical, passages
 from stages.core.errors import UserError
 
+PART = 100_000  # texts that are copied at a time: an array of strings holds 2 GB
 PAIRS = pa.schema([("query_id", pa.string()), ("positive_id", pa.string())])
 
 
@@ -50,19 +51,23 @@ def with_texts(drawn: pa.Table, collection: Path, negatives_per_query: int) -> p
     for name in numbered("negative", negatives_per_query):
         ids[name] = drawn[name.replace("negative", "negative_id")]
     topics = canonical.topics(collection, "train")
-    queries = dict(zip(topics["query_id"].to_pylist(), topics["text"].to_pylist(), strict=True))
-    drawn = drawn.append_column("anchor", lookup(queries, drawn["query_id"], collection / "topics/train.parquet"))
+    drawn = drawn.append_column("anchor", lookup(topics, drawn["query_id"], collection / "topics/train.parquet"))
     docs = collection / "docs.parquet"
-    texts = passages.texts(docs, pa.chunked_array([chunk for column in ids.values() for chunk in column.chunks]))
+    texts = passages.select(docs, pa.chunked_array([chunk for column in ids.values() for chunk in column.chunks]))
     for name, column in ids.items():
         drawn = drawn.append_column(name, lookup(texts, column, docs))
     return drawn
 
 
-def lookup(texts: Mapping[str, str], ids: pa.Array | pa.ChunkedArray, path: Path) -> pa.Array:
-    """The text of each id; UserError naming the file `path` and an id that is not there."""
-    wanted = ids.to_pylist()
-    for key in wanted:
-        if key not in texts:
-            raise UserError(f"{path}: has no '{key}'; use a pool and released triples of this corpus")
-    return pa.array([texts[key] for key in wanted], pa.string())
+def lookup(texts: pa.Table, ids: pa.Array | pa.ChunkedArray, path: Path) -> pa.ChunkedArray:
+    """The text of each id, of a table whose first column holds ids and whose column text their texts.
+
+    Raises UserError naming the file `path` and an id that is not there.
+    """
+    at = pc.index_in(ids, value_set=texts.column(0).combine_chunks())
+    if at.null_count:
+        absent = ids[pc.index(at.is_null(), True).as_py()]
+        raise UserError(f"{path}: has no '{absent}'; use a pool and released triples of this corpus")
+    parts = [at.slice(start, PART) for start in range(0, len(at), PART)]
+    taken = [texts["text"].take(part).cast(pa.string()) for part in parts]
+    return pa.chunked_array([chunk for part in taken for chunk in part.chunks], pa.string())

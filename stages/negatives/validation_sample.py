@@ -44,7 +44,7 @@ def put(collection: Path, topics: pa.Table, qrels: pa.Table, doc_ids: pa.Array, 
     for query, passage in zip(qrels["query_id"].to_pylist(), qrels["doc_id"].to_pylist(), strict=True):
         relevant[query].append(passage)
     docs = collection / "docs.parquet"
-    texts = lookup(passages.texts(docs, doc_ids), doc_ids, docs)
+    texts = lookup(passages.select(docs, doc_ids), doc_ids, docs)
     out.mkdir()
     pq.write_table(topics.append_column("relevant", pa.array(list(relevant.values()))), out / "queries.parquet")
     pq.write_table(pa.table({"doc_id": doc_ids, "text": texts}), out / "passages.parquet")

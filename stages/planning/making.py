@@ -15,13 +15,13 @@ from stages.core.errors import UserError
 from stages.models import precision
 from stages.params.corpora import Corpus
 from stages.params.models import Start
-from stages.planning import choices, facts, layout, measuring, power, proposal, sources, study, timing
+from stages.planning import choices, facts, layout, measuring, power, proposal, sources, speeds, study
 from stages.planning.choices import Cap
 from stages.planning.facts import Facts, Pair
 from stages.planning.layout import Layout
 from stages.planning.measuring import Model, Rates, Work
 from stages.planning.plans import Plan
-from stages.planning.timing import OTHER, speed
+from stages.planning.speeds import OTHER, speed
 from stages.running import machine
 
 THREADS = 1
@@ -125,13 +125,13 @@ def _choices(
 
 def _sizes(
     found: Facts, splits: Layout, names: Mapping[str, str], means: Mapping[str, float], caps: Mapping[str, Cap]
-) -> dict[str, timing.Corpus]:
+) -> dict[str, speeds.Corpus]:
     """The collection, and the one beside it, as large as they will be read."""
     queries = {split: min(layout.MOST_JUDGED, splits.queries(split, found, names)) for split in splits.judged}
     if splits.train:
         queries["train"] = splits.queries("train", found, names)
-    own = timing.Corpus(found.passages, queries, means["passage"], means["query"])
-    other = timing.Corpus(
+    own = speeds.Corpus(found.passages, queries, means["passage"], means["query"])
+    other = speeds.Corpus(
         OTHER.passages,
         OTHER.queries,
         min(OTHER.passage_tokens, caps["passage"].tokens),

@@ -11,8 +11,8 @@ from stages import params
 from stages.core import yaml_file
 from stages.planning import space, timing
 from stages.planning import study as planned
+from stages.planning.speeds import Corpus, Speed
 from stages.planning.study import Choices
-from stages.planning.timing import Corpus, Speed
 
 PIPELINE = Path("dvc.yaml")
 NEEDS = dict.fromkeys(

@@ -50,26 +50,33 @@ def model(made: Choice) -> str:
 
 
 def paragraphs(
-    study: Study,
-    results: Sequence[Result],
-    logs: Mapping[str, TrainingLog],
-    pairs: Sequence[Pair] = (),
-    changes: bool = True,
+    study: Study, results: Sequence[Result], logs: Mapping[str, TrainingLog], pairs: Sequence[Pair] = ()
 ) -> list[Text]:
-    """The answer as it opens the report and the README: advice, hybrids, choice, targets, cost, doubts, what else.
+    """The answer as it opens the report and the README: advice, hybrids, choice, targets, cost, doubts, what else."""
+    return [*opening(study, results, pairs), *background(study, results, logs, pairs)]
+
+
+def opening(study: Study, results: Sequence[Result], pairs: Sequence[Pair] = (), changes: bool = True) -> list[Text]:
+    """What the answer says first: advice, hybrids, choice, what targets say, warnings.
 
     Without `changes` it leaves out what the targets say, for a page that shows that in another form.
     """
     made, fused = choice.choose(study, results), hybrids.answered(study, results, pairs)
+    if made is None:
+        return [_no_answer(study), *fused]
+    judged = _judged(study, made) if changes else []
+    return [advice(study, made), *fused, text(selection(study, made), *_ahead(made)), *judged, *_warnings(study, made)]
+
+
+def background(
+    study: Study, results: Sequence[Result], logs: Mapping[str, TrainingLog], pairs: Sequence[Pair] = ()
+) -> list[Text]:
+    """What stands behind it: cost, how many variants have which verdict, what else there is, what would change it."""
+    made = choice.choose(study, results)
     instead = [*other_bases.answered(study, results, pairs), *_reranked(study, results)]
     if made is None:
-        return [_no_answer(study), *fused, *instead]
+        return instead
     return [
-        advice(study, made),
-        *fused,
-        text(selection(study, made), *_ahead(made)),
-        *(_judged(study, made) if changes else []),
-        *_warnings(study, made),
         cost(made.best.variant, study, logs),
         counted(study, results, made),
         *instead,

@@ -8,6 +8,7 @@ from stages.reporting.table import NOTHING, Table
 from stages.reporting.training_logs import TrainingLog
 
 HEADS = {
+    "query": "ms per query",
     "weights": "weights trained",
     "steps": "training steps",
     "seconds": "training, s",
@@ -36,8 +37,8 @@ def everything(recorded: Recorded) -> Table:
 def by_variant(logs: Mapping[str, TrainingLog], recorded: Recorded, corpus: str) -> dict[str, dict[str, float]]:
     """Figure of HEADS -> variant -> its mean over seed runs; figures that nobody has are empty.
 
-    Weights and steps are those of the training logs, `rate` is that of encoding the corpus. A training that was resumed
-    has no seconds.
+    `query` is left empty; query_costs.py has it. Weights and steps are those of the training logs, `rate` is that of
+    encoding the corpus. A training that was resumed has no seconds.
     """
     figures: dict[str, dict[str, float]] = {name: {} for name in HEADS}
     for variant, log in logs.items():
@@ -70,11 +71,18 @@ def table(figures: Mapping[str, Mapping[str, float]], changes: Mapping[str, str]
         [
             variant,
             change,
-            *(f"{figures[name][variant]:,.0f}" if variant in figures[name] else NOTHING for name in names),
+            *(_figure(figures[name].get(variant)) for name in names),
         ]
         for variant, change in changes.items()
     ]
     return Table(["variant", "change in domain, %", *(HEADS[name] for name in names)], lines)
+
+
+def _figure(value: float | None) -> str:
+    """Whole, or in two digits below 10."""
+    if value is None:
+        return NOTHING
+    return f"{value:,.0f}" if value >= 10 or value == 0 else f"{value:.2g}"
 
 
 def machines(recorded: Recorded) -> list[str]:

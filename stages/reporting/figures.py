@@ -9,7 +9,7 @@ import numpy as np
 from stages.evaluation.results import Result
 from stages.reporting import changes as changed
 from stages.reporting import style
-from stages.reporting.training_logs import VALIDATED, SeedRun, TrainingLog
+from stages.reporting.training_logs import VALIDATED, TrainingLog
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,8 +31,7 @@ def changes(variants: Sequence[str], panels: Mapping[str, Mapping[str, Result]])
     for axes, (title, results) in zip(axes_of, panels.items(), strict=True):
         compared = {name: results[name] for name in variants if name in results and results[name].comparison}
         several |= any(len(result.by_seed_run) > 1 for result in compared.values())
-        axes.set_title(_heading(title, list(compared.values())), loc="left", linespacing=1.4, pad=18)
-        _band(axes, compared.values())
+        axes.set_title(_heading(title, list(compared.values())), loc="left", linespacing=1.4)
         for at, name in enumerate(variants):
             if name in compared:
                 _bar(axes, at, compared[name])
@@ -57,7 +56,7 @@ def _keys_of_changes(several: bool) -> list[Any]:
         Patch(color=style.WORSE, label="worse"),
         Patch(color=style.UNCLEAR, label="cannot tell, or\nno difference"),
         Line2D([], [], color="0.15", linewidth=1.2, label="interval"),
-        Patch(color="0.92", label="below the median minimum\ndetectable effect"),
+        Patch(color="0.92", label="below the variant's own\nminimum detectable effect"),
     ]
     if several:
         seed: dict[str, Any] = {"marker": "o", "markersize": 3, "markerfacecolor": "white", "linestyle": ""}
@@ -72,16 +71,6 @@ def _heading(title: str, results: Sequence[Result]) -> str:
     seeds = max(len(result.by_seed_run) for result in results)
     queries = whole.comparison.queries if whole.comparison else 0
     return f"{title}, base {whole.base:.3f}\n{queries:,} queries, {'one seed' if seeds == 1 else f'{seeds} seeds'}"
-
-
-def _band(axes: "Axes", results: Iterable[Result]) -> None:
-    """The median minimum detectable effect to either side of nought."""
-    effects = [result.change("detectable") for result in results if result.comparison and result.comparison.detectable]
-    if sizes := [effect for effect in effects if effect is not None]:
-        half = float(np.median(sizes))
-        axes.axvspan(-half, half, color="0.92", linewidth=0, zorder=0)
-        place: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "ha": "center", "va": "bottom"}
-        axes.text(0, 1.01, f"±{half:.1f} %", fontsize=8, color="0.4", **place)
 
 
 def _bar(axes: "Axes", at: int, result: Result) -> None:
@@ -105,7 +94,8 @@ def _words(result: Result) -> str:
 def _bar_of(axes: "Axes", at: int, result: Result, base: float, colour: str) -> None:
     change, *ends = np.array([result.change(figure) for figure in ("difference", "low", "high")], np.float64)
     axes.barh(at, change, height=0.62, color=colour, zorder=2)
-    if result.comparison and result.comparison.detectable is not None:
+    if (least := result.change("detectable")) is not None:
+        axes.barh(at, 2 * least, left=-least, height=0.9, color="0.92", zorder=0)
         axes.plot(ends, [at, at], color="0.15", linewidth=1.2, zorder=3)
     if len(result.by_seed_run) > 1:
         seeds = [100 * (value - base) / base for value in result.by_seed_run.values()]
@@ -115,39 +105,28 @@ def _bar_of(axes: "Axes", at: int, result: Result, base: float, colour: str) -> 
 
 @style.styled
 def curves(logs: Mapping[str, TrainingLog], lines: Mapping[str, dict[str, Any]]) -> "Figure":
-    """Training loss and validation RR@10 by step; lines has a colour and a dash for each variant of logs.
+    """Validation RR@10 by step; lines has a colour and a dash for each variant of logs.
 
-    Losses of unlike margins share a panel as parts of what they began at: the running mean over an eighth of the
-    steps, divided by its first value. The key gives the losses themselves.
+    Losses of unlike kinds have unlike units and are in the table; what all variants share is validation.
     """
     if not any(log.seed_runs for log in logs.values()):
         return style.notice("No variant of this study is fine-tuned.")
-    figure = style.blank(3.6 + 0.2 * -(-len(logs) // 3))
-    left, right = figure.subplots(1, 2)
-    keys = [_variant(left, right, name, log.seed_runs, lines[name]) for name, log in logs.items()]
-    left.axhline(1, color="0.6", linewidth=0.8, linestyle=DASHED, zorder=1)
-    left.set_title("training loss, running mean as a share of its first value", loc="left")
-    left.set_ylim(bottom=0)
-    right.set_title(f"{VALIDATED} on a fixed sample of validation queries", loc="left")
-    keys += _before(right, logs.values())
-    for axes in (left, right):
-        axes.set_xlabel("step")
-        axes.grid(axis="y", color="0.92", linewidth=0.8)
-        axes.set_axisbelow(True)
+    figure = style.blank(3.8 + 0.2 * -(-len(logs) // 4))
+    axes = figure.subplots()
+    keys = []
+    for name, log in logs.items():
+        if shown := [curve for run in log.seed_runs if (curve := run.by_step(VALIDATED))]:
+            _lines(axes, shown, lines[name], marker="o")
+            keys.append(_key(name, linewidth=2, **lines[name]))
+    axes.set_title(f"{VALIDATED} on a fixed sample of validation queries", loc="left")
+    keys += _before(axes, logs.values())
+    axes.set_xlabel("step")
+    axes.grid(axis="y", color="0.92", linewidth=0.8)
+    axes.set_axisbelow(True)
     if max(len(log.seed_runs) for log in logs.values()) > 1:
         keys.append(_key("one seed (thick: the mean)", color="0.4", linewidth=0.7))
-    figure.legend(handles=keys, loc="outside lower center", ncols=3, handlelength=2.2, columnspacing=1.6)
+    figure.legend(handles=keys, loc="outside lower center", ncols=4, handlelength=2.2, columnspacing=1.6)
     return figure
-
-
-def _variant(left: "Axes", right: "Axes", name: str, runs: Sequence[SeedRun], line: dict[str, Any]) -> "Line2D":
-    """Draw a variant's loss at the left and its validation at the right; its entry of the key."""
-    losses = [means for run in runs if (means := running_means(run.by_step("loss")))]
-    scaled = [{step: value / _first(means) for step, value in means.items()} for means in losses if _first(means) > 0]
-    _lines(left, scaled, line, marker="")
-    _lines(right, [curve for run in runs if (curve := run.by_step(VALIDATED))], line, marker="o")
-    ends = [np.mean([list(means.values())[end] for means in losses]) for end in (0, -1)] if losses else []
-    return _key(f"{name}, loss {ends[0]:.2g} → {ends[1]:.2g}" if ends else name, linewidth=2, **line)
 
 
 def _before(axes: "Axes", logs: Iterable[TrainingLog]) -> list["Line2D"]:
@@ -167,19 +146,6 @@ def _key(label: str, **line: Any) -> "Line2D":
     from matplotlib.lines import Line2D
 
     return Line2D([], [], label=label, **line)
-
-
-def running_means(losses: Mapping[int, float]) -> dict[int, float]:
-    """Step -> the mean of the losses of the eighth of all steps that ends there."""
-    if not losses:
-        return {}
-    steps, window = sorted(losses), max(1, len(losses) // 8)
-    means = np.convolve([losses[step] for step in steps], np.full(window, 1 / window), "valid")
-    return dict(zip(steps[window - 1 :], means.tolist(), strict=True))
-
-
-def _first(values: dict[int, float]) -> float:
-    return values[min(values)]
 
 
 def _lines(axes: "Axes", curves: Sequence[dict[int, float]], line: dict[str, Any], marker: str) -> None:

@@ -19,7 +19,6 @@ WORDS = {
     "mean_gap": "mean gap of the best relevant to the best other score",
     "share_above": "share of queries with a relevant passage first",
     "silhouette_queries_passages_384d": "silhouette of queries and passages",
-    "silhouette_queries_passages_2d": "the same in the plane",
     "mean_cosine_to_base": "mean cosine to the base's vectors",
     "mean_cosine_to_positive": "mean cosine of query and passage",
     "tied_at_10": "queries tied at rank 10",
@@ -32,8 +31,17 @@ NO_VECTORS = "No variant has vectors."
 
 
 def projection(projected: Mapping[str, Any]) -> Block:
-    """The figures next to the shared projection (reports/projection.json), or why there is none."""
-    return _table(projected["variants"]) if projected["variants"] else projected.get("left_out") or NO_VECTORS
+    """The figures of the vectors that were projected (reports/projection.json), or why there is none.
+
+    The silhouette of the points in the plane, which all variants share, is left out.
+    """
+    if not projected["variants"]:
+        return projected.get("left_out") or NO_VECTORS
+    measured = {
+        variant: {name: value for name, value in figures.items() if not name.endswith("_2d")}
+        for variant, figures in projected["variants"].items()
+    }
+    return _table(measured)
 
 
 def geometry(diagnosis: Diagnosis) -> Block:

@@ -1,4 +1,6 @@
-"""Exact top-k search over a memory map, in the order of `ranking`, whatever the block or the number of threads."""
+"""Exact top-k search over a memory map, in the order of `ranking`, whatever the blocks, shards, threads, processes."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -38,6 +40,19 @@ def top_k(
             unsure.append(part[cut >= scores[part, -1]])
         pending, wanted = np.concatenate(unsure), wanted * 8
     return scores, rows
+
+
+def merged(
+    found: Sequence[tuple[np.ndarray, np.ndarray]], depth: int, places: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The `depth` best of what `top_k` found for the same queries in each shard, its rows numbered as in the whole.
+
+    Scores are those of a row alone, and equal ones fall by places (n,), those of all rows; so it is what `top_k` finds
+    in the whole.
+    """
+    scores, rows = (np.concatenate(parts, axis=1) for parts in zip(*found, strict=True))
+    first = ranking.order(scores, places[rows])[:, :depth]
+    return np.take_along_axis(scores, first, axis=1), np.take_along_axis(rows, first, axis=1)
 
 
 def _propose(queries: np.ndarray, vectors: np.ndarray, wanted: int, block: int) -> tuple[np.ndarray, np.ndarray]:

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from stages.core import space
 from stages.core.files import publish
 from stages.params.report import Rerank
 from stages.retrieval import candidates, ranking, runs
@@ -46,6 +47,7 @@ def score_blocks(inputs: Inputs, score: Score, settings: Rerank, work: Path, lab
     missing = {path: block for path, block in blocks.items() if not path.exists()}
     if not missing:
         return 0
+    space.require(work, runs.LINE * pq.read_metadata(inputs.first_stage).num_rows, "the reranked passages")
     passages = candidates.passages(inputs.docs, pairs["doc_id"])
     numbers = {passage: number for number, passage in enumerate(passages["doc_id"].to_pylist())}
     places = ranking.places(passages["doc_id"])

@@ -1,6 +1,6 @@
 """A run: for each query its passages, best first, as parquet."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+LINE = 8  # bytes of a passage in a file of a run, about
 RUN = pa.schema([("query_id", pa.string()), ("doc_id", pa.string()), ("score", pa.float32())])
 
 
@@ -36,6 +37,32 @@ def read(path: Path) -> Iterator[pa.Table]:
     """The parts that a run was written in, none of them empty; a query is whole in one of them."""
     file = pq.ParquetFile(path, memory_map=True)
     return (file.read_row_group(group) for group in range(file.num_row_groups))
+
+
+def side_by_side(paths: Sequence[Path], queries: int) -> Iterator[list[pa.Table]]:
+    """Several runs in parts of the same `queries` queries, in the order in which the runs have them: a table a run."""
+    files = [pq.ParquetFile(path, memory_map=True) for path in paths]
+    asked = [[pc.unique(_group(file, at)["query_id"]) for at in range(file.num_row_groups)] for file in files]
+    order = pa.chunked_array([ids for groups in asked for ids in groups], pa.string()).unique()
+    places = [[pc.index_in(ids, value_set=order).to_numpy() for ids in groups] for groups in asked]
+    for start in range(0, len(order), queries):
+        wanted = order.slice(start, queries)
+        yield [
+            pa.concat_tables([RUN.empty_table(), *_named(file, groups, start, wanted)])
+            for file, groups in zip(files, places, strict=True)
+        ]
+
+
+def _group(file: pq.ParquetFile, at: int) -> pa.Table:
+    return file.read_row_group(at, ["query_id"])
+
+
+def _named(file: pq.ParquetFile, places: list[np.ndarray], start: int, wanted: pa.Array) -> Iterator[pa.Table]:
+    """The rows of a run that are of the wanted queries, which are those from place `start` on."""
+    for at, own in enumerate(places):
+        if ((own >= start) & (own < start + len(wanted))).any():
+            part = file.read_row_group(at)
+            yield part.filter(pc.is_in(part["query_id"], value_set=wanted))
 
 
 def without_self(run: pa.Table) -> pa.Table:

@@ -85,6 +85,7 @@ def _train(
     sizes = batches.planned(run, trainer)
     processes.share(trainer, sizes)
     resumed = tuning.resumed(trainer, run.tuning, last_checkpoint(work))
+    weights.require_space(run, work, trainable, total)
     loading = clock.lap()
     with gpu.watched(gpu.reader(model.device)) as gpu_figures:
         trainer.train(resume_from_checkpoint=resumed)

@@ -113,7 +113,7 @@ def _begin(place: int, processes: int, folder: Path, function: Callable[..., Non
             silent.enter_context(redirect_stdout(nothing))
             silent.enter_context(redirect_stderr(nothing))
         distributed.init_process_group(
-            "cpu:gloo,cuda:nccl" if gpus else "gloo",
+            "nccl" if gpus else "gloo",
             init_method=f"file://{folder / 'group'}",
             rank=place,
             world_size=processes,
@@ -201,7 +201,7 @@ def average(trained: list[torch.nn.Parameter]) -> None:
     import torch
     from torch import distributed
 
-    has = torch.tensor([weights.grad is not None for weights in trained], dtype=torch.int32)
+    has = torch.tensor([weights.grad is not None for weights in trained], dtype=torch.int32, device=trained[0].device)
     distributed.all_reduce(has, distributed.ReduceOp.MAX)
     moved = [weights for weights, anywhere in zip(trained, has.tolist(), strict=True) if anywhere]
     for weights in moved:
@@ -220,7 +220,7 @@ def _agreeing() -> TrainerCallback:
 
     class Agree(TrainerCallback):
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            ends = torch.tensor([control.should_training_stop], dtype=torch.int32)
+            ends = torch.tensor([control.should_training_stop], dtype=torch.int32, device=args.device)
             distributed.broadcast(ends, src=0)
             control.should_training_stop = bool(ends.item())
 
@@ -234,7 +234,7 @@ def check_same(model: Any, what: str) -> None:
 
     if count() == 1:
         return
-    sums = torch.stack([weights.detach().double().sum().cpu() for weights in model.parameters()])
+    sums = torch.stack([weights.detach().double().sum() for weights in model.parameters()])
     low, high = sums.clone(), sums.clone()
     distributed.all_reduce(low, distributed.ReduceOp.MIN)
     distributed.all_reduce(high, distributed.ReduceOp.MAX)

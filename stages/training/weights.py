@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from stages.core import space
 from stages.core.errors import UserError
 from stages.models import towers
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import torch
+
+    from stages.training.seed_runs import SeedRun
 
 
 def size(module: Any) -> int:
@@ -89,3 +94,12 @@ def changed(model: Any, before: dict[str, torch.Tensor]) -> list[str]:
                 f"small or every loss zero?"
             )
     return moved
+
+
+def require_space(run: SeedRun, work: Path, trainable: int, total: int) -> None:
+    """Raise UserError where the disk has no room for the model and for two checkpoints, of which the older then goes.
+
+    A checkpoint holds the weights and the two moments that AdamW keeps of each that is trained, all in float32.
+    """
+    size = 4 * total + 2 * (4 * total + 8 * trainable)
+    space.require(work, size, f"the model {run.variant}, seed {run.seed}, with two checkpoints")

@@ -1,21 +1,19 @@
-"""The page's charts of change and of training, as Vega-Lite specifications."""
+"""The page's charts of change, of seeds and of validation, as Vega-Lite specifications."""
 
 from collections.abc import Mapping, Sequence
-from statistics import median
 from typing import Any
 
 from stages.evaluation.comparison import BETTER, CANNOT_TELL, NO_DIFFERENCE, WORSE, per_cent
 from stages.evaluation.results import Result
 from stages.reporting.changes import signed
-from stages.reporting.figures import running_means
 from stages.reporting.page import vega
-from stages.reporting.training_logs import VALIDATED, TrainingLog
+from stages.reporting.training_logs import TrainingLog
 
 
 def changes(
     variants: Sequence[str], results: Mapping[str, Result], reach: tuple[float, float], about: str
 ) -> vega.Spec:
-    """Bars of each variant's change against the base in per cent, with intervals and the median detectable effect.
+    """Bars of each variant's change against the base in per cent, with intervals and minimum detectable effects.
 
     In place of a bar there are words where there is no run, and where the base has 0. reach is the
     lowest and highest per cent of the axis.
@@ -30,21 +28,24 @@ def changes(
         scale=alt.Scale(domain=list(variants)),
         axis=alt.Axis(ticks=False, domain=False, labelPadding=8),
     )
-    layers = [*_band([bar["detectable"] for bar in bars if bar["detectable"] is not None]), *_bars(bars, y, reach)]
+    layers = [*_reach(bars, y), *_bars(bars, y, reach)]
     layers += _dots_and_gaps(variants, results, {bar["variant"] for bar in bars}, y)
     layers.append(alt.Chart(vega.data([{"at": 0}])).mark_rule(color="currentColor", opacity=0.6).encode(x="at:Q"))
     return vega.spec(alt.layer(*layers).properties(height=30 * max(2, len(variants))), about, right=8)
 
 
-def _band(sizes: Sequence[float]) -> list[Any]:
+def _reach(bars: list[dict[str, Any]], y: Any) -> list[Any]:
+    """Behind each bar the changes that its queries could not show: up to its own minimum detectable effect."""
     import altair as alt
 
-    if not sizes:
-        return []
-    half = median(sizes)
+    spans = [
+        {"variant": bar["variant"], "from": -bar["detectable"], "to": bar["detectable"]}
+        for bar in bars
+        if bar["detectable"] is not None
+    ]
     x = alt.X("from:Q", title="change against the base, %")
-    band = alt.Chart(vega.data([{"from": -half, "to": half}])).mark_rect(color="currentColor", opacity=0.07)
-    return [band.encode(x=x, x2="to:Q")]
+    band = alt.Chart(vega.data(spans)).mark_rect(color="currentColor", opacity=0.1, height={"band": 0.92})
+    return [band.encode(x=x, x2="to:Q", y=y)]
 
 
 def _bars(bars: list[dict[str, Any]], y: Any, reach: tuple[float, float]) -> list[Any]:
@@ -70,12 +71,7 @@ def _dots_and_gaps(variants: Sequence[str], results: Mapping[str, Result], drawn
     """A dot for each seed run where there are several, and words for variants that were not measured."""
     import altair as alt
 
-    seeds = [
-        {"variant": name, "change": per_cent(value - (results[name].base or 0), results[name].base), "seed_run": seed}
-        for name in variants
-        if name in drawn and len(results[name].by_seed_run) > 1
-        for seed, value in results[name].by_seed_run.items()
-    ]
+    seeds = _seed_runs([name for name in variants if name in drawn], results)
     missing = [{"variant": name, "words": _lacking(results.get(name))} for name in variants if name not in drawn]
     change = alt.Tooltip("change:Q", format="+.1f")
     dots = alt.Chart(vega.data(seeds)).mark_point(color="currentColor", size=22)
@@ -91,41 +87,57 @@ def _lacking(result: Result | None) -> str:
     return f"{signed(compared.difference, 4)} on a base of 0" if compared else "no run"
 
 
-def loss(logs: Mapping[str, TrainingLog], lines: vega.Lines, about: str) -> vega.Spec:
-    """Training loss by step: the running mean over an eighth of the steps, as a share of its first value."""
-    points: list[dict[str, Any]] = []
-    for name, log in logs.items():
-        for number, run in enumerate(log.seed_runs):
-            means = list(running_means(run.by_step("loss")).items())
-            if means and means[0][1] > 0:
-                first = means[0][1]
-                points += [
-                    {"variant": name, "seed_run": number, "step": step, "value": value / first, "loss": value}
-                    for step, value in means
-                ]
-    return _curves(points, lines, "share of the first value", about, zero=True, reference=[1.0])
+def seeds(variants: Sequence[str], results: Mapping[str, Result], about: str) -> vega.Spec:
+    """The change of every seed run against the base in per cent, a line from the lowest to the highest."""
+    import altair as alt
+
+    runs = _seed_runs([name for name in variants if name in results], results)
+    changes = {name: [run["change"] for run in runs if run["variant"] == name] for name in variants}
+    spans = [{"variant": name, "low": min(own), "high": max(own)} for name, own in changes.items() if own]
+    y = alt.Y("variant:N", sort=None, title=None, axis=alt.Axis(ticks=False, domain=False, labelPadding=8))
+    x = alt.X("change:Q", title="change against the base, %", scale=alt.Scale(zero=False, padding=12))
+    tooltip = ["variant:N", "seed_run:N", alt.Tooltip("change:Q", format="+.1f")]
+    line = alt.Chart(vega.data(spans)).mark_rule(color="currentColor", opacity=0.5)
+    dots = alt.Chart(vega.data(runs)).mark_point(filled=True, size=60, opacity=0.9, color="var(--better)")
+    zero = alt.Chart(vega.data([{"at": 0}])).mark_rule(color="currentColor", opacity=0.6, strokeDash=[4, 3])
+    layers = [
+        line.encode(x=alt.X("low:Q", title="change against the base, %"), x2="high:Q", y=y),
+        dots.encode(x=x, y=y, tooltip=tooltip),
+        zero.encode(x="at:Q"),
+    ]
+    return vega.spec(alt.layer(*layers).properties(height=26 * max(2, len(spans))), about, right=8)
 
 
-def validation(logs: Mapping[str, TrainingLog], lines: vega.Lines, about: str) -> vega.Spec:
-    """Validation RR@10 by step, with a dashed line where the base model is before training."""
+def _seed_runs(variants: Sequence[str], results: Mapping[str, Result]) -> list[dict[str, Any]]:
+    """A record for each seed run of the variants that have several."""
+    return [
+        {"variant": name, "change": per_cent(value - (results[name].base or 0), results[name].base), "seed_run": seed}
+        for name in variants
+        if len(results[name].by_seed_run) > 1 and results[name].base
+        for seed, value in results[name].by_seed_run.items()
+    ]
+
+
+def validation(logs: Mapping[str, TrainingLog], measure: str, lines: vega.Lines, about: str) -> vega.Spec:
+    """A measure of the validation sample by step, with a dashed line where models are before training."""
     points: list[dict[str, Any]] = [
         {"variant": name, "seed_run": number, "step": step, "value": value}
         for name, log in logs.items()
         for number, run in enumerate(log.seed_runs)
-        for step, value in run.by_step(VALIDATED).items()
+        for step, value in run.by_step(measure).items()
     ]
-    before = sorted({round(point["value"], 4) for point in points if point["step"] == 0})
-    return _curves(points, lines, VALIDATED, about, zero=False, reference=before)
+    before = sorted({round(point["value"], 6) for point in points if point["step"] == 0})
+    return _curves(points, lines, measure, about, before)
 
 
 def _curves(
-    points: list[dict[str, Any]], lines: vega.Lines, title: str, about: str, zero: bool, reference: list[float]
+    points: list[dict[str, Any]], lines: vega.Lines, title: str, about: str, reference: list[float]
 ) -> vega.Spec:
     import altair as alt
 
     chart, names = alt.Chart(vega.data(points)), list(lines)
     x = alt.X("step:Q", title="step", axis=alt.Axis(grid=False, tickMinStep=1), scale=alt.Scale(nice=False))
-    scale = alt.Scale(zero=True, nice=True) if zero else alt.Scale(zero=False, padding=8)
+    scale = alt.Scale(zero=False, padding=8)
     colours = [lines[name]["color"] for name in names]
     colour = alt.Color("variant:N", legend=None, scale=alt.Scale(domain=names, range=colours))
     dashes = [lines[name]["dash"] or [1, 0] for name in names]
@@ -141,7 +153,7 @@ def _curves(
         one = alt.Y("value:Q", title=title, scale=scale)
         thin = chart.mark_line(strokeWidth=1, opacity=0.45)
         layers.append(thin.encode(x=x, y=one, color=colour, strokeDash=dash, detail="seed_run:N"))
-    size = 30 if len(points) <= 40 * max(1, len(names)) and not zero else 0
+    size = 30 if len(points) <= 40 * max(1, len(names)) else 0
     layers += [
         chart.mark_line(strokeWidth=2.2).encode(x=x, y=mean, color=colour, strokeDash=dash),
         chart.mark_point(filled=True, size=size, opacity=1).encode(x=x, y=mean, color=colour, tooltip=tooltip),

@@ -23,12 +23,11 @@ class File:
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage behind a section of the page: what it `shows` there, its command, what it read and wrote.
+    """A stage behind a section of the page: its command, what it read and wrote.
 
     `known` is whether dvc.lock has it.
     """
 
-    shows: str
     command: str
     known: bool
     reads: Sequence[File]
@@ -107,11 +106,11 @@ def commit(paths: Sequence[str], root: Path) -> Commit:
     return Commit(last or None, (last or "in no commit yet") + (" with uncommitted changes" if changed else ""))
 
 
-def stage(stages: Stages, name: str, shows: str) -> Stage:
-    """A stage as a line of the page."""
+def stage(stages: Stages, name: str) -> Stage:
+    """A stage as the page shows it."""
     known = stages.get(name)
     reads, writes = (_files((known or {}).get(kind, [])) for kind in ("deps", "outs"))
-    return Stage(shows, f"dvc repro {name}", known is not None, reads, writes)
+    return Stage(f"dvc repro {name}", known is not None, reads, writes)
 
 
 def maker(stages: Stages, path: str) -> str | None:

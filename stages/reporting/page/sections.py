@@ -1,40 +1,33 @@
-"""The sections of the report page as plain data for its templates: words, tables and charts, no HTML."""
+"""What each section of the page shows, ready for the templates: records and tables, and charts by element id."""
 
 from collections.abc import Mapping, Sequence
-from statistics import fmean
 from typing import Any
 
-from stages.analysis.cause import Answers, Studied
-from stages.analysis.contrasts import Contrast
 from stages.analysis.diagnosis import Diagnosis
-from stages.analysis.transfer import Transfer
 from stages.evaluation import choice
 from stages.evaluation import results as files
+from stages.evaluation.comparison import per_cent
 from stages.evaluation.results import Pair, Result
 from stages.params import Study
 from stages.params.report import Report
 from stages.reporting import answer as answers
+from stages.reporting import changes as changed
 from stages.reporting import (
-    cause_abstract,
     costs_table,
-    hybrids,
     makeup,
+    query_costs,
     readings,
     results_tables,
     space_table,
-    training_table,
     variants_table,
 )
-from stages.reporting import changes as changed
-from stages.reporting import transfer as transfer_page
-from stages.reporting.figures import running_means
 from stages.reporting.page import charts, scatter
 from stages.reporting.page.provenance import link
 from stages.reporting.page.vega import Lines
 from stages.reporting.page.words import chip, minus
-from stages.reporting.table import NOTHING
+from stages.reporting.table import NOTHING, Table
 from stages.reporting.text import plain
-from stages.reporting.training_logs import VALIDATED, TrainingLog
+from stages.reporting.training_logs import TrainingLog
 
 Section = dict[str, Any]
 
@@ -42,18 +35,28 @@ Section = dict[str, Any]
 def answer(
     study: Study, results: Sequence[Result], logs: Mapping[str, TrainingLog], pairs: Sequence[Pair] = ()
 ) -> Section:
-    """The advice, the changes of the variant that it is about, and the other sentences that open the report."""
+    """The advice, the changes of the variant that it is about, what belongs to it, and what is behind it."""
     made = choice.choose(study, results)
-    first, *rest = answers.paragraphs(study, results, logs, pairs, changes=False)
+    first, *rest = answers.opening(study, results, pairs, changes=False)
     measured = [made.in_domain, made.out_of_domain] if made else []
     readings = [_reading(result, study.report) for result in measured if result]
-    return {"first": first, "rest": rest, "variant": made.best.variant if made else None, "readings": readings}
+    return {
+        "first": first,
+        "rest": rest,
+        "behind": answers.background(study, results, logs, pairs),
+        "variant": made.best.variant if made else None,
+        "base": study.report.base,
+        "model": answers.model(made) if made else None,
+        "readings": readings,
+    }
 
 
 def _reading(result: Result, report: Report) -> Section:
+    base = result.base or 0.0
     return {
         "target": str(result.target),
         "change": minus(changed.size(result)),
+        "moves": f"{base:.4f} → {base + choice.compared(result).difference:.4f}",
         "interval": minus(f"{100 * (1 - report.significance):g} % interval {changed.ends(result)}"),
         "verdict": chip(result.comparison.verdict if result.comparison else None),
     }
@@ -81,22 +84,36 @@ def variants(
         made = ", ".join(filter(None, [kind if name in study.interpolations or name in study.fusions else "", *names]))
         return {"variant": name, "made": made, "base": name == study.report.base, "cells": cells}
 
+    def names(table: Table, at: int) -> list[str]:
+        """The variants of a part of the table; the base is in the first part alone."""
+        there = [plain(first) for first, *_ in table.lines]
+        return [name for name in there if at == 0 or name != study.report.base]
+
     domains = zip(study.report.targets, variants_table.DOMAINS, strict=False)
+    sureness = variants_table.sureness(study, results)
     return {
         "groups": [f"{target.measure} {domain}" for target, domain in domains],
-        "tables": [
-            {"lines": [line(plain(first)) for first, *_ in table.lines], "notes": table.notes, "label": label}
-            for label, table in variants_table.tables(study, results).items()
+        "domains": variants_table.DOMAINS[: len(study.report.targets)],
+        "parts": [
+            {"lines": [line(name) for name in names(table, at)], "notes": table.notes, "label": label}
+            for at, (label, table) in enumerate(variants_table.tables(study, results).items())
         ],
-        "sureness": [variants_table.sureness(study, results)],
+        "detectable": sureness.notes,
+        "sureness": [_without(sureness, "minimum detectable")],
         "makeup": [makeup.table(study), *readings.table(study, diagnosis)],
         "pairs": results_tables.pairs(study, pairs, logs),
         "measures": results_tables.measures(study, results),
     }
 
 
+def _without(table: Table, start: str) -> Table:
+    """A table without its notes, and without the columns whose heads begin so: the page has them elsewhere."""
+    kept = [at for at, head in enumerate(table.heads) if not plain(head).startswith(start)]
+    return Table([table.heads[at] for at in kept], [[line[at] for at in kept] for line in table.lines])
+
+
 def changes(study: Study, results: Sequence[Result]) -> Section:
-    """One panel a target: its title, what was measured there, and its chart; all on one scale."""
+    """One panel a target: its title, what was measured there, and its chart; all on one scale; seeds, if several."""
     shown = [name for name in study.variants if name != study.report.base]
     panels = [(target, files.at(results, target)) for target in study.report.targets]
     figures = ("low", "high", "difference")
@@ -114,45 +131,27 @@ def changes(study: Study, results: Sequence[Result]) -> Section:
         chart = charts.changes(shown, there, reach, about)
         panel = {"id": f"chart-changes-{number}", "title": str(target), "measured": measured, "chart": chart}
         drawn.append(panel)
-    return {"panels": drawn, "charts": {panel["id"]: panel["chart"] for panel in drawn}}
+    spread = _spread(study, panels[0][1]) if len(study.seeds) > 1 else None
+    pictures = [*drawn, *([spread] if spread else [])]
+    return {"panels": drawn, "seeds": spread, "charts": {panel["id"]: panel["chart"] for panel in pictures}}
 
 
-def transfer(transfer: Transfer) -> Section:
-    """What variants cost out of domain; with one set there the averages are those of the main table, and left out."""
-    one_set = len(transfer.sets) == 2
-    told = ["One collection is out of domain: the table and the chart of variants have its figures."]
-    return {
-        "average": told if one_set else transfer_page.average(transfer),
-        "pictured": not one_set,
-        "forgetting": transfer_page.forgetting(transfer),
-        "pairs": transfer_page.pairs(transfer),
-        "drawn": transfer.out_of_domain,
-    }
+def _spread(study: Study, here: Mapping[str, Result]) -> Section | None:
+    """How far seed runs of one recipe lie apart: a chart, and the range of the standard deviations over variants."""
+    several = [name for name in study.variants if name in here and len(here[name].by_seed_run) > 1 and here[name].base]
+    if not several:
+        return None
+    spreads = {name: per_cent(here[name].spread or 0.0, here[name].base) or 0.0 for name in several}
+    least, most = min(spreads, key=lambda name: spreads[name]), max(spreads, key=lambda name: spreads[name])
+    says = (
+        f"The standard deviation over {len(study.seeds)} seeds is from {spreads[least]:.1f} % of the base ({least}) to "
+        f"{spreads[most]:.1f} % ({most})."
+    )
+    chart = charts.seeds(several, here, "Points: change of each seed run against the base")
+    return {"id": "chart-seeds", "title": str(study.report.in_domain), "says": says, "chart": chart}
 
 
-def curves(study: Study, logs: Mapping[str, TrainingLog], lines: Lines) -> Section:
-    """The charts of loss and validation, with a key that gives each variant's first and last mean loss."""
-    tuned = {name: logs[name] for name in lines}
-    keys = []
-    for name, log in tuned.items():
-        losses = [list(means.values()) for run in log.seed_runs if (means := running_means(run.by_step("loss")))]
-        ends = [fmean(values[end] for values in losses) for end in (0, -1)] if losses else []
-        keys.append({"variant": name, **lines[name], "loss": f"loss {ends[0]:.2g} → {ends[1]:.2g}" if ends else ""})
-    validated = any(log.validation(VALIDATED) for log in tuned.values())
-    drawn = {}
-    if tuned:
-        drawn["chart-loss"] = charts.loss(tuned, lines, "Lines: training loss of each variant by step")
-    if validated:
-        about = f"Lines: validation {VALIDATED} of each variant by step"
-        drawn["chart-validation"] = charts.validation(tuned, lines, about)
-    chosen = (training_table.interpolations(logs), hybrids.weights(study, logs))
-    tables = [training_table.training(logs), *(table for table in chosen if table)]
-    return {"keys": keys, "validated": validated, "tables": tables, "charts": drawn}
-
-
-def space(
-    study: Study, results: Sequence[Result], diagnosis: Diagnosis, projection: Mapping[str, Any], lines: Lines
-) -> Section:
+def space(study: Study, results: Sequence[Result], diagnosis: Diagnosis, lines: Lines) -> Section:
     """Figures of every variant's space over its change, what is said of each figure, and the tables."""
     figures: dict[str, dict[str, float | None]] = {}
     for variant, values in diagnosis.geometry.items():
@@ -175,8 +174,6 @@ def space(
         "figures": {name: space_table.words(name) for name in figures},
         "notes": notes,
         "table": [space_table.geometry(diagnosis)],
-        "projected": [space_table.projection(projection)],
-        "drawn": bool(projection["variants"]),
         "charts": {"chart-space": chart} if chart else {},
     }
 
@@ -188,68 +185,32 @@ def costs(
     recorded: costs_table.Recorded,
     lines: Lines,
 ) -> Section:
-    """What each variant cost next to its change."""
+    """What each variant costs, a query and its training, next to its change."""
     here = files.at(results, study.report.in_domain)
     figures = costs_table.by_variant(logs, recorded, study.report.in_domain.corpus)
+    figures["query"] = query_costs.milliseconds(study, recorded, logs, study.report.in_domain)
     compared = {name: one for name, one in here.items() if one.comparison}
     words = {name: changed.signed(compared[name].change()) if name in compared else NOTHING for name in logs}
-    shown = {name: one for name, one in here.items() if name in lines}
-    drawn = {
+    trained = {name: one for name, one in here.items() if name in lines}
+    asked = {name: one for name, one in here.items() if name in figures["query"]}
+    training = {
         name: figures[name]
         for name in ("seconds", "weights", "steps", "memory")
-        if any(variant in shown for variant in figures[name])
+        if any(variant in trained for variant in figures[name])
     }
-    chart = scatter.scatter(shown, drawn, lines, "Points: what each variant cost and its change") if drawn else None
+    drawn = {}
+    if asked:
+        about = "Points: milliseconds per query of each variant and its change"
+        one = {"query": figures["query"]}
+        drawn["chart-query"] = scatter.scatter(asked, one, lines, about, title="milliseconds per query")
+    if training:
+        about = "Points: what training each variant cost and its change"
+        drawn["chart-costs"] = scatter.scatter(trained, training, lines, about)
     return {
-        "figures": {name: costs_table.HEADS[name] for name in drawn},
+        "figures": {name: costs_table.HEADS[name] for name in training},
+        "asked": bool(asked),
+        "note": query_costs.NOTE,
         "table": [costs_table.table(figures, words)],
         "machines": costs_table.machines(recorded),
-        "charts": {"chart-costs": chart} if chart else {},
-    }
-
-
-def cause(studied: Studied) -> Section:
-    """The abstract of the cause study, where any of it was run, and the answered questions of each collection."""
-    collections = studied.collections.values()
-    ran = studied.abstract and any(collection.variants for collection in collections)
-    return {
-        "abstract": [cause_abstract.abstract(studied), *cause_abstract.explained(studied)] if ran else [],
-        "collections": [_questions(collection) for collection in collections],
-    }
-
-
-def _questions(collection: Answers) -> Section:
-    return {
-        "title": f"{collection.title}: {collection.measure} on {collection.split}",
-        "size": _size(collection),
-        "questions": [
-            {
-                "ask": question.ask,
-                "answer": question.answer,
-                "contrasts": [_contrast(one) for one in question.contrasts],
-            }
-            for question in (collection.questions if collection.variants else [])
-        ],
-    }
-
-
-def _size(collection: Answers) -> str:
-    compared = next((one.contrast.comparison for one in collection.variants if one.contrast.comparison), None)
-    if compared is None:
-        return "not run"
-    return f"{compared.queries:,} queries, {len(collection.variants)} variants, {compared.seed_runs} seeds each"
-
-
-def _contrast(contrast: Contrast) -> Section:
-    compared = contrast.comparison
-    if compared is None:
-        empty = dict.fromkeys(("change", "interval", "p", "detectable"), NOTHING)
-        return {"says": contrast.says, "verdict": chip(contrast.verdict), **empty}
-    return {
-        "says": contrast.says,
-        "verdict": chip(contrast.verdict),
-        "change": minus(changed.signed(contrast.change())),
-        "interval": minus(changed.interval(contrast)),
-        "p": changed.p_value(compared.p_family),
-        "detectable": changed.detectable(contrast),
+        "charts": drawn,
     }

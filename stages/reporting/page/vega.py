@@ -4,6 +4,7 @@ Colours are the page's own: text and axes are `currentColor`, marks are CSS vari
 --variant-0 ...) that the page sets for light and for dark.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -72,14 +73,36 @@ def intervals() -> list[Any]:
 
 
 def data(records: list[dict[str, Any]]) -> Any:
-    """Records as a chart's data."""
+    """Records as a chart's data, numbers in six digits."""
     import altair as alt
 
-    return alt.Data(values=records)
+    def short(value: Any) -> Any:
+        return float(f"{value:.6g}") if isinstance(value, float) else value
+
+    return alt.Data(values=[{key: short(value) for key, value in record.items()} for record in records])
 
 
 def spec(chart: Any, about: str, right: int) -> Spec:
     """A chart as wide as its element, with `about` as its description and `right` pixels of padding there."""
     padding = {"left": 4, "top": 8, "right": right, "bottom": 4}
     size = {"width": "container", "padding": padding, "autosize": {"type": "fit-x", "contains": "padding"}}
-    return chart.properties(**size, description=about).configure(**CONFIG).to_dict()
+    return _shared(chart.properties(**size, description=about).to_dict())
+
+
+def records(chart: Spec) -> list[list[dict[str, Any]]]:
+    """The records of each layer of a chart that `spec` made."""
+    return [chart["datasets"][layer["data"]["name"]] for layer in chart["layer"]]
+
+
+def _shared(chart: Spec) -> Spec:
+    """The same chart with records that several layers draw in it once."""
+    names: dict[str, str] = {}
+    datasets = {}
+    common = chart.pop("data", None)
+    for layer in chart["layer"]:
+        values = layer.get("data", common)["values"]
+        name = names.setdefault(json.dumps(values), f"data-{len(names)}")
+        datasets[name] = values
+        layer["data"] = {"name": name}
+    chart.pop("config", None)  # the page's, which is CONFIG
+    return {**chart, "datasets": datasets}

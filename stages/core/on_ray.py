@@ -1,0 +1,144 @@
+"""Work on a Ray cluster: actors that load once and take items one by one. The only module that imports Ray.
+
+Every item may be done more than once, and by whom does not matter: what it writes has its own place.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from stages.core.errors import UserError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+LOSSES = 5  # of one item, with the actor that had it: it is not the machine then
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where Ray is (`auto` finds a cluster or starts one here), how many actors work, and what each needs."""
+
+    address: str
+    actors: int
+    cpus: float
+    gpus: float
+
+
+def check() -> None:
+    """Raises UserError where Ray is not installed."""
+    if importlib.util.find_spec("ray") is None:
+        raise UserError("Ray is not installed; pip install -r requirements-ray.txt, or use engine: local")
+
+
+def each(
+    make: Callable[[], Callable[[Item], Result]], items: Sequence[Item], cluster: Cluster
+) -> Iterator[tuple[Item, Result]]:
+    """Each item with what the callable of `make` returns for it, in the order in which they end.
+
+    Every actor calls `make` once, in the folder that this process is in, which all machines must share. An item whose
+    actor or machine is lost goes to another one; the actor starts again where there is room. Raises UserError where no
+    machine has room for an actor, where an item is lost LOSSES times, and what the work itself raises.
+    """
+    check()
+    import ray
+
+    with _connected(cluster):
+        actors = [_actor(cluster, make) for _ in range(min(cluster.actors, len(items)))]
+        waiting, left = deque(items), len(items)
+        idle: list[Any] = []
+        running: dict[Any, tuple[Any, Item | None]] = {actor.ready.remote(): (actor, None) for actor in actors}
+        lost: Counter[Item | None] = Counter()
+        while left:
+            while waiting and idle:
+                actor, next_one = idle.pop(), waiting.popleft()
+                running[actor.do.remote(next_one)] = (actor, next_one)
+            done = ray.wait(list(running), num_returns=1)[0][0]
+            actor, item = running.pop(done)
+            try:
+                result = ray.get(done)
+            except ray.exceptions.RayTaskError as error:
+                raise error.cause
+            except (ray.exceptions.RayActorError, ray.exceptions.RaySystemError) as error:
+                lost[item] += 1
+                if lost[item] >= LOSSES * (1 if item is not None else cluster.actors):
+                    raise UserError(f"Ray: {item or 'loading'} was lost {lost[item]} times: {_line(error)}")
+                click.echo(f"warning: an actor was lost, another takes its work: {_line(error)}", err=True)
+                if item is not None:
+                    waiting.appendleft(item)
+                running[actor.ready.remote()] = (actor, None)
+                continue
+            idle.append(actor)
+            if item is not None:
+                left -= 1
+                yield item, result
+
+
+def _actor(cluster: Cluster, make: Callable[[], Callable[[Any], Any]]) -> Any:
+    """An actor that restarts wherever there is room; `ready` waits for that, what is lost while it works is not tried
+    again by Ray, since another actor takes it."""
+    import ray
+
+    class Worker:
+        def __init__(self) -> None:
+            os.chdir(folder)
+            self.work: Callable[[Any], Any] | None = None
+
+        @ray.method(max_task_retries=-1)
+        def ready(self) -> None:
+            self.work = self.work or make()
+
+        @ray.method(max_task_retries=0)
+        def do(self, item: Any) -> Any:
+            self.ready()
+            assert self.work
+            return self.work(item)
+
+    folder = str(Path.cwd())
+    options = {"num_cpus": cluster.cpus, "num_gpus": cluster.gpus, "scheduling_strategy": "SPREAD"}
+    return ray.remote(Worker).options(max_restarts=-1, max_task_retries=0, **options).remote()
+
+
+@contextmanager
+def _connected(cluster: Cluster) -> Iterator[None]:
+    """A connection to the cluster, which is closed again, and with it a cluster that was started for it."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    import ray
+
+    path = os.pathsep.join(filter(None, [str(Path.cwd()), os.environ.get("PYTHONPATH")]))
+    address = None if cluster.address == "auto" else cluster.address
+    try:
+        ray.init(
+            address=address,
+            include_dashboard=False if address in (None, "local") else None,
+            logging_level="warning",
+            runtime_env={"env_vars": {"PYTHONPATH": path}},
+        )
+    except (ConnectionError, ray.exceptions.RayError, RuntimeError) as error:
+        raise UserError(f"scale.encoding.address {cluster.address}: {_line(error)}")
+    try:
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        if not any(_fits(node, cluster) for node in nodes):
+            raise UserError(
+                f"scale.encoding: no machine of the cluster has {cluster.cpus:g} CPUs and {cluster.gpus:g} GPUs; "
+                "lower cpus_per_actor or gpus_per_actor"
+            )
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _fits(node: dict[str, float], cluster: Cluster) -> bool:
+    return node.get("CPU", 0) >= cluster.cpus and node.get("GPU", 0) >= cluster.gpus
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300]
