@@ -3,11 +3,15 @@
 python -m benchmarks.scale    # needs Ray (requirements-ray.txt), data/checkpoints/minilm and data/corpora/in_domain
 """
 
+import multiprocessing
 import os
+import platform
+import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -15,12 +19,12 @@ import click
 import numpy as np
 import pyarrow.parquet as pq
 
-from benchmarks.speed import machine
 from stages.core import on_ray, scratch
 from stages.core.on_ray import Cluster
 from stages.models import shards
 from stages.models.shards import Done, Job, Shard
 from stages.params.report import Index
+from stages.retrieval import bm25 as lexical
 from stages.retrieval import searching
 
 ROUNDS = 3
@@ -28,18 +32,60 @@ TWO = Cluster("local", actors=2, cpus=1, gpus=0)
 Result = tuple[int, Done]
 
 
-@click.command()
+@click.group()
+def main() -> None:
+    """Ratios and memory beyond one process."""
+    click.echo(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+    scratch.ROOT.mkdir(exist_ok=True)
+
+
+@main.command()
 @click.option("--passages", default=1500, show_default=True, help="that are encoded in each round")
 @click.option("--vectors", default=400_000, show_default=True, help="that are searched")
-def main(passages: int, vectors: int) -> None:
+def many(passages: int, vectors: int) -> None:
     """Print the ratios; exit code 1 where one is below 0.9, or where Ray takes 15 s and more."""
-    click.echo(f"{machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
-    scratch.ROOT.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=scratch.ROOT) as folder:
         encoding = _encoding(Path(folder), passages)
         overhead = _overhead()
         search = _search(Path(folder), vectors)
     raise SystemExit(encoding < 0.9 or search < 0.9 or overhead >= 15)
+
+
+@main.command()
+@click.option("--passages", default=100_000, show_default=True)
+def bm25(passages: int) -> None:
+    """Build and search an index of passages of 35 to 79 words, drawn by a Zipf law, each in a process of its own."""
+    with tempfile.TemporaryDirectory(dir=scratch.ROOT) as folder:
+        index = Path(folder) / "bm25"
+        for name, work in (("building", _build), ("searching 300 queries", _ask)):
+            began = time.perf_counter()
+            with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+                peak = pool.submit(work, index, passages).result()
+            click.echo(f"{name}: peak {peak:,.0f} MB, {time.perf_counter() - began:.0f} s")
+        size = sum(path.stat().st_size for path in index.iterdir())
+        click.echo(f"{passages:,} passages, index {size / 1e6:,.0f} MB")
+
+
+def _texts(count: int, seed: int, shortest: int, longest: int) -> Iterator[str]:
+    words = np.array([f"w{number:x}q" for number in range(400_000)])
+    shares = (1.0 / np.arange(1, len(words) + 1) ** 1.05).cumsum()
+    rng = np.random.default_rng(seed)
+    for length in rng.integers(shortest, longest, count):
+        yield " ".join(words[np.searchsorted(shares, rng.random(length) * shares[-1])])
+
+
+def _build(index: Path, passages: int) -> float:
+    lexical.build(_texts(passages, 0, 35, 80), index, 0.9, 0.4)
+    return _peak()
+
+
+def _ask(index: Path, passages: int) -> float:
+    lexical.top_k(list(_texts(300, 1, 6, 7)), index, 200)
+    return _peak()
+
+
+def _peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def _encoding(folder: Path, passages: int) -> float:

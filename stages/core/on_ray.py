@@ -26,7 +26,7 @@ LOSSES = 5  # of one item, with the actor that had it: it is not the machine the
 
 @dataclass(frozen=True)
 class Cluster:
-    """Where Ray is (`auto` finds a cluster or starts one here), how many actors work, and what each needs."""
+    """Where Ray is, as ray.init takes it (`local` starts it here), how many actors work, and what each needs."""
 
     address: str
     actors: int
@@ -120,11 +120,10 @@ def _connected(cluster: Cluster) -> Iterator[None]:
     import ray
 
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    address = None if cluster.address == "auto" else cluster.address
     try:
         ray.init(
-            address=address,
-            include_dashboard=False if address in (None, "local") else None,
+            address=cluster.address,
+            include_dashboard=False if cluster.address == "local" else None,
             logging_level="warning",
             runtime_env={"env_vars": {"PYTHONPATH": path}},
         )

@@ -20,10 +20,10 @@ class Training(Strict):
 
 
 class Encoding(Strict):
-    """What encodes: the stage's own process, or actors on a Ray cluster at `address`, which `auto` finds or starts."""
+    """What encodes and reranks: the stage's own process, or actors on a Ray cluster, by default one of its own."""
 
     engine: Literal["local", "ray"]
-    address: Annotated[str, Field(min_length=1)] = "auto"
+    address: Annotated[str, Field(min_length=1)] = "local"
     actors: Positive = 4
     gpus_per_actor: Annotated[float, Field(ge=0)] = 0
     cpus_per_actor: Annotated[float, Field(gt=0)] = 1
