@@ -15,6 +15,7 @@ from stages.evaluation import choice, examples, per_query
 from stages.evaluation import results as files
 from stages.evaluation.examples import Example, Examples
 from stages.params import Study
+from stages.reporting import examples_table, markdown
 from stages.retrieval import runs
 
 folder = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -27,16 +28,20 @@ file = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--runs", "ranked", type=folder, required=True, help="the runs of all variants")
 @click.option("--corpora", type=folder, required=True, help="the corpora, with their judgments")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="the examples, JSON")
-def main(queries: Path, results: Path, ranked: Path, corpora: Path, out: Path) -> None:
+@click.option("--texts", type=click.Path(path_type=Path), required=True, help="the same with all texts, Markdown")
+def main(queries: Path, results: Path, ranked: Path, corpora: Path, out: Path, texts: Path) -> None:
     """Write down a gain, a loss and the median change of the variant that the report is about, in domain.
 
-    Texts are in the file only where the corpus says publish: true. Of several seed runs it shows the first.
+    The JSON has texts only where the corpus says publish: true. Of several seed runs the first is shown.
     """
     study = params.load()
     made, base = choice.choose(study, files.read(results)), study.report.base
     found = None if made is None else _of(study, (base, made.best.variant), per_query.read(queries), ranked, corpora)
     with publish(out) as draft:
-        draft.write_text(examples.as_json(found))
+        shown = study.corpora[study.report.in_domain.corpus].publish
+        draft.write_text(examples.as_json(found if shown or found is None else examples.without_texts(found)))
+    with publish(texts) as draft:
+        draft.write_text(markdown.document(examples_table.blocks(found) or ["No variant was chosen."]))
 
 
 def _of(study: Study, names: tuple[str, str], table: pa.Table, ranked: Path, corpora: Path) -> Examples:
@@ -60,9 +65,9 @@ def _of(study: Study, names: tuple[str, str], table: pa.Table, ranked: Path, cor
     ]
     return Examples(
         **examples.figures(target, names, before, after),
-        texts=corpus.publish,
+        texts=True,
         origin=canonical.card(collection).origin,
-        shown=[_with_texts(one, known[one.query], collection) for one in shown] if corpus.publish else shown,
+        shown=[_with_texts(one, known[one.query], collection) for one in shown],
     )
 
 

@@ -137,7 +137,15 @@ def measure() -> None:
     plants.succeeds(
         differences.main, table, data["corpora"], "--page=reports/differences.md", "--texts=data/differences.md"
     )
-    plants.succeeds(examples.main, table, made["results"], data["runs"], data["corpora"], "--out=reports/examples.json")
+    plants.succeeds(
+        examples.main,
+        table,
+        made["results"],
+        data["runs"],
+        data["corpora"],
+        "--out=reports/examples.json",
+        "--texts=data/examples.md",
+    )
     plants.succeeds(
         transfer.main,
         table,

@@ -87,7 +87,8 @@ def write(folder: Path, published: bool) -> None:
 def test_the_chosen_variant_is_shown_and_texts_only_where_the_corpus_may_be(published, tmp_path, monkeypatch):
     write(tmp_path, published)
     monkeypatch.chdir(tmp_path)
-    words = "--queries queries.parquet --results results.json --runs runs --corpora corpora --out examples.json"
+    words = "--queries queries.parquet --results results.json --runs runs --corpora corpora"
+    words += " --out examples.json --texts texts.md"
     done = CliRunner().invoke(stage.main, words.split())
     assert done.exit_code == 0, done.exception or done.output
     written = (tmp_path / "examples.json").read_text()
@@ -104,6 +105,7 @@ def test_the_chosen_variant_is_shown_and_texts_only_where_the_corpus_may_be(publ
     assert [hit.relevant for hit in middle.after] == [False, True, False, True]
     assert (gain.text, gain.before[1].text) == (("one", "alpha beta") if published else (None, None))
     assert ("alpha" in written, "epsilon" in written) == (published, published)
+    assert "| 1 | **✓ epsilon** | alpha beta |" in (tmp_path / "texts.md").read_text()
     page = markdown.document(examples_table.blocks(found))
     assert "gains 2 and loses 1 in RR@10 on in_domain test" in page and ("Ids stand for texts" in page) != published
     assert ("| 1 | **✓ epsilon** | alpha beta |" if published else "| 1 | **✓ d4** | d1 |") in page

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +159,21 @@ def cut(words: str) -> str:
     """A text on one line, cut at LENGTH characters."""
     flat = " ".join(words.split())
     return flat if len(flat) <= LENGTH else f"{flat[:LENGTH].rstrip()} …"
+
+
+def without_texts(examples: Examples) -> Examples:
+    """The same with ids alone."""
+    shown = [
+        replace(
+            one,
+            before=[replace(hit, text=None) for hit in one.before],
+            after=[replace(hit, text=None) for hit in one.after],
+            text=None,
+            answer_text=None,
+        )
+        for one in examples.shown
+    ]
+    return replace(examples, texts=False, shown=shown)
 
 
 def as_json(examples: Examples | None) -> str:

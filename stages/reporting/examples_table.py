@@ -41,7 +41,7 @@ def measure(examples: Examples) -> str:
 def shown_as(examples: Examples) -> str:
     """Whose texts are shown, or that ids stand for them."""
     if not examples.texts:
-        return "Ids stand for texts: the corpus does not set publish: true."
+        return "Ids stand for texts, which may be no part of a report; with texts: data/examples.md."
     sources = ", ".join(f"{name} {version[:12]}" for name, version in examples.origin.items())
     return f"Texts are excerpts from {sources}, under their licences."
 
