@@ -1,6 +1,6 @@
 """A paper's study from end to end with its sizes cut: files in the layout of MS MARCO, BEIR and DPR, and a tiny model.
 
-    python -m studies.rehearsal studies/papers/2506.18297.yaml ../rehearsal
+    python -m studies.rehearsal studies/papers/2506.18297.yaml ../rehearsal --tiny ../size/late
 
 The network is cut where it enters: ir_datasets finds small files where it keeps what it has fetched, and its own
 readers read them; the hub gives one tiny model whatever its name. All else is the study's. What stays untried is size.
