@@ -1,8 +1,8 @@
 """studies/papers/*.yaml are drop-ins: copied over params.yaml in a clone they build their graph and run, with the
-network cut where it enters (ir_datasets.load, the hub's listing and download) and the sizes made small.
+network cut where it enters and the sizes made small (studies/rehearsal.py): ir_datasets' own readers read small files
+in the layout of MS MARCO, BEIR and DPR, and the hub has one tiny model.
 """
 
-import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,71 +12,12 @@ import pytest
 from ruamel.yaml import YAML
 
 from stages import params
-from stages.core import fingerprint
+from stages.core import fingerprint, yaml_file
 from stages.ledger import claims
+from studies import rehearsal
 from tests.conftest import ROOT, copy_of_project, run
 
 PAPERS = ROOT / "studies/papers"
-
-NETWORK = """
-import shutil, types
-from pathlib import Path
-
-TINY, HOME = Path({tiny!r}), Path({home!r})
-WORDS = "red green blue small large old new wooden boat house horse clock river wall market king garden".split()
-
-
-def row(**fields):
-    return types.SimpleNamespace(**fields)
-
-
-class Dataset:
-    def __init__(self, name):
-        self.name = name
-
-    def __getattr__(self, part):
-        if part.startswith("has_"):
-            return lambda: True
-        raise AttributeError(part)
-
-    def docs_iter(self):
-        for at in range(600):
-            yield row(doc_id=str(at), text=" ".join(WORDS[(at * step) % 17] for step in range(1, 12)) + f" {{at}}.")
-
-    def queries_iter(self):
-        first = {{"train/judged": 0, "natural-questions/train": 0, "dev/judged": 1000, "dev/small": 1000,
-                  "trec-dl-2019/judged": 2000, "nfcorpus/test": 3000}}
-        at = next(start for end, start in first.items() if self.name.endswith(end))
-        for query in range(at, at + (520 if at == 0 else 8)):
-            yield row(query_id=str(query), text=f"what of {{WORDS[query % 17]}} and {{WORDS[query % 13]}} {{query}}")
-
-    def qrels_iter(self):
-        for query in self.queries_iter():
-            yield row(query_id=query.query_id, doc_id=str(int(query.query_id) % 600), relevance=2)
-
-    def docpairs_iter(self):
-        for query in range(520):
-            yield row(query_id=str(query), doc_id_a=str(query % 600), doc_id_b=str((query * 7 + 30) % 600))
-
-
-def snapshot_download(repository, revision=None, allow_patterns=None, **kwargs):
-    target = HOME / repository.replace("/", "--")
-    if not target.exists():
-        shutil.copytree(TINY, target)
-    return str(target)
-
-
-def list_repo_files(self, repository, revision=None):
-    return [path.relative_to(TINY).as_posix() for path in TINY.rglob("*") if path.is_file()]
-
-
-import huggingface_hub
-import ir_datasets
-huggingface_hub.snapshot_download = snapshot_download
-huggingface_hub.HfApi.list_repo_files = list_repo_files
-ir_datasets.load = Dataset
-"""
-
 
 Repro = Callable[..., CompletedProcess[str]]
 
@@ -86,7 +27,9 @@ def clone(tmp_path_factory, tiny_model) -> Path:
     """A copy of the project in which every stage is without the network."""
     folder = copy_of_project(tmp_path_factory.mktemp("paper"))
     edge = tmp_path_factory.mktemp("edge")
-    (folder / "stages/__init__.py").write_text(NETWORK.format(tiny=str(tiny_model), home=str(edge)))
+    for paper in PAPERS.glob("*.yaml"):
+        rehearsal.collections(edge / "irds", yaml_file.load(paper)["corpora"])
+    (folder / "stages/__init__.py").write_text(rehearsal.edge(edge / "irds", tiny_model, edge / "hub"))
     return folder
 
 
@@ -97,11 +40,7 @@ def dvc(clone) -> Repro:
 
 
 def small(paper: str) -> str:
-    """A paper's params file with less of everything, a tiny model's weights, and a precision that needs no GPU."""
-    text = re.sub(r"size: \d{5,}", "size: 128", (PAPERS / paper).read_text())
-    text = re.sub(r"batch: \d+", "batch: 64", text).replace("validation: 500", "validation: 100")
-    text = re.sub(r"^ *sha256: .*\n", "", text, flags=re.MULTILINE)
-    return text.replace("epochs: 40", "epochs: 1").replace("precision: float16", "precision: float32")
+    return rehearsal.cut((PAPERS / paper).read_text())
 
 
 @pytest.mark.parametrize("paper", sorted(path.name for path in PAPERS.glob("*.yaml")))
@@ -121,6 +60,14 @@ def test_the_first_paper_is_a_drop_in(clone, dvc):
         assert len(list((clone / f"data/runs/{variant}/msmarco").glob("*/*.parquet"))) == 3
     assert (clone / "data/models/full-random/seed-42/modules.json").exists()
     assert '"sha256"' in dvc("repro -s checkpoint@cos-v5").stdout
+
+
+def test_the_second_paper_is_a_drop_in(clone, dvc):
+    """BM25's first passages reranked by a cross-encoder that was trained on the released triples for one epoch."""
+    (clone / "params.yaml").write_text(small("2506.18297.yaml"))
+    dvc("repro rerank@minilm-lion-1")
+    for split in ("dl19", "dl20", "dev"):
+        assert (clone / f"data/runs/minilm-lion-1/msmarco/seed-12/{split}.parquet").exists()
 
 
 def test_weights_with_another_hash_are_refused_in_one_line(clone, dvc, tiny_model):
