@@ -96,6 +96,14 @@ def _opening(study: Study, logs: Mapping[str, training_logs.TrainingLog], inputs
     return [*answer.paragraphs(study, results, logs, pairs), *variants_table.tables(study, results).values()]
 
 
+def _out_of_domain(transfer: transfers.Transfer) -> list[Block]:
+    """Averages over the sets out of domain with their picture; of one set what the main table does not have."""
+    if transfer_page.has_one_set(transfer):
+        return transfer_page.one_set(transfer)
+    drawn = picture("Change in domain against change out of domain", "transfer.png")
+    return [*transfer_page.average(transfer), drawn]
+
+
 def _comparisons(
     study: Study, logs: Mapping[str, training_logs.TrainingLog], inputs: Mapping[str, Path]
 ) -> list[Block]:
@@ -119,8 +127,7 @@ def _comparisons(
         makeup.table(study),
         *readings.table(study, spaces.read(inputs["diagnosis"])),
         Heading("Out of domain", 2),
-        *transfer_page.average(transfers.read(inputs["transfer"])),
-        picture("Change in domain against change out of domain", "transfer.png"),
+        *_out_of_domain(transfers.read(inputs["transfer"])),
         text("By collection, and LoRA against full fine-tuning: ", link("transfer.md", "transfer.md"), "."),
         Heading("Variants compared with each other", 2),
         *results_tables.pairs(study, files.read_pairs(inputs["pairs"]), logs),

@@ -48,8 +48,8 @@ def test_the_sentences_name_choice_change_cost_and_limits():
     for sentence in (
         "**One checkpoint came out better, which is not yet a recipe:** `full-hard` with seed 13. To judge the recipe, "
         "run it with `-S 'seeds=[13,14,15]'`.",
-        "It was chosen on in_domain dev, as the best of 2 fine-tuned variants: RR@10 goes from 0.5000 to 0.5200 "
-        "(+4.0 %, 160 queries). in_domain test had no part in the choice.\n",
+        "`full-hard` was chosen on in_domain dev, as the best of 2 fine-tuned variants: RR@10 goes from 0.5000 to "
+        "0.5200 (+4.0 %, 160 queries). in_domain test had no part in the choice.\n",
         "RR@10 on in_domain test goes from 0.5000 to 0.5300: +6.0 % (95 % interval +4.0 to +8.0), better.",
         "Out of domain, RR@10 on out_of_domain test goes from 0.5000 to 0.4500: -10.0 %",
         "**It is worse out of domain:** use it for this collection only.",
@@ -92,7 +92,7 @@ def test_several_seeds_are_about_the_recipe():
 def test_a_choice_that_test_made_is_said_to_be_one():
     found = results({}, {"full-hard": "better", "lora-hard": "cannot tell"})
     said = words(found)
-    assert "It was chosen on in_domain test, as the best of 2 fine-tuned variants" in said
+    assert "` was chosen on in_domain test, as the best of 2 fine-tuned variants" in said
     assert "The same queries judge it (nothing is measured on in_domain dev, which `report.chosen_on` names): " in said
     for split in (None, "test"):
         study = STUDY.model_copy(update={"report": STUDY.report.model_copy(update={"chosen_on": split})})

@@ -30,7 +30,7 @@ def test_a_gain_a_loss_and_the_median_of_what_changed(changes):
     if "gain" in found:
         assert found["gain"] == changes.index(max(changes))
     if "middle" in found:
-        assert changes[found["middle"]] == changed[(len(changed) - 1) // 2]
+        assert found["middle"] == changes.index(changed[(len(changed) - 1) // 2])
     assert found or not changed
 
 

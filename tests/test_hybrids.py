@@ -57,10 +57,11 @@ def test_the_first_words_are_the_verdict_of_fine_tuned_against_hybrid(verdict):
     told = said(fused(hybrid="better", hybrid_hard="better"), compared(verdict, "better", "cannot tell"))
     assert told.startswith(
         f"{LEADS[verdict]}`hybrid` adds bm25 to `base` and trains nothing: +6.0 % (+4.0 to +8.0), better. "
-        "`full-hard` against it: "
+        "`full-hard` against `hybrid`: "
     )
     assert told.endswith(
-        f"), {verdict}. Both together, `hybrid-hard`, against it: +0.8 % (-1.2 to +2.8), cannot tell.\n"
+        f"), {verdict}. Both together, `hybrid-hard`, against `hybrid`: +0.8 % (-1.2 to +2.8), cannot tell; against "
+        "`full-hard`: +6.0 % (+4.0 to +8.0), better.\n"
     )
 
 

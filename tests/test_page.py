@@ -58,7 +58,7 @@ def test_the_page_says_what_its_inputs_say(folder, text, monkeypatch):
     said = words(text)
     titles = (
         "In one minute One checkpoint came out better, which is not yet a recipe: lora-hard with seed",
-        "It was chosen on in_domain dev, as the best of 2 fine-tuned variants: RR@10 goes from 0.5000 to 0.5500",
+        "lora-hard was chosen on in_domain dev, as the best of 2 fine-tuned variants: RR@10 goes from 0.5000 to 0.5500",
         "What it costs, what it rests on, and what would change it",
         "A value links to its run, model and data",
         "What the verdicts rest on",

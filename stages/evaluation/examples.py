@@ -89,7 +89,7 @@ def picked(changes: np.ndarray) -> dict[str, int]:
     wanted = {
         "gain": int(np.argmax(changes)) if changes.max() > NOTHING else None,
         "loss": int(np.argmin(changes)) if changes.min() < -NOTHING else None,
-        "middle": int(changed[(len(changed) - 1) // 2]),
+        "middle": int(np.argmax(np.abs(changes - changes[changed[(len(changed) - 1) // 2]]) <= NOTHING)),
     }
     found: dict[str, int] = {}
     for kind, at in wanted.items():

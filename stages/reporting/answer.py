@@ -136,7 +136,7 @@ def selection(study: Study, made: Choice) -> Text:
     place = _split(made.best)
     if made.chosen == made.base:
         return text("Of ", of, " ", best, f" comes closest on {place}: {figures}.", *_same_queries(study, made))
-    return text(f"It was chosen on {place}, as the best of {of}: {figures}.", *_same_queries(study, made))
+    return text(best, f" was chosen on {place}, as the best of {of}: {figures}.", *_same_queries(study, made))
 
 
 def _same_queries(study: Study, made: Choice) -> list[str | Text]:

@@ -61,17 +61,21 @@ def _against_tuned(study: Study, pairs: Sequence[Pair], found: hybrids.Hybrids) 
     if found.tuned is None or found.of_base is None:
         return []
     sides = _on_targets(study, pairs, found.tuned, found.of_base)
-    return [" ", code(found.tuned), f" against it: {sides}." if sides else " was not compared with it."]
+    told = (" against ", code(found.of_base), f": {sides}.") if sides else (" was not compared with it.",)
+    return [" ", code(found.tuned), *told]
 
 
 def _together(study: Study, pairs: Sequence[Pair], found: hybrids.Hybrids) -> Parts:
-    """Whether the hybrid of the best fine-tuned variant does more than that of the base; the pairs have the rest."""
+    """Whether the hybrid of the best fine-tuned variant does more than that of the base, and than the variant."""
     if found.tuned is None or found.of_base is None:
         return []
     if found.of_tuned is None:
         return [" No hybrid of ", code(found.tuned), " was measured, so whether both together do more is open."]
-    sides = _on_targets(study, pairs, found.of_tuned, found.of_base)
-    return [" Both together, ", code(found.of_tuned), f", against it: {sides}."] if sides else []
+    told: Parts = [" Both together, ", code(found.of_tuned)]
+    for against in (found.of_base, found.tuned):
+        sides = _on_targets(study, pairs, found.of_tuned, against)
+        told += ["; against " if len(told) > 2 else ", against ", code(against), f": {sides}"] if sides else []
+    return [*told, "."] if len(told) > 2 else []
 
 
 def _on_targets(study: Study, pairs: Sequence[Pair], variant: str, against: str) -> str:

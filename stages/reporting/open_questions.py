@@ -1,7 +1,7 @@
 """What would change the study's answer: more queries, more training pairs, other settings."""
 
 from collections.abc import Sequence
-from math import ceil, log10
+from math import log10
 
 from stages.evaluation import growth, other_bases
 from stages.evaluation.choice import Choice, compared
@@ -41,7 +41,7 @@ def _queries(result: Result) -> str:
         return f"{shows}."
     step = 10 ** max(0, int(log10(needed)) - 1)
     return (
-        f"{shows}; one of the size seen, {changes.size(result)}, takes some {ceil(needed / step) * step:,} like them."
+        f"{shows}; one of the size seen, {changes.size(result)}, takes some {round(needed / step) * step:,} like them."
     )
 
 

@@ -54,6 +54,24 @@ def average(transfer: Transfer) -> list[Block]:
     return [Table(heads, lines, [_explained(transfer)])]
 
 
+def has_one_set(transfer: Transfer) -> bool:
+    """Whether one set is out of domain for all variants, so that averages over sets would repeat the main table."""
+    return len(transfer.sets) == 2
+
+
+def one_set(transfer: Transfer) -> list[Block]:
+    """How like the one set out of domain is to what was trained on; its values are those of the main table."""
+    told = "One collection is out of domain, and the main table has its values."
+    like = [
+        f" Its words are those of {corpus} to {100 * similarity[name]:.0f} %: the weighted Jaccard similarity of their "
+        "frequencies."
+        for corpus, similarity in transfer.similarity.items()
+        for name in similarity
+        if name != corpus
+    ]
+    return [text(told, *like)]
+
+
 def forgetting(transfer: Transfer) -> list[Block]:
     """One table a training corpus: variants by sets, the sets from the most to the least like that corpus."""
     blocks: list[Block] = []

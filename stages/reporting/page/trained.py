@@ -22,7 +22,7 @@ def curves(study: Study, logs: Mapping[str, TrainingLog], lines: vega.Lines) -> 
         shown = {name: log for name, log in tuned.items() if log.validation(measure)}
         values = {value for log in shown.values() for run in log.seed_runs for value in run.by_step(measure).values()}
         if len(values) == 1:
-            constant.append(f"{measure} of {kind} on their validation sample stayed at {min(values):.3f} throughout.")
+            constant.append(f"On their validation sample the {kind} stayed at {measure} {min(values):.3f} throughout.")
         elif values:
             chart = f"chart-validation-{number}"
             about = f"Lines: validation {measure} of each variant by step"

@@ -6,35 +6,21 @@ from stages.analysis.transfer import Transfer
 from stages.reporting import transfer as tables
 from stages.reporting.page import vega
 from stages.reporting.page.scatter import HEIGHT, LABEL, apart
-from stages.reporting.text import text
 
 Section = dict[str, Any]
 
 
 def section(transfer: Transfer, lines: vega.Lines) -> Section:
     """Averages over several sets with their chart, or a sentence about one; LoRA against full fine-tuning."""
-    one_set = len(transfer.sets) == 2
+    one_set = tables.has_one_set(transfer)
     chart = _chart(transfer, lines) if transfer.out_of_domain and not one_set else None
     return {
-        "average": _one_set(transfer) if one_set else tables.average(transfer),
+        "average": tables.one_set(transfer) if one_set else tables.average(transfer),
         "forgetting": [] if one_set or not transfer.out_of_domain else tables.forgetting(transfer),
         "pairs": tables.pairs(transfer),
         "out_of_domain": transfer.out_of_domain,
         "charts": {"chart-transfer": chart} if chart else {},
     }
-
-
-def _one_set(transfer: Transfer) -> list[Any]:
-    """How like the one set out of domain is to what was trained on; its values are those of the main table."""
-    told = "One collection is out of domain, and the main table has its values."
-    like = [
-        f" Its words are those of {corpus} to {100 * similarity[name]:.0f} %: the weighted Jaccard similarity of their "
-        "frequencies."
-        for corpus, similarity in transfer.similarity.items()
-        for name in similarity
-        if name != corpus
-    ]
-    return [text(told, *like)]
 
 
 def _chart(transfer: Transfer, lines: vega.Lines) -> vega.Spec | None:
