@@ -71,6 +71,7 @@ CLAIMS = CheckedLedger(
         claim("P1.03", "inconsistent within its source", expected=[], figures=[], obtained=None, tolerance=None),
         claim("P2.01", "cannot tell", rests="thesis", says="Zebras are slow"),
         claim("P2.02", "holds", says=EVIL),
+        claim("P2.04", "applies", kind="caveat"),
         claim("P2.03", "not tested yet", rests="abstract", figures=[None], obtained=None),
     ],
     findings=[Finding(paper="P1", section="IV", says="It is so", claims={"P1.02": "holds", "P1.01": "not reproduced"})],

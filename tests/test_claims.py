@@ -3,6 +3,7 @@
 import copy
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -355,6 +356,10 @@ def test_a_small_study_speaks_for_no_paper(workspace, figures):
     assert sum(int(cell) for line in reporting.counts(ledger).lines for cell in line[1:]) == sum(
         claim.kind == CLAIM for claim in BOOK.claims.values()
     )
+    open_caveats = [claim for claim in ledger.claims if claim.kind == CAVEAT and claim.verdict in (OPEN, UNTESTED)]
+    assert len(open_caveats) > 1 and f"and {len(open_caveats)} are open." in page
+    one = replace(ledger, claims=[claim for claim in ledger.claims if claim not in open_caveats[1:]])
+    assert str(reporting.counted(one)[-1]).endswith("and 1 is open.")
     first = (Path("c.md").read_bytes(), Path("c.json").read_bytes())
     run()
     assert first == (Path("c.md").read_bytes(), Path("c.json").read_bytes())
@@ -389,7 +394,7 @@ def test_a_study_that_is_the_papers_judges_its_claims(workspace):
         value.figures == [pytest.approx((1 + 1 / 2 + 1 / 3 + 1 / 4 + 1 / 5) / 5, abs=1e-6)] and value.verdict == HOLDS
     )
     assert change.figures == [(0, 0)] and change.verdict == NOT_REPRODUCED  # all variants are planted alike
-    assert ledger.findings == [] and ledger.stale == 1 and "1 findings are left out" in Path("c.md").read_text()
+    assert ledger.findings == [] and ledger.stale == 1 and "1 finding is left out" in Path("c.md").read_text()
 
 
 def test_an_expression_that_does_not_compute_is_an_error_of_one_line(workspace):

@@ -131,7 +131,7 @@ def test_the_first_table_has_at_most_seven_columns(text):
 
 def test_short_names_are_told_where_they_first_stand(text):
     """In what is seen at once and in what is folded; and no name in capitals is unknown to the list."""
-    names = [re.compile(rf"(?<![\w@-])({name})(?![\w@])") for name in acronyms.WORDS]
+    names = [re.compile(rf"(?<![\w@-])({name})(?![\w@]|['’]s\b)") for name in acronyms.WORDS]
     plain = {"JSON", "MB", "NOT", "OK", "JavaScript", "AdamW", "MiniLM", "arXiv", "Wₜ", "IV", "README"}
     _, _, body = text.partition("<body>")
     shown = re.sub(acronyms.PLAIN, "", body, flags=re.DOTALL)
@@ -139,7 +139,7 @@ def test_short_names_are_told_where_they_first_stand(text):
     for part in (shown, open_parts):
         tagged = re.sub(r'<abbr title="[^"]*">(.*?)</abbr> <span class="told">\((.*?)\)</span>', r"\1 ⟦\2⟧", part)
         seen = html.unescape(re.sub(r"<[^>]+>", " ", tagged))
-        told = re.sub(r"⟦.*?⟧", "⟦⟧", seen)
+        told = acronyms.QUOTED.sub("“”", re.sub(r"⟦.*?⟧", "⟦⟧", seen))
         for name in names:
             if first := name.search(told):
                 assert told[first.end() :].startswith(" ⟦"), told[first.start() - 60 : first.end() + 20]
@@ -154,7 +154,10 @@ def test_expansions_follow_the_first_name_only():
     )
     said = words(acronyms.told(page))
     assert said.count("low-rank") == 2 and said.count("reciprocal rank") == 1 and "0 below rank 20" in said
-    assert "standard deviation" not in said and acronyms.told("none") == "none"
+    assert "standard deviation" not in said
+    quoted = words(acronyms.told("<body><p>“With GTE”, BM25&#39;s and BM25’s, then GTE and BM25</p>"))
+    assert quoted.startswith(" “With GTE”, BM25's and BM25’s, then GTE (General") and "BM25 (Best" in quoted
+    assert acronyms.told("none") == "none"
 
 
 def test_every_link_has_its_target_and_no_id_stands_twice(text):
@@ -260,7 +263,8 @@ const shown = () => all(".claim:not([hidden])").map(claim => claim.id);
 async function asked(name, value) {
   form.elements[name].value = value;
   form.elements[name].dispatchEvent(new Event("input", {bubbles: true}));
-  const found = [shown(), all("#counts b").map(count => count.textContent).join(" ")];
+  const found = [shown(), all("#counts li:not([hidden]) b").map(count => count.textContent).join(" "),
+                 document.getElementById("counted").textContent];
   form.reset();
   await wait();
   return found;
@@ -268,7 +272,8 @@ async function asked(name, value) {
 async function outcome() {
 const filtered = {verdict: await asked("verdict", "not reproduced"), paper: await asked("paper", "P2"),
                   kind: await asked("kind", "said beside the paper"), words: await asked("words", "ZEBRAS slow"),
-                  nothing: await asked("words", "no such word"), reset: shown()};
+                  caveats: await asked("verdict", "applies"), nothing: await asked("words", "no such word"),
+                  reset: shown()};
 form.elements.words.value = "zebras";
 form.elements.words.dispatchEvent(new Event("input", {bubbles: true}));
 location.hash = "#claim-P1.02";
@@ -336,12 +341,14 @@ def test_a_browser_draws_all_filters_and_fetches_nothing(width, dark, text, tmp_
     assert seen["sorts"] == [[down, "descending"], [up, "ascending"], [VARIANTS, None]]
     assert seen["current"] == ["#queries"] and seen["here"] == "Single queries"
     assert seen["contents"] == [width == 1280, True], "the contents are folded where they have no column of their own"
+    of_papers = "Claims of the papers, by verdict"
     assert seen["filtered"] == {
-        "verdict": [["claim-P1.01"], "0 0 1 0 0"],
-        "paper": [["claim-P2.01", "claim-P2.02", "claim-P2.03"], "1 0 0 0 1"],
-        "kind": [["claim-P2.01"], "0 0 0 1 0"],
-        "words": [["claim-P2.01"], "0 0 0 0 0"],
-        "nothing": [[], "0 0 0 0 0"],
+        "verdict": [["claim-P1.01"], "0 0 1 0 0", of_papers],
+        "paper": [["claim-P2.01", "claim-P2.02", "claim-P2.04", "claim-P2.03"], "1 0 0 0 1", of_papers],
+        "kind": [["claim-P2.01"], "0 0 0 1 0", "What is said beside the papers, by verdict"],
+        "words": [["claim-P2.01"], "0 0 0 0 0", of_papers],
+        "caveats": [["claim-P2.04"], "0 0 0 0 0 1", "Caveats, by verdict"],
+        "nothing": [[], "0 0 0 0 0", of_papers],
         "reset": [f"claim-{claim.id}" for claim in CLAIMS.claims],
     }
     assert seen["opened"] and seen["redrawn"] and seen["note"].startswith("Spearman's ρ with the change +0.50")

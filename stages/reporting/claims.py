@@ -28,7 +28,12 @@ def page(ledger: CheckedLedger) -> list[Block]:
         Items(tuple(_finding(finding) for finding in ledger.findings)),
     ]
     if ledger.stale:
-        blocks.append(f"{ledger.stale} findings are left out: a verdict that they rest on is another by now.")
+        left_out = _do(
+            ledger.stale,
+            "finding is left out: a verdict that it rests",
+            "findings are left out: a verdict that they rest",
+        )
+        blocks.append(f"{ledger.stale} {left_out} on is another by now.")
     blocks += [Heading("Verdicts", 2), *counted(ledger)]
     for name, paper in ledger.papers.items():
         claims = [claim for claim in ledger.claims if claim.paper == name]
@@ -55,12 +60,19 @@ def counted(ledger: CheckedLedger) -> list[Block]:
     """The counts, and a sentence on what they leave out."""
     beside = [claim.verdict for claim in ledger.claims if claim.kind == BESIDE]
     caveats = [claim.verdict for claim in ledger.claims if claim.kind == CAVEAT]
+    applying, not_so = caveats.count(APPLIES), caveats.count(DOES_NOT_APPLY)
+    left = caveats.count(UNTESTED) + caveats.count(OPEN)
     return [
         counts(ledger),
         f"Counted are claims of the papers. Beside them stand {len(beside)} of what only a thesis, the code or another "
-        f"source says, and {len(caveats)} caveats, of which {caveats.count(APPLIES)} apply, "
-        f"{caveats.count(DOES_NOT_APPLY)} do not, and {caveats.count(UNTESTED) + caveats.count(OPEN)} are open.",
+        f"source says, and {len(caveats)} caveats, of which {applying} {_do(applying, 'applies', 'apply')}, {not_so} "
+        f"{_do(not_so, 'does not', 'do not')}, and {left} {_do(left, 'is', 'are')} open.",
     ]
+
+
+def _do(many: int, one: str, several: str) -> str:
+    """The verb for so many."""
+    return one if many == 1 else several
 
 
 def target(claim: str) -> str:

@@ -42,16 +42,18 @@ WORDS = {
 PLAIN = r"<(?P<opaque>script|style|svg|title|option|nav|code|h1|pre)\b.*?</(?P=opaque)>"
 MARKUP = re.compile(rf"({PLAIN}|<[^>]+>)", re.DOTALL)
 TAG = re.compile(r"<(/?)(details|summary)\b")
+QUOTED = re.compile("“[^”]*”")  # the words of others, which an expansion would break
 Left = dict[re.Pattern[str], str]
 
 
 def told(page: str) -> str:
     """The page with an expansion after the first of each short name, in its text and not in what is code or drawn.
 
+    Nor in what is quoted, nor before an 's, which would stand alone: the next place tells the name.
     What is folded away may be read after what comes below it, so that a name that stands in there first is told twice.
     """
     head, body, rest = page.partition("<body>")
-    seen: Left = {re.compile(rf"(?<![\w@-]){name}(?![\w@])"): words for name, words in WORDS.items()}
+    seen: Left = {re.compile(rf"(?<![\w@-]){name}(?![\w@]|(?:&#39;|['’])s\b)"): words for name, words in WORDS.items()}
     folded = dict(seen)
     parts, at, depth = [], 0, 0
     for markup in MARKUP.finditer(rest):
@@ -70,8 +72,9 @@ def _told(words: str, left: Left, folded: Left) -> str:
     if not words.strip():
         return words
     found = []
+    unquoted = QUOTED.sub(lambda quote: " " * len(quote[0]), words)
     for name in list(left):
-        if match := name.search(words):
+        if match := name.search(unquoted):
             number = match[1] if name.groups else None
             found.append((match.start(), match.end(), escape(left.pop(name).format(number))))
             folded.pop(name, None)

@@ -5,13 +5,16 @@ from typing import Any
 
 from stages.ledger.checked import CheckedClaim, CheckedLedger
 from stages.ledger.claims import BESIDE, CAVEAT, CLAIM
-from stages.ledger.verdicts import UNTESTED, VERDICTS
+from stages.ledger.verdicts import APPLIES, DOES_NOT_APPLY, UNTESTED, VERDICTS
 from stages.reporting.page.words import chip, minus
 from stages.reporting.table import NOTHING
 
+COUNTED = {CLAIM: "Claims of the papers", BESIDE: "What is said beside the papers", CAVEAT: "Caveats"}
+
 
 def section(ledger: CheckedLedger) -> dict[str, Any]:
-    """The findings, and the claims with what filters need: papers, kinds and verdicts. Counts are of claims.
+    """The findings, and the claims with what filters need: papers, kinds and verdicts. Counts are of claims,
+    until the page is asked for another kind or for a verdict that only caveats have.
 
     What is not tested yet stands after what is.
     """
@@ -29,7 +32,12 @@ def section(ledger: CheckedLedger) -> dict[str, Any]:
         ],
         "claims": [_entry(claim) for claim in ordered],
         "kinds": [kind for kind in (CLAIM, BESIDE, CAVEAT) if any(claim.kind == kind for claim in ledger.claims)],
-        "verdicts": [{**chip(verdict), "count": given.count(verdict)} for verdict in VERDICTS if verdict in there],
+        "counted": COUNTED,
+        "verdicts": [
+            {**chip(verdict), "count": given.count(verdict), "of_caveats": verdict in (APPLIES, DOES_NOT_APPLY)}
+            for verdict in VERDICTS
+            if verdict in there
+        ],
     }
 
 

@@ -33,18 +33,24 @@ function filter() {
   const asked = Object.fromEntries(new FormData(filters));
   const sought = asked.words.toLowerCase().split(/\s+/).filter(Boolean);
   const counts = {};
+  // Counts are of what the papers claim, unless another kind is asked for, or a verdict that only caveats have.
+  const only = document.querySelector(`#counts [data-caveats] [data-verdict="${asked.verdict}"]`);
+  const kind = asked.kind || (only ? "caveat" : "claim");
   let any = false;
   for (const claim of claims) {
     const kept = ["paper", "verdict", "kind"].every(name => !asked[name] || claim.dataset[name] === asked[name])
       && sought.every(word => words.get(claim).includes(word));
     claim.hidden = !kept;
     any ||= kept;
-    // Counts are of what the papers claim, unless another kind is asked for.
-    if (kept && (asked.kind || claim.dataset.kind === "claim")) counts[claim.dataset.verdict] = (counts[claim.dataset.verdict] ?? 0) + 1;
+    if (kept && claim.dataset.kind === kind) counts[claim.dataset.verdict] = (counts[claim.dataset.verdict] ?? 0) + 1;
   }
   for (const count of document.querySelectorAll("#counts [data-verdict]")) {
     count.textContent = counts[count.dataset.verdict] ?? 0;
+    const entry = count.parentElement;
+    entry.hidden = "caveats" in entry.dataset && kind !== "caveat";
   }
+  const named = [...filters.elements.kind.options].find(option => option.value === kind);
+  if (named) document.getElementById("counted").textContent = `${named.dataset.counted}, by verdict`;
   document.getElementById("no-claim").hidden = any;
 }
 
