@@ -190,7 +190,7 @@ def cause() -> str:
 
 
 def asked() -> str:
-    """The questions of the cause study on the default collection, each with its answer."""
+    """The questions of the cause study on the documentation, each with its answer."""
     studied = cause_study.read(REPORTS / "cause.json")
     return "".join(f"- {one.ask} **{one.answer}**\n" for one in studied.collections["default"].questions)
 

@@ -46,7 +46,7 @@ def main(questions: Path, runs: Path, saturation: Path, page: Path, verdicts: Pa
         raise UserError(f"{runs}: no part of the cause study has been run; python -m studies.cause run")
     found = {name: collection.findings for name, collection in answers.items()}
     abstract = cause_abstract.sentences(asked, found, saturation_study.read_answers(saturation))
-    studied = analysis.Studied(abstract, answers)
+    studied = analysis.Studied(abstract, answers, report.significance)
     with publish(page) as draft:
         draft.write_text(markdown.document(reporting.page(studied, report, picture.name)))
     with publish(verdicts) as draft:

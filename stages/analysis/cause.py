@@ -44,7 +44,10 @@ class VariantChange:
 
 @dataclass(frozen=True)
 class Answers:
-    """What the runs of one collection answer; without variants it was not run. `batch` counts triplets."""
+    """What the runs of one collection answer; without variants it was not run. `batch` counts triplets.
+
+    `short` is its name within sentences.
+    """
 
     title: str
     measure: str
@@ -55,6 +58,7 @@ class Answers:
     sources: list[Source]
     steps: int | None = None
     batch: int | None = None
+    short: str = ""
 
     @property
     def findings(self) -> dict[str, list[Contrast]]:
@@ -69,10 +73,11 @@ class Answers:
 
 @dataclass(frozen=True)
 class Studied:
-    """The whole study: finding -> sentence of the abstract, collection -> its answers."""
+    """The whole study: finding -> sentence of the abstract, collection -> its answers; and the level of its tests."""
 
     abstract: dict[str, Sentence]
     collections: dict[str, Answers]
+    significance: float
 
 
 def answers(runs: Runs | None, collection: Collection, questions: Questions, report: Report) -> Answers:
@@ -89,6 +94,7 @@ def answers(runs: Runs | None, collection: Collection, questions: Questions, rep
         variants=[],
         geometry={},
         sources=[],
+        short=collection.short,
     )
     if runs is None:
         return not_run
@@ -153,7 +159,11 @@ def _answered(question: Question, pairs: Sequence[Pair], family: Sequence[Contra
     wanted = {WORSE, BETTER} if question.expect == "differ" else {question.expect}
     found = answer([contrast.verdict for contrast in family], wanted, (WORSE, BETTER, NO_DIFFERENCE))
     return AnsweredQuestion(
-        question.ask, question.expect, found, contrasts=list(family), bears_on=[pair.finding for pair in pairs]
+        question.words,
+        question.expect,
+        found,
+        contrasts=[replace(contrast, late=question.asked_after is not None) for contrast in family],
+        bears_on=[pair.finding for pair in pairs],
     )
 
 

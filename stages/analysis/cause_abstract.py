@@ -1,7 +1,7 @@
 """The sentences of the cause study's abstract: on which collections each holds, and where it was not tried."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from stages.analysis import saturation
@@ -15,11 +15,24 @@ State = Literal["holds", "holds in part", "opposite", "not shown", "not tried"]
 
 
 @dataclass(frozen=True)
+class Line:
+    """How a line of the saturation study was drawn: over `levels` models, by a recipe of `steps` steps of `batch`.
+
+    `over_values` is its rise over the levels' own values instead of their steps, not judged.
+    """
+
+    levels: int
+    steps: int | None
+    batch: int | None
+    over_values: Contrast | None
+
+
+@dataclass(frozen=True)
 class Place:
     """What was compared for a sentence on one collection; nothing where it was not tried.
 
     `part` is that of the study, so that two splits of one have the same models. `seen` says that the base checkpoint's
-    card names the collection among its training data.
+    card names the collection among its training data. `line` is there where the contrast is a line.
     """
 
     collection: str
@@ -27,6 +40,7 @@ class Place:
     seen: bool
     state: State
     contrasts: list[Contrast]
+    line: Line | None = None
 
     @property
     def seeds(self) -> int:
@@ -36,12 +50,17 @@ class Place:
 
 @dataclass(frozen=True)
 class Sentence:
-    """A clause of the abstract; `places` has every collection of the study, the default one first."""
+    """A clause of the abstract; `places` has every collection of the study. `before` is a sentence to say before it."""
 
     says: str
     expect: str
     quoted: bool
     places: list[Place]
+    before: str | None = None
+
+    @property
+    def contrasts(self) -> list[Contrast]:
+        return [contrast for place in self.places for contrast in place.contrasts]
 
     def at(self, *states: State) -> list[Place]:
         return [place for place in self.places if place.state in states]
@@ -53,7 +72,7 @@ class Sentence:
 
     @property
     def is_well_founded(self) -> bool:
-        """Whether it holds on the default collection and on another one, over enough seeds on both."""
+        """Whether it holds on the first collection and on another one, over enough seeds on both."""
         return self.places[0] in self.rests_on and len({place.part for place in self.rests_on}) > 1
 
 
@@ -75,27 +94,27 @@ def sentences(
             finding.expect,
             quoted=finding.saturation is None,
             places=[
-                _place(
-                    questions.collections[keys[0]],
-                    finding,
-                    [one for key in keys for one in _of_line(saturated.get(key), finding) or found[key].get(name, ())],
+                _drawn(questions.collections[keys[0]], finding, [saturated[key] for key in keys if key in saturated])
+                or _place(
+                    questions.collections[keys[0]], finding, [one for key in keys for one in found[key].get(name, ())]
                 )
                 for keys in by_short.values()
             ],
+            before=finding.before,
         )
         for name, finding in questions.abstract.items()
     }
 
 
-def _of_line(answers: saturation.Answers | None, finding: Finding) -> list[Contrast]:
-    """The judged line of the finding's recipe in the saturation study; none where it was not run."""
-    asked = answers.questions if answers and finding.saturation else []
-    return [
-        line.contrast
-        for question in asked
-        for line in question.findings
-        if line.growth and line.growth.recipe == finding.saturation
-    ]
+def _drawn(collection: Collection, finding: Finding, studies: Sequence[saturation.Answers]) -> Place | None:
+    """The judged line of the finding's recipe in the saturation study; None where it was not run."""
+    for answers in studies if finding.saturation else ():
+        for one in (one for question in answers.questions for one in question.findings):
+            if one.growth and one.growth.recipe == finding.saturation:
+                over = one.growth.over_values
+                line = Line(len(one.growth.changes), answers.steps, answers.batch, over.rise if over else None)
+                return replace(_place(collection, finding, [one.contrast]), line=line)
+    return None
 
 
 def _place(collection: Collection, finding: Finding, contrasts: Sequence[Contrast]) -> Place:

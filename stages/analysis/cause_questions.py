@@ -19,17 +19,29 @@ class Pair(Strict):
 
 
 class Finding(Strict):
-    """A sentence of the abstract: a clause, the verdict that it asks for, and whose line where it is of saturation."""
+    """A sentence of the abstract: a clause, the verdict that it asks for, and whose line where it is of saturation.
+
+    `before` is a sentence to say before it.
+    """
 
     says: str
+    before: str | None = None
     expect: str
     saturation: str | None = None
 
 
 class Question(Strict):
+    """`asked_after` names what had been read before it was asked, where that is so."""
+
     ask: str
+    asked_after: str | None = None
     expect: Literal["worse", "better", "differ"]
     pairs: Annotated[list[Pair], Field(min_length=1)]
+
+    @property
+    def words(self) -> str:
+        """The question, and when it was asked where that was late."""
+        return f"{self.ask} (Asked after {self.asked_after} were read.)" if self.asked_after else self.ask
 
 
 class Collection(Strict):

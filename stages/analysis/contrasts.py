@@ -15,12 +15,16 @@ NOT_RUN = "not run"
 
 @dataclass(frozen=True)
 class Contrast:
-    """Two sides compared; `base` is the value that per cents are of. Without a comparison `lacking` says why."""
+    """Two sides compared; `base` is the value that per cents are of. Without a comparison `lacking` says why.
+
+    `late` says that it was asked for after runs had been read.
+    """
 
     says: str
     base: float
     comparison: Comparison | None = None
     lacking: str | None = None
+    late: bool = False
 
     @property
     def verdict(self) -> str:

@@ -3,6 +3,7 @@
 from statistics import fmean
 
 from stages.analysis.cause import Answers, Studied
+from stages.analysis.contrasts import Contrast
 from stages.evaluation.comparison import BETTER, NO_DIFFERENCE, WORSE
 from stages.params.report import Report
 from stages.reporting import cause_abstract, changes, contrasts
@@ -18,23 +19,50 @@ def page(studied: Studied, report: Report, drawn: str) -> list[Block]:
     return [
         Heading("Why does fine-tuning hurt?", 1),
         cause_abstract.abstract(studied),
+        contrasts.EARLIER,
         picture("Change of both losses on every collection, and change against drift", drawn),
         Heading("What this says about saturation", 2),
         "P1 explains its results by saturation: all-MiniLM-L6-v2 had been trained on MS MARCO before. Its card names "
-        "that collection, and not the others. (It names CodeSearchNet, which may hold some texts of the default "
-        "collection.)",
+        "that collection, and not the others. (It names CodeSearchNet, which may hold some of the documentation.)",
         *cause_abstract.explained(studied),
         Heading("The contrasts behind each sentence", 2),
-        cause_abstract.table(studied),
+        _table(studied),
         Heading("What the runs support", 2),
         _opening(report),
         *(block for collection in ran for block in _answered(collection)),
-        Heading("What stays open", 2),
-        *(block for collection in answers.values() for block in _open(collection)),
+        Heading("What these runs cannot settle", 2),
+        *(f"Not run: {collection.title}." for collection in answers.values() if not collection.variants),
         *_scope(ran[0]),
         Heading("All variants", 2),
         *(block for collection in ran for block in _variants(collection)),
     ]
+
+
+def _table(studied: Studied) -> Table:
+    """Every contrast behind a sentence, with its collection."""
+    lines: list[list[Cell]] = []
+    for number, sentence in enumerate(studied.abstract.values(), 1):
+        for place in sentence.places:
+            for contrast in place.contrasts:
+                compared = contrast.comparison
+                lines.append(
+                    [
+                        f"{number}",
+                        place.collection,
+                        f"{contrast.says} {cause_abstract.LATE}" if contrast.late else contrast.says,
+                        changes.signed(contrast.change()),
+                        changes.interval(contrast),
+                        changes.p_value(compared.p_family if compared else None),
+                        contrast.verdict,
+                    ]
+                )
+    notes = [
+        f"{number}: {cause_abstract.capital(sentence.says)}."
+        for number, sentence in enumerate(studied.abstract.values(), 1)
+    ]
+    if any(one.late for sentence in studied.abstract.values() for one in sentence.contrasts):
+        notes.append(f"{cause_abstract.LATE}: asked after runs had been read.")
+    return Table(["", "collection", "compared", "change %", "interval", "p", "verdict"], lines, notes)
 
 
 def _opening(report: Report) -> Text:
@@ -60,22 +88,14 @@ def _answered(collection: Answers) -> list[Block]:
     blocks: list[Block] = [_heading(collection)]
     for question in collection.questions:
         blocks.append(text(strong(question.ask), f" {question.answer}."))
-        blocks.append(Items(tuple(f"{entry.says}: {contrasts.change(entry)}" for entry in question.contrasts)))
+        blocks.append(Items(tuple(f"{entry.says}: {_change(entry)}" for entry in question.contrasts)))
     return blocks
 
 
-def _open(collection: Answers) -> list[Block]:
-    """The questions of one collection that its runs leave open, with what they could have shown."""
-    if not collection.variants:
-        return [f"Not run: {collection.title}."]
-    lines = []
-    for question in collection.questions:
-        unsure = [entry for entry in question.contrasts if entry.verdict not in (WORSE, BETTER, NO_DIFFERENCE)]
-        reasons = "; ".join(
-            f"{entry.says}: {', '.join(filter(None, (entry.verdict, contrasts.detectable(entry))))}" for entry in unsure
-        )
-        lines += [text(f"{question.ask} {reasons}.")] if unsure else []
-    return [f"{collection.title}, {collection.split}:", Items(tuple(lines or ["nothing"]))]
+def _change(contrast: Contrast) -> str:
+    """A change with its verdict, and where that is open what could have been shown."""
+    unsure = contrast.verdict not in (WORSE, BETTER, NO_DIFFERENCE)
+    return ", ".join(filter(None, (contrasts.change(contrast), contrasts.detectable(contrast) if unsure else "")))
 
 
 def _scope(collection: Answers) -> list[Block]:
@@ -85,11 +105,12 @@ def _scope(collection: Answers) -> list[Block]:
         f"{collection.steps} steps of {collection.batch} triplets, small collections, texts cut at 64 tokens (256 "
         "where the variant's name says so), and one base model. The paper's code trains for thousands of steps of 512 "
         "to 1,024 triplets and searches 8.8 million passages; these runs do not judge its figures.",
-        "Some variants differ in more than their question names. In-batch softmax and contrastive pairs draw their "
+        "Some variants differ in more than their question names. The code's loss and the text's, as wholes, differ in "
+        "distance, margin and normalisation. In-batch softmax and contrastive pairs draw their "
         "batches from the same triplets in another order. BM25's negatives come from its ranks 1 to 200, the base's "
         "from its ranks 51 to 200, so the window changes with the pool. “One fixed rank” moves on to the next allowed "
-        "rank where the passage may not be a negative, which is frequent on the default collection (report.md audits "
-        "such a draw). On the default collection every allowed negative is also the positive of another training "
+        "rank where the passage may not be a negative, which is frequent on the documentation (report.md audits "
+        "such a draw). On the documentation every allowed negative is also the positive of another training "
         "query, because passages that are relevant to judged queries are never trained on: “at random” means among "
         "those. All models, the base included, are trained and encoded in bfloat16.",
     ]
@@ -97,7 +118,8 @@ def _scope(collection: Answers) -> list[Block]:
 
 def _variants(collection: Answers) -> list[Block]:
     steps = sorted({step for variant in collection.variants for step in variant.validation})
-    heads: list[Cell] = ["variant", "change %", "interval", "detectable %", "verdict", "drift", "last loss"]
+    among = f"verdict among all {len(collection.variants)}"
+    heads: list[Cell] = ["variant", "change %", "interval", "detectable %", among, "drift", "last loss"]
     lines: list[list[Cell]] = []
     for variant in collection.variants:
         change, interval, verdict = contrasts.cells(variant.contrast)
@@ -114,8 +136,8 @@ def _variants(collection: Answers) -> list[Block]:
                 *(NOTHING if value is None else f"{value:.3f}" for value in values),
             ]
         )
-    table = Table([*heads, *(f"validation at {step}" for step in steps)], lines, [_explained(collection)])
-    return [_heading(collection), table, *_geometry(collection), *_sources(collection)]
+    table = Table([*heads, *(f"validation at {step}" for step in steps)], lines)
+    return [_heading(collection), _explained(collection), table, *_geometry(collection), *_sources(collection)]
 
 
 def _explained(collection: Answers) -> Text:
@@ -127,7 +149,8 @@ def _explained(collection: Answers) -> Text:
         f"Each variant is compared with its own base checkpoint ({values}), over {compared.queries:,} queries in "
         f"{compared.clusters:,} clusters and {compared.seed_runs} seeds. Drift is 1 - mean cosine of a passage's "
         "vector to its vector under the base checkpoint. Validation is RR@10 of a small fixed sample. The verdicts are "
-        f"corrected over all {len(collection.variants)} variants of the table, a larger family than a question's pairs."
+        f"corrected over all {len(collection.variants)} variants of the table, a larger family than a "
+        "question's pairs, so that one contrast may have another verdict above."
     )
 
 

@@ -4,6 +4,11 @@ from stages.analysis.contrasts import Contrast
 from stages.reporting import changes
 from stages.reporting.table import NOTHING
 
+EARLIER = (
+    "The documentation of scikit-learn and scipy is an earlier, smaller form of the default collection; figures on it "
+    "are not those of the report."
+)
+
 
 def change(contrast: Contrast) -> str:
     """The change in per cent of the base, its interval, p and verdict; where nothing was compared, why."""

@@ -31,13 +31,19 @@ SAYS = {
 def page(answers: Mapping[str, Answers], questions: Questions, report: Report, drawn: str) -> list[Block]:
     """The whole page, with the picture in the file `drawn`; before any run it says how to run the study."""
     ran = [collection for collection in answers.values() if collection.levels]
-    title = Heading("Does degradation grow with saturation?", 1)
+    title = Heading("Does degradation grow when the model was trained longer?", 1)
     if not ran:
-        how = text(strong("Nothing has been run yet."), " ", code(RUN), " runs the default collection. It asks:")
+        how = text(
+            strong("Nothing has been run yet."),
+            " ",
+            code(RUN),
+            " runs the documentation of scikit-learn and scipy. It asks:",
+        )
         return [title, _opening(questions, report), how, Items(tuple(one.ask for one in questions.questions))]
     return [
         title,
         _opening(questions, report),
+        contrasts.EARLIER,
         picture("Each recipe's change at each level, and the values themselves", drawn),
         Heading("What the runs support", 2),
         *(block for collection in ran for block in _answered(collection, questions)),
@@ -58,6 +64,8 @@ def _scope(ran: Sequence[Answers]) -> list[str]:
         f"All recipes have a schedule of {' or '.join(sizes) or 'some steps'}; the paper's code trains for thousands "
         "of steps of 512 to 1,024. The negatives are hard for the base checkpoint, at every level alike; negatives "
         "mined by each level itself would be harder.",
+        "Texts are encoded in float32, and in the cause study in bfloat16: that is why the base has a slightly other "
+        "value there on the same queries.",
     ]
 
 
