@@ -19,13 +19,19 @@ ASKED = {
     "drifts": 3,
     "abstract": {
         "harm": {"says": "b is worse than a", "expect": "worse"},
+        "late": {"before": "C came late", "says": "c is worse than the base", "expect": "worse"},
         "line": {"says": "r degrades more", "expect": "grows", "saturation": "r"},
     },
     "sweeps": {"small": ["a", "b"], "large": ["c", "d"]},
     "questions": {
         "default": [
             {"ask": "Is b worse?", "expect": "worse", "pairs": [B_FOR_A]},
-            {"ask": "Is c?", "expect": "worse", "pairs": [{"variant": "c", "against": "base", "says": "c"}]},
+            {
+                "ask": "Is c?",
+                "asked_after": "the runs",
+                "expect": "worse",
+                "pairs": [{"variant": "c", "against": "base", "says": "c", "finding": "late"}],
+            },
             {
                 "ask": "At equal drift?",
                 "expect": "worse",
@@ -162,7 +168,7 @@ def page(tmp_path, monkeypatch) -> str:
 
 def test_each_question_has_its_answer(page):
     assert "**Is b worse?** Yes.\n\n- b for a: -2" in page and "), worse" in page
-    assert "**Is c?** Not shown.\n\n- c: " in page
+    assert "**Is c? (Asked after the runs were read.)** Not shown.\n\n- c: " in page
     assert "**At equal drift?** Not shown.\n\n- full: no drift in common" in page
     assert "**Is z?** Not run.\n\n- z: not run" in page
 
@@ -173,7 +179,15 @@ def test_the_abstract_has_its_figures_and_says_what_it_rests_on(page):
     assert "B is worse than a, on the planted one (-2" in sentence
     assert "; not tried on another; so it rests on one collection alone." in sentence
     assert "It is not shown that r degrades more: not tried on the planted one and another." in page
-    assert "| 1 | the planted one | b for a | -2" in page
+    assert "| 1 | the planted one | b for a | -2" in page and "| 2 | the planted one | c † | " in page
+    assert "\n†: asked after runs had been read.\n" in page and "; † marks what was asked after" in sentence
+    assert ". C came late. It is not shown that c is worse than the base: not on the planted one (" in sentence
+
+
+def test_the_verdicts_of_the_table_are_of_another_family_than_those_of_questions(page):
+    variants = page.partition("## All variants")[2]
+    note, table = (variants.index(words) for words in ("corrected over all 4 variants", "| verdict among all 4 |"))
+    assert note < table
 
 
 def test_what_is_open_is_said(page):

@@ -80,12 +80,13 @@ def _figures_are(studied: Studied) -> str:
     exceptions = []
     for one in ran:
         parts = tuple(source.part for source in one.sources)
-        about = [one.measure] if one.measure != usual else []
+        about = []
         compared = one.variants[0].contrast.comparison
         if parts in tried and compared:
             about.append(f"the same models and passages, {compared.queries} queries")
         tried[parts] = one.short
-        exceptions += [f"on {one.short} {', '.join(about)}"] if about else []
+        if about or one.measure != usual:
+            exceptions.append(": ".join([f"{one.measure} on {one.short}", *about]))
     said = f" ({'; '.join(exceptions)})" if exceptions else ""
     late = any(one.late for sentence in studied.abstract.values() for one in sentence.contrasts)
     return (
