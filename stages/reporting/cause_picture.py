@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from statistics import fmean
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from stages.analysis.cause import Studied, VariantChange
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LOSSES = {MILD: "loss of P1's text", HARM: "loss of P1's code"}
+LABEL = 20  # characters a line in the name of a collection
 SWEEPS = {
     "cos02": "text's loss, all weights",
     "raw5": "code's loss, all weights",
@@ -54,7 +56,7 @@ def _by_collection(axes: "Axes", studied: Studied) -> None:
                     capsize=2,
                 )
         axes.plot([], [], marker="o", color=colors[label]["color"], label=label)
-    axes.set_yticks(range(len(names)), [name.replace(" (", "\n(") for name in names])
+    axes.set_yticks(range(len(names)), ["\n".join(wrap(name, LABEL)) for name in names])
     axes.set_ylim(len(names) + 0.3, -0.5)  # room for the legend below the last one
     axes.axvline(0, color="0.2", linewidth=0.8)
     axes.set_xlabel("change against the base, %")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from statistics import fmean
+from textwrap import wrap
 from typing import Any
 
 from stages.analysis.cause import Answers, Studied, VariantChange
@@ -44,7 +45,7 @@ def _by_collection(studied: Studied) -> list[dict[str, Any]]:
     """A record for each collection and loss that was compared there."""
     return [
         {
-            "collection": place.collection + ("|(seen before)" if place.seen else ""),
+            "collection": "|".join([*wrap(place.collection, 24), *(["(seen before)"] if place.seen else [])]),
             "loss": words,
             "change": change,
             "low": contrast.change("low"),
