@@ -211,7 +211,7 @@ def write(
         "examples": examples.as_json(shown() if full and tuned else None),
         "diagnosis": diagnosis.as_json(Diagnosis(sample, spaces if full else {}, {}, ranked if full else {})),
         "negatives": json.dumps(hardness.as_json({"hard": audit()})),
-        "cause": cause.as_json(cause.Studied(abstract(), {"default": answers()}) if full else cause.Studied({}, {})),
+        "cause": cause.as_json(cause.Studied(*((abstract(), {"default": answers()}) if full else ({}, {})), 0.05)),
         "claims": checked.as_json(CLAIMS if full else CheckedLedger(papers={}, claims=[], findings=[])),
         "transfer": transfer.as_json(transferred(variants, full and out_of_domain, sets)),
         "costs": json.dumps(costs()),

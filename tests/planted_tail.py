@@ -96,7 +96,7 @@ def _training(folder: Path) -> None:
         stored = {"variant": variant, "seed_runs": seed_runs}
         (folder / f"reports/training/{variant}.json").write_text(json.dumps(stored))
     (folder / "reports/costs.json").write_text("[]")
-    (folder / "reports/cause.json").write_text(cause.as_json(cause.Studied({}, {})))
+    (folder / "reports/cause.json").write_text(cause.as_json(cause.Studied({}, {}, 0.05)))
     (folder / "reports/claims.json").write_text(checked.as_json(CheckedLedger(papers={}, claims=[], findings=[])))
 
 
