@@ -18,6 +18,7 @@ from stages.params.corpora import LOCAL, Corpus
 from stages.params.models import Checkpoint
 from stages.params.tuning import Tuning
 from stages.params.variants import Recipe
+from stages.running import machine
 from stages.training import processes
 from stages.training.tuning import frozen, methods, stored
 
@@ -126,7 +127,14 @@ def _lengths(block: Checkpoint | Corpus) -> dict[str, int | None]:
 
 
 def check_scale(study: params.Study) -> None:
-    """Raises UserError where Ray is to encode and is not installed."""
+    """Raises UserError where Ray is to encode and is not installed, and for processes far beyond this machine's cores.
+
+    Where there is a GPU, the processes of a training take GPUs, which the training counts itself.
+    """
+    asked = {"search": study.scale.search.processes, "training": 0 if has_gpu() else study.scale.training.processes}
+    for name, number in asked.items():
+        if number > 2 * (cores := machine.cores()):
+            raise UserError(f"scale.{name}.processes: {number} are too many for the {cores} cores here; say {cores}")
     try:
         if study.scale.encoding.engine == "ray":
             on_ray.check()

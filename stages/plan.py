@@ -33,7 +33,7 @@ PARAMS = Path("params.yaml")
 @click.option("--force", is_flag=True, help="write over a params.yaml that was edited")
 @click.option("--dry", is_flag=True, help="print the plan and write nothing")
 def main(collection: str, base: str | None, hours: float, out: Path, force: bool, dry: bool) -> None:
-    """Read COLLECTION, measure the model on it for half a minute, and write params.yaml and a page about the plan.
+    """Read COLLECTION, measure the model on it for a minute, and write params.yaml and a page about the plan.
 
     params.yaml is written whole or not at all, and over nothing but what is committed or what a plan wrote: never over
     one that somebody edited. A plan of the same collection, model and hours stands: it is not measured again.

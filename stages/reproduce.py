@@ -29,7 +29,7 @@ def main(targets: tuple[str, ...], jobs: int | None, settings: tuple[str, ...], 
             click.echo(lock_file.mend(), err=True)
         if dry:
             plan = preview.plan(targets, settings)
-            for line in preview.lines(plan, costs.known(), jobs or machine.jobs(threads())):
+            for line in preview.lines(plan, costs.known(), jobs or machine.jobs(threads(), processes())):
                 click.echo(line)
             return
         with overrides.applied(settings):
@@ -63,7 +63,7 @@ def _run(run: driver.Run, jobs: int | None) -> None:
         run.console.line(f"Nothing to run: none of {len(run.known.needs)} stages changed")
     else:
         limit = threads()
-        run.jobs, run.gpus, run.processes = jobs or machine.jobs(limit), machine.gpus(), processes()
+        run.jobs, run.gpus, run.processes = jobs or machine.jobs(limit, processes()), machine.gpus(), processes()
         run.console.begin(len(run.ahead))
         run.console.line(announcement(run))
         with warm.server(run.ahead, limit, log_of("server")) as run.warm:

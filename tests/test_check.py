@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from stages import check
+from stages.core.errors import UserError
 from stages.models import local_settings
 from tests import plants
 from tests.conftest import STUDY
@@ -109,3 +110,11 @@ def test_what_no_block_names_is_removed_and_what_a_reranker_wrote_is_kept(tmp_pa
         (tmp_path / "runs" / path).touch()
     assert len(check.pruned(STUDY, tmp_path, tmp_path / "training")) == 2
     assert plants.contents(tmp_path / "runs").keys() == {f"{reranker}/{path}" for path in kept}
+
+
+def test_more_processes_than_a_machine_has_use_for_are_refused(monkeypatch):
+    monkeypatch.setattr(check.machine, "cores", lambda: 2)
+    search = STUDY.scale.model_copy(update={"search": STUDY.scale.search.model_copy(update={"processes": 1000})})
+    with pytest.raises(UserError, match=r"scale\.search\.processes: 1000 are too many for the 2 cores here; say 2"):
+        check.check_scale(STUDY.model_copy(update={"scale": search}))
+    check.check_scale(STUDY)

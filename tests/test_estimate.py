@@ -97,6 +97,11 @@ def test_what_is_not_known_is_one_line(tmp_path):
     (tmp_path / "rates.json").write_text("{}")
     with pytest.raises(UserError, match=r"rates.json: no rates of a machine"):
         estimate.read(tmp_path / "rates.json")
+    known = json.loads((ROOT / "studies/machines/two-cores.json").read_text())
+    for wrong in ({"tokens": "fast"}, {"tokens": 0}, {"cores": 0}):
+        (tmp_path / "rates.json").write_text(json.dumps(known | wrong))
+        with pytest.raises(UserError, match=f"{next(iter(wrong))} is .* and not a number above 0"):
+            estimate.read(tmp_path / "rates.json")
 
 
 def test_a_folder_is_counted_where_it_lies(tiny_collection):

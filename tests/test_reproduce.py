@@ -279,8 +279,9 @@ def test_jobs_are_what_cores_memory_and_gpus_allow(monkeypatch, tmp_path):
     monkeypatch.setattr(machine, "free_memory", lambda: 21.0)
     monkeypatch.setattr(machine, "gpus", dict)
     assert (machine.jobs(1), machine.jobs(4), machine.jobs(32)) == (10, 4, 1)
+    assert (machine.jobs(1, 2), machine.jobs(4, 2), machine.jobs(1, 16)) == (5, 2, 1)
     monkeypatch.setattr(machine, "gpus", lambda: {"0": 24.0, "1": 6.0})
-    assert machine.jobs(1) == 4
+    assert (machine.jobs(1), machine.jobs(1, 2), machine.jobs(1, 4)) == (4, 2, 1)
 
 
 def test_cores_and_memory_of_a_container_count(monkeypatch, tmp_path):

@@ -81,9 +81,17 @@ class Estimate:
 def read(path: Path) -> Machine:
     """A machine's rates. Raises UserError for a file that is not what `stages.estimate measure` writes."""
     try:
-        return Machine(**json.loads(path.read_text()))
+        return Machine(**_numbers(json.loads(path.read_text())))
     except (OSError, TypeError, ValueError) as error:
         raise UserError(f"{path}: no rates of a machine ({error}); python -m stages.estimate measure writes them")
+
+
+def _numbers(rates: dict[str, Any]) -> dict[str, Any]:
+    """Rates as they are read; raises ValueError where one is no number above 0."""
+    for key, value in rates.items():
+        if key not in ("name", "gpu") and (isinstance(value, bool) or not isinstance(value, int | float) or value <= 0):
+            raise ValueError(f"{key} is {value!r} and not a number above 0")
+    return rates
 
 
 def as_json(machine: Machine) -> str:

@@ -20,7 +20,7 @@ OF_LINE = float(runs.LINE)
 LIGHT = 500.0  # megabytes of a process that loads no model
 IDS = 60.0  # bytes of memory for a passage in stages that hold the ids of a collection
 A_PASSAGE = {"download": 200.0, "triplets": 150.0}  # and in those that compare its texts by their digests
-INDEXING = 50.0  # bytes of memory for a token, when BM25 indexes
+INDEXING = 16.0  # bytes of memory for a token, when BM25 indexes (docs/scale.md has what was measured)
 COMPUTES = ("encode", "encode-interpolated", "encode-tuned", "rerank", "checkpoint", "interpolate", "score")
 TRAINS = ("train", "train-reranker", "train-tuned", "tune")
 

@@ -12,14 +12,14 @@ MOST_ON_A_GPU = 4
 CONTROL_GROUP = Path("/sys/fs/cgroup")
 
 
-def jobs(threads: int | None) -> int:
-    """How many stages of so many threads run at once: what cores, free memory and GPUs allow, at least one.
+def jobs(threads: int | None, processes: int = 1) -> int:
+    """How many stages of so many threads and processes run at once: what cores, memory and GPUs allow, at least one.
 
     One where a stage takes all cores (None).
     """
-    limits = [cores() // (threads or cores()), int(free_memory() // GIGABYTES_A_JOB)]
+    limits = [cores() // ((threads or cores()) * processes), int(free_memory() // (GIGABYTES_A_JOB * processes))]
     if found := gpus():
-        limits.append(sum(places(memory) for memory in found.values()))
+        limits.append(sum(places(memory) for memory in found.values()) // processes)
     return max(1, min(limits))
 
 
