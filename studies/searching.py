@@ -127,6 +127,8 @@ def agreement() -> None:
     if choosing is None or not study.corpora[corpus].validation:
         raise UserError("report.chosen_on: names no split, or the corpus has no validation queries; nothing to compare")
     names = [name for name in study.searchers if (DATA / f"indexes/{name}/{corpus}").is_dir()]
+    if study.report.base not in names:
+        raise UserError(f"{DATA}/indexes: has no vectors of {study.report.base}; run dvc repro or dvc pull first")
     folders = vectors.seed_runs(DATA / "indexes", names, corpus)
     indexes = {f"{name} {folder.name}": folder for name in names for folder in folders[name]}
     indexes = {name: folder for name, folder in indexes.items() if (folder / "docs.npy").exists()}

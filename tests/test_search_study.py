@@ -7,9 +7,11 @@ import pyarrow.parquet as pq
 import pytest
 from ruamel.yaml import YAML
 
+from stages.core.errors import UserError
 from stages.evaluation import results
+from studies import searching
 from tests import small_study, test_pipeline
-from tests.conftest import run
+from tests.conftest import ROOT, run
 
 SPACE = {
     "tuning": {"lr": {"low": 0.0001, "high": 0.01, "log": True}},
@@ -23,6 +25,13 @@ TUNE = (
     "python -m stages.tune found --checkpoint data/checkpoints/minilm --triplets data/triplets/hard/seed-13.parquet "
     "--collection data/corpora/things --index data/indexes/base/things --out data/again"
 )
+
+
+def test_agreement_of_a_fresh_clone_is_told_what_to_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(searching, "DATA", tmp_path)
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(UserError, match="indexes: has no vectors of base; run dvc repro or dvc pull first"):
+        searching.agreement.main([], standalone_mode=False)
 
 
 @pytest.fixture(scope="module")
