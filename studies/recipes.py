@@ -69,6 +69,13 @@ PARTS = {
 }
 
 
+def numbers(context: click.Context, option: click.Parameter, said: str | None) -> str | None:
+    """The seeds as they were said; raises UserError where they are not whole numbers with commas between them."""
+    if said and not all(seed.isdecimal() for seed in said.split(",")):
+        raise UserError(f"--seeds {said}: give whole numbers with commas between them, such as 1,2,3")
+    return said
+
+
 @click.group()
 def main() -> None:
     """Which recipe to try first? Strong recipes on three collections, in domain and out of domain."""
@@ -76,7 +83,7 @@ def main() -> None:
 
 @main.command()
 @click.argument("part", type=click.Choice([*PARTS]))
-@click.option("--seeds", help="other seeds, such as 1,2,3")
+@click.option("--seeds", callback=numbers, help="other seeds, such as 1,2,3")
 def params(part: str, seeds: str | None) -> None:
     """Print PART's params.yaml: studies/recipes.yaml with the part's own collection."""
     click.echo(text_of(part, seeds), nl=False)
@@ -90,11 +97,9 @@ def params(part: str, seeds: str | None) -> None:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="folder with scifact and medquad in BEIR layout; without it those parts are left out",
 )
-@click.option("--seeds", help="other seeds, such as 1,2,3; their results go to reports/recipes-1-2-3")
+@click.option("--seeds", callback=numbers, help="other seeds, such as 1,2,3; their results go to reports/recipes-1-2-3")
 def run(parts: tuple[str, ...], jobs: int | None, collections: Path | None, seeds: str | None) -> None:
     """Run PARTS (all by default) from the committed code and write their results to reports/recipes."""
-    if seeds and not all(seed.isdecimal() for seed in seeds.split(",")):
-        raise UserError(f"--seeds {seeds}: give whole numbers with commas between them, such as 1,2,3")
     stopped = []
     for part in parts or PARTS:
         if PARTS[part].is_given and not collections:

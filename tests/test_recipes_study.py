@@ -5,6 +5,7 @@ import json
 import pytest
 
 from stages import params
+from stages.core.errors import UserError
 from stages.evaluation import results
 from stages.params.report import Target
 from stages.reporting import markdown
@@ -20,6 +21,12 @@ def test_every_part_is_legal_and_has_the_same_variants(part):
     study = recipes.study_of(part)
     assert study.variants.keys() == STUDY.variants.keys() == {"base", *recipes.ADDS}
     assert study.seeds == [13, 14, 15] and recipes.study_of(part, "1,2").seeds == [1, 2]
+
+
+@pytest.mark.parametrize("seeds", ["x", "1,", "1.5"])
+def test_seeds_that_are_no_numbers_are_refused_in_one_line(seeds):
+    with pytest.raises(UserError, match=f"--seeds {seeds}: give whole numbers"):
+        recipes.main.main(["params", "default", "--seeds", seeds], standalone_mode=False)
 
 
 def test_every_variant_reads_as_many_texts_at_the_rate_of_its_tuning():
