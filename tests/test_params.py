@@ -44,6 +44,8 @@ def changed(path: str, value, folder: Path) -> Path:
             "recipes.printed.regularizer.sclae: no such parameter; there are: kind, weight, scale",
         ),
         ("lora/rank", 0, "lora.rank: input should be greater than 0, got 0"),
+        ("scale/training", 4, "scale.training: is a block of keys (processes), got 4"),
+        ("scale/training/processes", True, "scale.training.processes: must be a whole number, got True"),
         ("recipes/printed/loss/margin", -0.2, "recipes.printed.loss.margin: input should be greater than 0, got -0.2"),
         (
             "recipes/printed/loss/kind",
@@ -220,6 +222,19 @@ def test_a_file_without_a_block_is_told_which(block, tmp_path):
         YAML().dump(blocks, handle)
     with pytest.raises(UserError, match=f"params.yaml: {block}: this block is missing"):
         params.load(tmp_path / "params.yaml")
+
+
+def test_what_to_write_for_a_missing_scale_is_taken(tmp_path):
+    blocks = {name: value for name, value in BLOCKS.items() if name != "scale"}
+    file = tmp_path / "params.yaml"
+    for is_told in (True, False):
+        with open(file, "w") as handle:
+            YAML().dump(blocks, handle)
+        if is_told:
+            with pytest.raises(UserError, match=r"scale: this block is missing; write scale: \{") as error:
+                params.load(file)
+            blocks |= YAML(typ="safe").load(error.value.message.partition("; write ")[2])
+    params.load(file)
 
 
 def test_a_file_that_is_missing_or_no_yaml_is_one_line(tmp_path):

@@ -23,6 +23,8 @@ def _kind(block: type[BaseModel]) -> str:
 
 TAGS = {*KINDS, *_kinds(Loss), *_kinds(Regularizer), *_kinds(Fusion)}
 UNION_FIELDS = ("loss", "regularizer")
+NO_BLOCK = ("model_type", "dataclass_type")  # pydantic's words where a value stands in place of a block
+LEAST = {"scale": "scale: {training: {processes: 1}, encoding: {engine: local}, search: {processes: 1}}"}
 
 
 def first_problem(error: ValidationError, study: type[BaseModel], fixed_blocks: set[str]) -> str:
@@ -30,6 +32,8 @@ def first_problem(error: ValidationError, study: type[BaseModel], fixed_blocks: 
     problem = error.errors()[0]
     if problem["type"] == "extra_forbidden":
         problem["ctx"] = {"known": ", ".join(keys_at(study, problem["loc"][:-1]))}
+    if problem["type"] in NO_BLOCK:
+        problem["ctx"] = {"known": ", ".join(keys_at(study, problem["loc"]))}
     place = [str(part) for part in problem["loc"]]
     if place[:1] == ["tunings"]:
         place = place[1:]
@@ -78,6 +82,10 @@ def _message(problem: ErrorDetails, is_block: bool) -> str:
         return "the kind is missing: write kind: and its name"
     if problem["type"] == "extra_forbidden":
         return f"no such parameter; there are: {problem['ctx']['known']}"
+    if problem["type"] in NO_BLOCK:
+        return f"is a block of keys ({problem['ctx']['known']}), got {problem['input']!r}"
+    if problem["type"] == "missing" and is_block and problem["loc"][-1] in LEAST:
+        return f"this block is missing; write {LEAST[str(problem['loc'][-1])]}"
     if problem["type"] == "missing" and is_block:
         return "this block is missing; where it has nothing to name, write {}"
     if problem["type"] == "missing":
