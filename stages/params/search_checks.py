@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from stages.params.searches import Searched, setting
 from stages.params.variants import Recipe, Retriever
@@ -50,14 +50,35 @@ def _space(study: Study, where: str, block: Searched) -> Iterator[str]:
     if tuning.kind == "none" or recipe is None:
         return
     for place, axis in block.space.items():
+        if why := _unknown(place, {"tuning": (block.tuning, tuning), "recipe": (block.recipe, recipe)}):
+            yield f"{where}.{place}: {why}"
+            return
         for value in axis.ends:
             try:
                 _, tried, _ = setting(tuning, recipe, {place: value})
             except ValidationError as error:
-                said = error.errors()[0]["msg"].removeprefix("Value error, ")
+                of_kind = [each for each in error.errors() if each["loc"][0] == type(tuning).__name__]
+                said = (of_kind or error.errors())[0]["msg"].removeprefix("Value error, ")
                 yield f"{where}.{place}: {value!r} cannot be: {said[0].lower()}{said[1:]}"
                 return
             yield from _recipe(study, f"{where}.{place}", block, recipe, tried)
+
+
+def _unknown(place: str, blocks: Mapping[str, tuple[str, object]]) -> str | None:
+    """Why a place is no setting of what is searched; None where it is one."""
+    first, *parts = place.split(".")
+    if parts and parts[-1] == "kind":
+        return "a search keeps its loss and tuning; write a variant for each and search both"
+    name, block = blocks.get(first, ("", None))
+    for part in parts:
+        if block is None or isinstance(block, Mapping):
+            return None
+        known = [key for key in type(block).model_fields if key != "kind"] if isinstance(block, BaseModel) else []
+        if part not in known:
+            there = f"there are: {', '.join(known)}" if known else "it holds one value"
+            return f"no such parameter of {name}; {there}"
+        name, block = f"{name}.{part}", getattr(block, part)
+    return None
 
 
 def _recipe(study: Study, where: str, block: Searched, recipe: Recipe, tried: Recipe) -> Iterator[str]:
