@@ -420,6 +420,19 @@ def test_no_folder_is_one_line(place):
     assert YAML(typ="safe").load(Path("params.yaml").read_text()) and plain("") == ""
 
 
+@pytest.mark.parametrize(
+    "named, words",
+    [
+        (["--collection", "hf:a/b"], "--collection hf:a/b: hf: must name a dataset with its revision"),
+        (["--collection", "docstrings:pandas", "--base", "nope"], "--base: there is no folder nope; name hub:<id>"),
+        (["--collection", "docstrings:pandas", "--base", "folder:nope"], "--base: there is no folder nope; name"),
+    ],
+)
+def test_what_is_named_wrong_is_one_line_before_anything_is_read(named, words):
+    done = CliRunner().invoke(plan.main, named)
+    assert done.exit_code == 1 and words in done.output
+
+
 def test_five_million_passages_are_planned_from_a_sample(monkeypatch):
     """Only a sample is at hand: ranks are scaled, the pool stays bounded, and the estimate is for all of them."""
     monkeypatch.chdir(ROOT)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from stages.core import yaml_file
+from stages.core import paths, yaml_file
 from stages.core.errors import UserError
 from stages.params.models import Start
 
@@ -24,7 +24,14 @@ def block(base: str | None, params: Path) -> dict[str, Any]:
         return {key: value for key, value in there.items() if key not in OWN}
     if base.startswith("hub:") and "@" not in base:
         return {"source": f"{base}@{_newest(base.removeprefix('hub:'))}"}
-    return {"source": base if base.startswith(("hub:", "folder:", "package:")) else f"folder:{base}"}
+    if base.startswith(("hub:", "package:")):
+        return {"source": base}
+    folder = base.removeprefix("folder:")
+    if not paths.of_user(folder).is_dir():
+        raise UserError(
+            f"--base: there is no folder {folder}; name hub:<id>@<commit>, folder:<path> or package:<distribution>"
+        )
+    return {"source": f"folder:{folder}"}
 
 
 def start(block: dict[str, Any]) -> Start:

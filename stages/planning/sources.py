@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from stages.collections import readers, tables
 from stages.collections.language import DEFAULT
 from stages.core import fingerprint, paths
@@ -25,6 +27,10 @@ def named(collection: str) -> str:
         raise UserError("COLLECTION: name a folder in BEIR layout, as in make study COLLECTION=../mine")
     kind, _, rest = collection.partition(":")
     if kind in KINDS and rest:
+        try:
+            Corpus(source=collection, train="train", judged={}, shares=SHARES)
+        except ValidationError as error:
+            raise UserError(f"--collection {collection}: {error.errors()[0]['msg'].removeprefix('Value error, ')}")
         return collection
     if not paths.of_user(collection).is_dir():
         raise UserError(
