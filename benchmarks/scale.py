@@ -40,8 +40,10 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--passages", default=1500, show_default=True, help="that are encoded in each round")
-@click.option("--vectors", default=400_000, show_default=True, help="that are searched")
+@click.option(
+    "--passages", type=click.IntRange(min=1), default=1500, show_default=True, help="that are encoded in each round"
+)
+@click.option("--vectors", type=click.IntRange(min=1), default=400_000, show_default=True, help="that are searched")
 def many(passages: int, vectors: int) -> None:
     """Print the ratios; exit code 1 where one is below 0.9, or where Ray takes 15 s and more."""
     with tempfile.TemporaryDirectory(dir=scratch.ROOT) as folder:
@@ -52,7 +54,7 @@ def many(passages: int, vectors: int) -> None:
 
 
 @main.command()
-@click.option("--passages", default=100_000, show_default=True)
+@click.option("--passages", type=click.IntRange(min=1), default=100_000, show_default=True)
 def bm25(passages: int) -> None:
     """Build and search an index of passages of 35 to 79 words, drawn by a Zipf law, each in a process of its own."""
     with tempfile.TemporaryDirectory(dir=scratch.ROOT) as folder:

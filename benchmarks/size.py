@@ -24,6 +24,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from stages.core import graph, yaml_file
+from stages.core.errors import UserError
 from studies import clones
 
 BLOCK = 100_000  # passages that are made at a time
@@ -52,8 +53,8 @@ def main() -> None:
 
 @main.command()
 @click.argument("folder", type=place)
-@click.option("--passages", default=2_000_000, show_default=True)
-@click.option("--queries", default=50_000, show_default=True)
+@click.option("--passages", type=click.IntRange(min=1), default=2_000_000, show_default=True)
+@click.option("--queries", type=click.IntRange(min=1), default=50_000, show_default=True)
 def make(folder: Path, passages: int, queries: int) -> None:
     """Write a collection in BEIR layout, and two models with random weights; equal sizes give equal bytes."""
     collection(folder / "collection", passages, queries)
@@ -144,7 +145,12 @@ def _watch(process: subprocess.Popen[bytes], most: list[float], limit: float) ->
 
 
 def collection(folder: Path, passages: int, queries: int) -> None:
-    """Passages of words drawn by Zipf's law; a query asks with some words of a passage, which is relevant to it."""
+    """Passages of words drawn by Zipf's law; a query asks with some words of a passage, which is relevant to it.
+
+    Raises UserError where there are more queries than passages.
+    """
+    if queries > passages:
+        raise UserError(f"--queries {queries}: each asks for a passage of its own; name at most {passages}, --passages")
     (folder / "qrels").mkdir(parents=True, exist_ok=True)
     vocabulary = pa.array(_vocabulary())
     with pq.ParquetWriter(folder / "corpus.parquet", _schema()) as writer:

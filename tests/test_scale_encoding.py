@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from benchmarks import size
 from stages import check, encode
 from stages.collections import canonical
 from stages.core.errors import UserError
@@ -42,6 +43,12 @@ def test_one_module_imports_ray():
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             importing |= {path.relative_to(ROOT).as_posix() for name in names if name.partition(".")[0] == "ray"}
     assert importing == {"stages/core/on_ray.py"}
+
+
+def test_a_benchmark_of_more_queries_than_passages_is_refused_before_it_writes(tmp_path):
+    with pytest.raises(UserError, match=r"--queries 9: .* name at most 5, --passages"):
+        size.main.main(["make", str(tmp_path / "f"), "--passages", "5", "--queries", "9"], standalone_mode=False)
+    assert not (tmp_path / "f").exists()
 
 
 def test_ray_that_is_not_installed_is_one_line_before_hours_are_spent(monkeypatch, tmp_path):
