@@ -268,6 +268,13 @@ def test_a_preview_says_what_would_run_and_changes_nothing(repository):
     assert {path: path.read_bytes() for path in repository.iterdir() if path.is_file()} == before
 
 
+@pytest.mark.parametrize("option", ["--jobs 2", "--dry"])
+def test_an_edit_that_dvc_refuses_is_told_in_the_words_of_the_study(option, repository):
+    write(repository, DIAMOND)
+    (repository / "params.yaml").write_text("x: [1\nb: 2\n")
+    assert "Error: params.yaml: not valid YAML" in reproduce(repository, option, check=False).stderr
+
+
 def test_expected_seconds_are_a_stages_own_or_those_of_its_kind():
     known = {"train@a": 10.0, "train@b": 20.0, "encode@a-x": 4.0}
     expected = costs.expected(["train@a", "train@c", "encode-interpolated@m-x", "page"], known)

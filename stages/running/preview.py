@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from stages import params
 from stages.core.errors import UserError
 from stages.running import costs, lock_file, overrides, pipeline, schedule
 from stages.running.console import duration
@@ -46,7 +47,11 @@ def plan(targets: Sequence[str], settings: Sequence[str]) -> Plan:
 
     Raises UserError as the run would, for settings that DVC or the study refuses.
     """
-    now = pipeline.load()
+    try:
+        now = pipeline.load()
+    except UserError:
+        params.load()  # says what is wrong in the study's own words
+        raise
     with _copy(settings) as folder:
         _run_first(folder, now)
         then = pipeline.load(targets, folder)
