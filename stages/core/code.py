@@ -15,7 +15,6 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 MOVERS = ("code", "costs", "errors", "files", "on_ray", "scratch")
 PLUMBING = ("stages/params/", *(f"stages/core/{name}.py" for name in MOVERS))
-PRINTING = ("click.echo", "tqdm")
 HELP = ("help", "metavar", "desc")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stages import params
 from stages.core import yaml_file
-from stages.planning import estimate, timing
+from stages.planning import estimate, shapes, timing
 from stages.planning.estimate import Machine
 from stages.planning.speeds import Corpus
 from stages.reporting.table import Cell, Table
@@ -55,7 +55,8 @@ def when(machine: Machine) -> Table:
     ]
     note = (
         f"One variant of all-MiniLM-L6-v2, passages of {TOKENS:.0f} tokens: arithmetic from what {machine.name} did, "
-        f"and {MORE} times that for {many} cores. A model like BERT-base takes 8 times as long to encode."
+        f"and {MORE} times that for {many} cores. A model like BERT-base takes "
+        f"{shapes.BERT.computed / machine.computed:.0f} times as long to encode."
     )
     return Table(heads, lines, [note])
 
