@@ -1,9 +1,10 @@
 PYTHON ?= python3
 WITH = PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-# Set up and run the study, JOBS stages at once; what did not change since the last time is not run again.
+# Set up and run the study, JOBS stages at once; what did not change since the last time is not run again. RAY=auto
+# computes on a Ray cluster as well.
 reproduce: .venv/ready
-	@$(WITH) python -m stages.reproduce $(if $(JOBS),--jobs $(JOBS))
+	@$(WITH) python -m stages.reproduce $(if $(JOBS),--jobs $(JOBS)) $(if $(RAY),--ray $(RAY))
 
 # A study of your own: plan it for the folder COLLECTION, write params.yaml, and run it.
 study: .venv/ready

@@ -56,6 +56,7 @@ def main(variant: str, corpus: str, model: Path, collection: Path, out: Path, sh
     all shards done.
     """
     study = params.load()
+    _require(model, collection)
     threads.limit(study.threads)
     if shard:
         return _portion(model, collection, study, shard)
@@ -83,6 +84,17 @@ def main(variant: str, corpus: str, model: Path, collection: Path, out: Path, sh
             link(path, target)
 
 
+def _require(model: Path, collection: Path) -> None:
+    """Raises UserError for folders that hold no models or no collection, as typed by hand with --shard."""
+    seed_runs = model_folder.seed_runs(model)
+    if not seed_runs or not all((seed_run / model_folder.NAME).is_file() for seed_run in seed_runs):
+        raise UserError(
+            f"--model {model}: not a variant's folder of models; name one that training wrote, in data/models"
+        )
+    if not (collection / "docs.parquet").is_file():
+        raise UserError(f"--collection {collection}: not a downloaded corpus; name one in data/corpora")
+
+
 def _published(variant: str, path: Path, collection: Path, split: str) -> pa.Table:
     """A published run; prints what it has in common with the corpus. Raises UserError where that is nothing."""
     run = trec.read(path)
@@ -102,7 +114,9 @@ def _portion(model: Path, collection: Path, study: params.Study, shard: tuple[in
     """Encode one of several portions of the shards that are missing, with every seed run that has vectors."""
     for seed_run in model_folder.seed_runs(model):
         if model_folder.describe(seed_run).architecture in ("lexical", "published-run"):
-            continue
+            raise UserError(
+                f"--shard: {model} makes no vectors; dvc repro encode@{model.name}-{collection.name} takes it whole"
+            )
         with scratch.shared(KIND, _key(seed_run, collection, study.index)) as work:
             job = _job(seed_run, collection, work, study)
             of_portion = {one for one in shards.of(job) if one.number % shard[1] == shard[0]}

@@ -6,7 +6,19 @@ import click
 
 from stages import params
 from stages.core.errors import UserError
-from stages.running import closing, costs, driver, guard, lock_file, machine, overrides, pipeline, preview, warm
+from stages.running import (
+    closing,
+    cluster,
+    costs,
+    driver,
+    guard,
+    lock_file,
+    machine,
+    overrides,
+    pipeline,
+    preview,
+    warm,
+)
 from stages.running.console import Console, duration
 from stages.running.job import log_of
 
@@ -17,13 +29,27 @@ FIRST = ("check", "code")  # they decide what else is stale
 @click.argument("targets", nargs=-1)
 @click.option("--jobs", type=click.IntRange(1), help="stages at once; as many as cores, memory and GPUs allow")
 @click.option("-S", "--set-param", "settings", multiple=True, help="change params.yaml first, as dvc exp run -S does")
+@click.option(
+    "--ray", metavar="ADDRESS", help="compute on the machines of a Ray cluster, auto for the one that is here"
+)
+@click.option("--gpus", type=click.FloatRange(0), help="GPUs of a stage on the cluster; 1 where it has any")
 @click.option("--dry", is_flag=True, help="say what would run, for how long and how large, and change nothing")
-def main(targets: tuple[str, ...], jobs: int | None, settings: tuple[str, ...], dry: bool) -> None:
+def main(
+    targets: tuple[str, ...],
+    jobs: int | None,
+    settings: tuple[str, ...],
+    ray: str | None,
+    gpus: float | None,
+    dry: bool,
+) -> None:
     """Run the stages that changed, or of these what TARGETS need; DVC is the cache and says what changed.
 
     Stages that do not need each other run side by side, each with its output in data/logs/<stage>.log. dvc.lock is the
-    same as after `dvc repro`. A stage that fails stops those that need it, and no others.
+    same as after `dvc repro`. A stage that fails stops those that need it, and no others. With --ray what trains,
+    encodes, reranks and searches is computed by machines of a cluster, which share this folder.
     """
+    if gpus is not None and not ray:
+        raise UserError("--gpus is of a cluster's stages; name its address with --ray")
     with guard.alone():
         if lock_file.is_cut():
             click.echo(lock_file.mend(), err=True)
@@ -34,7 +60,7 @@ def main(targets: tuple[str, ...], jobs: int | None, settings: tuple[str, ...], 
             return
         with overrides.applied(settings):
             run = _begun(targets)
-        _run(run, jobs)
+        _run(run, jobs, ray, gpus)
     for line in closing.lines():
         click.echo(line)
 
@@ -56,17 +82,19 @@ def _begun(targets: tuple[str, ...]) -> driver.Run:
     return run
 
 
-def _run(run: driver.Run, jobs: int | None) -> None:
-    """Run everything else, and end with 1 where a stage failed."""
+def _run(run: driver.Run, jobs: int | None, ray: str | None, gpus: float | None) -> None:
+    """Run everything else, also on the cluster at an address of Ray, and end with 1 where a stage failed."""
     driver.survey(run)
     if not run.ahead:
         run.console.line(f"Nothing to run: none of {len(run.known.needs)} stages changed")
     else:
         limit = threads()
         run.jobs, run.gpus, run.processes = jobs or machine.jobs(limit, processes()), machine.gpus(), processes()
+        run.cluster = cluster.found(ray, params.load(), gpus) if ray else None
         run.console.begin(len(run.ahead))
         run.console.line(announcement(run))
-        with warm.server(run.ahead, limit, log_of("server")) as run.warm:
+        here = [name for name in run.ahead if not run.goes(name)]
+        with warm.server(here, limit, log_of("server")) as run.warm:
             driver.go(run)
     run.console.close()
     lock_file.order(run.known)
@@ -81,7 +109,8 @@ def announcement(run: driver.Run) -> str:
     most = "" if not run.unsure else "up to "
     time = "time unknown" if run.left is None else f"about {duration(run.left)}"
     lacking = f" and {len(unknown)} stages of unknown time" if unknown and run.left is not None else ""
-    return f"{most}{len(run.ahead)} of {len(run.known.needs)} stages to run, {run.jobs} at once: {time}{lacking}"
+    where = f"{run.jobs} at once" + (f" and {run.cluster.jobs} on the cluster" if run.cluster else "")
+    return f"{most}{len(run.ahead)} of {len(run.known.needs)} stages to run, {where}: {time}{lacking}"
 
 
 def threads() -> int | None:

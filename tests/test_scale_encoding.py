@@ -170,7 +170,9 @@ def test_without_a_cluster_ray_starts_one_here_and_ends_it(study):
 def test_no_room_and_what_an_actor_refuses_are_one_line(study, cluster):
     ray_study(study, cluster.address, cpus_per_actor=64)
     done = subprocess.run(command("refused"), cwd=study, env=environment(), capture_output=True, text=True)
-    assert done.returncode == 1 and "scale.encoding: no machine of the cluster has 64 CPUs" in done.stderr
+    assert (
+        done.returncode == 1 and "no machine of the cluster has 64 CPUs and 0 GPUs; lower cpus_per_actor" in done.stderr
+    )
     shutil.rmtree(study / ".scratch")
     write_params(
         study, index={**INDEX, "precision": "float16"}, scale=scale({"engine": "ray", "address": cluster.address})

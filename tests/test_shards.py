@@ -164,3 +164,20 @@ def test_who_holds_all_of_a_workspace_and_who_shares_it_wait_for_each_other(stud
 @pytest.mark.parametrize("said", ["3/3", "x", "1", "-1/2", "1/0"])
 def test_a_portion_is_one_of_them(study, said):
     assert "say K/N" in fails(encode.main, *study, "--out", "parts", "--shard", said)
+
+
+def test_a_portion_of_what_is_not_there_is_one_line(study, tmp_path):
+    for folder in ("empty", "of-others/a"):
+        (tmp_path / folder).mkdir(parents=True)
+    variant, corpus, _, model, _, collection = study
+    options = ["--out", "parts", "--shard", "0/2"]
+    for name in ("empty", "of-others"):
+        said = fails(
+            encode.main, variant, corpus, "--model", str(tmp_path / name), "--collection", collection, *options
+        )
+        assert "not a variant's folder of models; name one that training wrote" in said
+    said = fails(encode.main, variant, corpus, "--model", model, "--collection", str(tmp_path / "empty"), *options)
+    assert "empty: not a downloaded corpus; name one in data/corpora" in said
+    for path in Path(model).glob("*/architecture.json"):
+        path.write_text('{"architecture": "lexical", "k1": 0.9, "b": 0.4}')
+    assert "makes no vectors; dvc repro encode@" in fails(encode.main, *study, *options)

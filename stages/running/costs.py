@@ -5,8 +5,9 @@ import statistics
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from stages.core import costs, fingerprint, graph
+from stages.core import costs, fingerprint
 from stages.core.files import publish
+from stages.running import kinds
 
 COMMITTED = Path("reports/costs.json")
 PLANNED = costs.ROOT / "planned.json"
@@ -49,19 +50,14 @@ def _seconds(files: Iterable[Path]) -> dict[str, float]:
 
 def expected(names: Iterable[str], known: Mapping[str, float]) -> dict[str, float | None]:
     """Stage -> seconds: its own, else the median of its kind (train for train@x), else None."""
-    kinds: dict[str, list[float]] = {}
+    by_kind: dict[str, list[float]] = {}
     for name, seconds in known.items():
-        kinds.setdefault(_kind(name), []).append(seconds)
-    medians = {kind: statistics.median(values) for kind, values in kinds.items()}
-    return {name: known.get(name, medians.get(_kind(name))) for name in names}
+        by_kind.setdefault(kinds.of(name), []).append(seconds)
+    medians = {kind: statistics.median(values) for kind, values in by_kind.items()}
+    return {name: known.get(name, medians.get(kinds.of(name))) for name in names}
 
 
 def record(name: str, seconds: float) -> None:
     """Keep the seconds of a stage that ran, with DVC's work before and after it."""
     with publish(costs.ROOT / costs.WHOLE / f"{name}.json") as draft:
         draft.write_text(json.dumps({"seconds": round(seconds, 1)}) + "\n")
-
-
-def _kind(name: str) -> str:
-    """Interpolations are encoded and searched like the others."""
-    return graph.plain(name.partition("@")[0])

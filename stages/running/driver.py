@@ -7,15 +7,14 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from stages.core import graph
-from stages.running import costs, job, pipeline, schedule
+from stages.running import costs, job, kinds, pipeline, schedule
+from stages.running.cluster import Cluster
 from stages.running.console import Console, duration
 from stages.running.job import Job
 from stages.running.pipeline import Pipeline
 from stages.running.warm import Warm
 
 BETWEEN = 0.05
-TRAINING = ("train", "train-reranker", "train-tuned", "tune")
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -23,7 +22,8 @@ STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Run:
     """What became of the stages so far, and how the rest is to be run: `processes` share a training.
 
-    `stale` run; `unsure` come after one of them and may turn out unchanged. `seconds` is what each may take.
+    `stale` run; `unsure` come after one of them and may turn out unchanged. `seconds` is what each may take. So many
+    `jobs` run here at once, beside those that a cluster runs.
     """
 
     known: Pipeline
@@ -32,6 +32,7 @@ class Run:
     jobs: int = 1
     gpus: Collection[str] = ()
     processes: int = 1
+    cluster: Cluster | None = None
     warm: Warm | None = None
     stale: set[str] = field(default_factory=set)
     unsure: set[str] = field(default_factory=set)
@@ -63,7 +64,11 @@ class Run:
         if not any(self.seconds[name] for name in self.ahead):
             return None
         weights = {name: weight if name in self.ahead else 0.0 for name, weight in self._weights().items()}
-        return schedule.makespan(self.waiting, weights, self.jobs)
+        return schedule.makespan(self.waiting, weights, self.jobs + (self.cluster.jobs if self.cluster else 0))
+
+    def goes(self, stage: str) -> bool:
+        """Whether a stage runs on the cluster, and not here."""
+        return self.cluster is not None and self.cluster.takes(stage)
 
     def priorities(self) -> dict[str, float]:
         """Seconds from the start of each stage to the end."""
@@ -109,11 +114,25 @@ def _begin(run: Run, names: Collection[str] | None) -> bool:
         for name in schedule.longest_first(schedule.startable(waiting, (), begun), longest):
             if _is_settled(run, name):
                 settled = True
-            elif len(run.running) < run.jobs:
-                socket = run.warm.socket_for(name) if run.warm else None
-                started = job.start(run.known, name, _free_gpus(run, name), socket)
+            elif _has_room(run, name):
+                started = job.start(run.known, name, _variables(run, name), _free_gpus(run, name))
                 run.running[started.pid] = started
     return bool(run.running)
+
+
+def _has_room(run: Run, stage: str) -> bool:
+    """Whether one more stage may run where this one does."""
+    goes = run.goes(stage)
+    beside = sum(run.goes(one.stage) == goes for one in run.running.values())
+    return beside < (run.cluster.jobs if run.cluster and goes else run.jobs)
+
+
+def _variables(run: Run, stage: str) -> dict[str, str]:
+    """What launch.py reads to run a stage's command elsewhere: on the cluster, or forked from the warm server."""
+    if run.cluster and run.goes(stage):
+        return run.cluster.variables(stage, job.log_of(stage))
+    socket = run.warm.socket_for(stage) if run.warm else None
+    return {"STAGE_SERVER": str(socket)} if socket else {}
 
 
 def _is_settled(run: Run, name: str) -> bool:
@@ -168,7 +187,7 @@ def _ended(run: Run, one: Job, code: int) -> None:
 def _free_gpus(run: Run, stage: str) -> str | None:
     """The GPUs that fewest stages use, one for each process of a stage; None where there is none to choose."""
     used = [gpu for one in run.running.values() for gpu in (one.gpu or "").split(",")]
-    many = run.processes if graph.plain(stage.partition("@")[0]) in TRAINING else 1
+    many = run.processes if kinds.of(stage) in kinds.TRAINING else 1
     return ",".join(sorted(run.gpus, key=used.count)[:many]) if len(run.gpus) > 1 else None
 
 

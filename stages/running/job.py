@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,13 +48,13 @@ def log_of(stage: str) -> Path:
     return LOGS / f"{stage}.log"
 
 
-def start(known: Pipeline, stage: str, gpu: str | None = None, warm: Path | None = None) -> Job:
-    """Fork a child that reproduces a stage; `gpu` is the only one that it sees, `warm` the socket of a warm server."""
+def start(known: Pipeline, stage: str, variables: Mapping[str, str], gpu: str | None = None) -> Job:
+    """Fork a child that reproduces a stage; `gpu` is the only one that it sees, launch.py reads the `variables`."""
     LOGS.mkdir(parents=True, exist_ok=True)
     environment = {"SHELL": str(LAUNCH), "STAGE_SHELL": os.environ.get("SHELL") or "/bin/sh"}
     environment |= {scratch.SIDE_BY_SIDE: "1", "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"}
     environment |= {"CUDA_VISIBLE_DEVICES": gpu} if gpu is not None else {}
-    environment |= {"STAGE_SERVER": str(warm)} if warm else {}
+    environment |= variables
     sys.stdout.flush()
     sys.stderr.flush()
     driver = os.getpid()
@@ -87,7 +88,8 @@ def _child(known: Pipeline, stage: str, driver: int) -> int:
 
 
 def _redirect(log: Path) -> None:
-    with open(os.devnull) as nothing, open(log, "w") as file:
+    log.unlink(missing_ok=True)
+    with open(os.devnull) as nothing, open(log, "a") as file:  # appended to from another machine as well
         os.dup2(nothing.fileno(), 0)
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)

@@ -3,6 +3,7 @@
 
 It runs before every stage and imports nothing that takes time. Called as `launch.py -c <command>`. Where STAGE_SERVER
 names the socket of a server that has loaded the large libraries, a plain `python -m stages.<stage>` is forked there.
+Where STAGE_CLUSTER says what the stage needs of a Ray cluster, the command runs there.
 """
 
 import os
@@ -22,8 +23,13 @@ def main() -> None:
     command = sys.argv[2]
     os.environ["SHELL"] = os.environ.pop("STAGE_SHELL", SHELL)
     path = os.environ.pop("STAGE_SERVER", None)
+    asked = os.environ.pop("STAGE_CLUSTER", None)
     words = command.split()
-    if path and tuple(words[:2]) == PLAIN and words[2].startswith("stages.") and SPECIAL.isdisjoint(command):
+    if is_plain := tuple(words[:2]) == PLAIN and SPECIAL.isdisjoint(command):
+        command = f"exec {command}"  # so that no shell stands between it and its parent's end
+    if asked:
+        os.execv(sys.executable, [sys.executable, "-m", "stages.running.away", "run", asked, command])
+    if path and is_plain and words[2].startswith("stages."):
         code = _forked_at(path, words[2], words[3:])
         if code is not None:
             sys.exit(code if code >= 0 else 128 - code)

@@ -9,12 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from stages.core import graph, threads
+from stages.core import threads
+from stages.running import kinds
 
 SERVER = Path(__file__).with_name("server.py")
-HEAVY = (  # they load torch
-    *("checkpoint", "train", "interpolate", "tune", "train-tuned", "encode", "train-reranker", "rerank", "score"),
-)
 FEW = 2
 
 
@@ -53,4 +51,4 @@ def server(names: Collection[str], limit: int | None, log: Path) -> Iterator[War
 
 
 def _is_heavy(stage: str) -> bool:
-    return graph.plain(stage.partition("@")[0]) in HEAVY
+    return kinds.of(stage) in kinds.HEAVY
