@@ -8,7 +8,6 @@ import json
 import random
 import subprocess
 import sys
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import click
 
 from stages.collections import readers
 from stages.collections.source import Source
+from stages.core import costs
 from stages.core.errors import UserError
 from stages.core.files import publish
 from stages.evaluation import choice, results
@@ -26,6 +26,7 @@ from stages.params.corpora import Corpus
 from stages.reporting import changes
 from stages.reporting.table import Cell, Table
 from stages.reporting.text import code, strong, text
+from stages.running.costs import PLANNED
 from studies import clones
 
 WORK = Path(".scratch/controls")
@@ -85,7 +86,7 @@ def run(names: tuple[str, ...], hours: float) -> None:
 
 
 def _run(name: str, hours: float) -> dict[str, Any]:
-    folder, start = WORK / name, time.time()
+    folder = WORK / name
     clones.make(folder, None)
     if not (folder / "planted").exists():
         with publish(folder / "planted") as draft:
@@ -101,7 +102,21 @@ def _run(name: str, hours: float) -> dict[str, Any]:
         command = [sys.executable, "-m", f"stages.{words[0]}", *words[1:]]
         if subprocess.run(command, cwd=folder, env=clones.environment(1)).returncode:
             raise UserError(f"{name}: stopped; the lines above say why; run the same command again")
-    return {**answered(folder), "minutes": round((time.time() - start) / 60)}
+    return {**answered(folder), **times(folder)}
+
+
+def times(folder: Path) -> dict[str, int]:
+    """Minutes that the stages were planned to take, and took, one after the other; also of a run that was stopped."""
+    planned = json.loads((folder / PLANNED).read_text())["seconds"]
+    took = {
+        path.stem: json.loads(path.read_text())["seconds"]
+        for path in (folder / costs.ROOT / costs.WHOLE).glob("*.json")
+    }
+    both = planned.keys() & took.keys()
+    return {
+        "planned": round(sum(planned[stage] for stage in both) / 60),
+        "minutes": round(sum(took[stage] for stage in both) / 60),
+    }
 
 
 def answered(folder: Path) -> dict[str, Any]:
@@ -178,8 +193,9 @@ def table(path: Path = RESULTS) -> Table | None:
             variant, measure, change, interval, queries, verdict = (ran.get(key, "") for key in told)
             judged = f"{measure} {change} ({interval}), {verdict}, {queries} queries"
             planted = text(code(name), f": {control.planted}")
-            lines.append([planted, strong(ran["advice"] or "no answer"), code(variant), judged, str(ran["minutes"])])
-    return Table(["planted", "answer", "best on dev", "on test, against the base", "minutes"], lines)
+            minutes = f"{ran['minutes']} of {ran['planned']} planned"
+            lines.append([planted, strong(ran["advice"] or "no answer"), code(variant), judged, minutes])
+    return Table(["planted", "answer", "best on dev", "on test, against the base", "minutes of all stages"], lines)
 
 
 if __name__ == "__main__":

@@ -3,9 +3,11 @@
 import json
 from collections import Counter
 from importlib import metadata
+from pathlib import Path
 
 from stages.collections.source import Query, Source
-from studies import controls
+from studies import clones, controls
+from tests.conftest import ROOT
 
 
 def planted(folder, shuffled: bool) -> dict[str, list[list[str]]]:
@@ -47,7 +49,34 @@ def test_only_the_last_layer_is_reset(tmp_path):
 def test_the_table_has_what_was_answered(tmp_path):
     assert controls.table(tmp_path / "none.json") is None
     ran = {"advice": "cannot tell", "variant": "lora-hard", "measure": "RR@10", "change": "+0.1 %", "minutes": 7}
+    ran |= {"planned": 6}
     ran |= {"interval": "-1.0 to +1.2", "queries": 812, "verdict": "cannot tell"}
     (tmp_path / "known.json").write_text(json.dumps({"shuffled": ran}))
     (line,) = controls.table(tmp_path / "known.json").lines
     assert line[3] == "RR@10 +0.1 % (-1.0 to +1.2), cannot tell, 812 queries"
+    assert line[4] == "7 of 6 planned"
+
+
+def test_times_are_of_the_stages_that_were_planned_and_ran(tmp_path):
+    (tmp_path / "data/costs/whole").mkdir(parents=True)
+    (tmp_path / "data/costs/planned.json").write_text(
+        json.dumps({"seconds": {"check": 30, "train@a": 270, "encode@a-x": 9}})
+    )
+    for stage, seconds in {"check": 60, "train@a": 300, "page": 90}.items():
+        (tmp_path / f"data/costs/whole/{stage}.json").write_text(json.dumps({"seconds": seconds}))
+    assert controls.times(tmp_path) == {"planned": 5, "minutes": 6}
+
+
+def test_a_clone_keeps_what_stages_read_and_none_of_them_writes():
+    from ruamel.yaml import YAML
+
+    stages = [
+        entry.get("do", entry) for entry in YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"].values()
+    ]
+    read, written = (
+        {path if isinstance(path, str) else next(iter(path)) for stage in stages for path in stage.get(kind, [])}
+        for kind in ("deps", "outs")
+    )
+    written |= {next(iter(path)) for stage in stages for kind in ("metrics", "plots") for path in stage.get(kind, [])}
+    above = {path for out in written for path in (out, *map(str, Path(out).parents))}
+    assert {path for path in read if path.startswith("reports/")} - above == set(clones.GIVEN)
