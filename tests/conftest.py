@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -136,6 +137,22 @@ def studies(tiny_collection, tiny_model, tmp_path_factory) -> Path:
 
     base = tmp_path_factory.getbasetemp()
     return small_study.built(base.parent if "PYTEST_XDIST_WORKER" in os.environ else base, tiny_collection, tiny_model)
+
+
+@pytest.fixture(scope="module")
+def machines(tmp_path_factory) -> Iterator:
+    """A Ray cluster of one machine, its head, with a core; for tests that are skipped where Ray is not installed."""
+    token = tmp_path_factory.mktemp("token") / "token"
+    token.write_text("0123456789abcdef" * 2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_MODE", "token")
+        patch.setenv("RAY_AUTH_TOKEN_PATH", str(token))
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        from ray.cluster_utils import Cluster as Machines
+
+        started = Machines(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+        yield started
+        started.shutdown()
 
 
 def copy_of_project(folder: Path) -> Path:

@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -54,7 +53,8 @@ def test_a_benchmark_of_more_queries_than_passages_is_refused_before_it_writes(t
 def test_ray_that_is_not_installed_is_one_line_before_hours_are_spent(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     write_params(tmp_path, scale=scale({"engine": "ray"}))
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "ray" else find(name, *rest))
     with pytest.raises(
         UserError, match=r"scale.encoding.engine: Ray is not installed; pip install -r requirements-ray"
     ):
@@ -94,22 +94,6 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory) -> Iterator:
-    """The head of a cluster, with a core."""
-    token = tmp_path_factory.mktemp("token") / "token"
-    token.write_text("0123456789abcdef" * 2)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_AUTH_MODE", "token")
-        patch.setenv("RAY_AUTH_TOKEN_PATH", str(token))
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        from ray.cluster_utils import Cluster as Machines
-
-        machines = Machines(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-        yield machines
-        machines.shutdown()
-
-
 def ray_study(study: Path, address: str, **more: object) -> None:
     shutil.rmtree(study / ".scratch", ignore_errors=True)
     encoding = {"engine": "ray", "address": address, "actors": 2, **more}
@@ -140,10 +124,10 @@ def actors_of(raylet: int) -> list[psutil.Process]:
 
 @needs_ray
 @pytest.mark.parametrize("killed", ["machine", "actor", "driver"])
-def test_what_is_killed_in_the_middle_loses_and_doubles_nothing(killed, study, cluster):
-    machine = cluster.add_node(num_cpus=1)
+def test_what_is_killed_in_the_middle_loses_and_doubles_nothing(killed, study, machines):
+    machine = machines.add_node(num_cpus=1)
     raylet = machine.all_processes["raylet"][0].process.pid
-    ray_study(study, cluster.address)
+    ray_study(study, machines.address)
     driver = started(study, killed, raylet)
     actors = [actor.pid for actor in actors_of(raylet)]
     for victim in {"machine": [raylet, *actors], "actor": actors, "driver": [driver.pid]}[killed]:
@@ -156,7 +140,7 @@ def test_what_is_killed_in_the_middle_loses_and_doubles_nothing(killed, study, c
     else:
         assert driver.returncode == 0 and "an actor was lost" in said, said
     assert index_of(study / killed) == index_of(study / "local")
-    cluster.remove_node(machine)
+    machines.remove_node(machine)
 
 
 @needs_ray
@@ -167,15 +151,15 @@ def test_without_a_cluster_ray_starts_one_here_and_ends_it(study):
 
 
 @needs_ray
-def test_no_room_and_what_an_actor_refuses_are_one_line(study, cluster):
-    ray_study(study, cluster.address, cpus_per_actor=64)
+def test_no_room_and_what_an_actor_refuses_are_one_line(study, machines):
+    ray_study(study, machines.address, cpus_per_actor=64)
     done = subprocess.run(command("refused"), cwd=study, env=environment(), capture_output=True, text=True)
     assert (
         done.returncode == 1 and "no machine of the cluster has 64 CPUs and 0 GPUs; lower cpus_per_actor" in done.stderr
     )
     shutil.rmtree(study / ".scratch")
     write_params(
-        study, index={**INDEX, "precision": "float16"}, scale=scale({"engine": "ray", "address": cluster.address})
+        study, index={**INDEX, "precision": "float16"}, scale=scale({"engine": "ray", "address": machines.address})
     )
     done = subprocess.run(command("refused"), cwd=study, env=environment(), capture_output=True, text=True)
     assert done.returncode == 1 and "Error: precision float16 needs a GPU" in done.stderr.splitlines()[-1]

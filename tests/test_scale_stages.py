@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -97,22 +96,6 @@ def repository(tmp_path):
     with open(tmp_path / "dvc.yaml", "w") as file:
         YAML().dump({"stages": stages}, file)
     return tmp_path
-
-
-@pytest.fixture(scope="module")
-def machines(tmp_path_factory) -> Iterator:
-    """The head of a cluster, with a core."""
-    token = tmp_path_factory.mktemp("token") / "token"
-    token.write_text("0123456789abcdef" * 2)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_AUTH_MODE", "token")
-        patch.setenv("RAY_AUTH_TOKEN_PATH", str(token))
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        from ray.cluster_utils import Cluster as Machines
-
-        started = Machines(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-        yield started
-        started.shutdown()
 
 
 def begin(folder: Path, address: str) -> subprocess.Popen:

@@ -15,12 +15,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from stages.core import threads
 from stages.models import caps, encoding, model_folder
+
+if TYPE_CHECKING:
+    from stages.training.seed_runs import SeedRun
 
 CHUNK = 48  # passages that are encoded before the clock is looked at
 PATIENCE = 6.0  # seconds of encoding
@@ -62,9 +65,9 @@ def _main(folder: Path, number: str, began: float) -> None:
     figures["encoding"] = _peak()
     figures |= {"triplets": None, "batch": max(2, min(BATCH, int(figures["passages"] or 0)))}
     if work.trains:
-        texts = queries, relevant, share["texts"]
+        texts = {"anchor": queries, "positive": relevant, "negative": share["texts"]}
         figures["triplets"] = _triplets_per_second(
-            work, folder / f"training-{number}", *texts, computed, int(figures["batch"] or 0)
+            work, folder / f"training-{number}", texts, computed, int(figures["batch"] or 0)
         )
     figures["megabytes"] = _peak()
     figures["busy"] = max(1.0, (time.time() - began) / computed())
@@ -101,33 +104,42 @@ def _encoded(model: Any, texts: list[str], work: Work, computed: Callable[[], fl
 
 
 def _triplets_per_second(
-    work: Work,
-    folder: Path,
-    queries: list[str],
-    positives: list[str],
-    negatives: list[str],
-    computed: Callable[[], float],
-    batch: int,
+    work: Work, folder: Path, texts: dict[str, list[str]], computed: Callable[[], float], batch: int
 ) -> float:
     """Train a few steps as stage `train` does, in-batch with hard negatives, all weights."""
+    from transformers import TrainerCallback
+
+    from stages.training import retriever
+
+    ends: list[float] = []
+
+    class Watch(TrainerCallback):
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            ends.append(computed())
+
+    folder.mkdir(parents=True)
+    trainer = retriever.prepare(_seed_run(work, folder, texts, batch), folder / "work").trainer
+    trainer.add_callback(Watch())
+    trainer.args.save_strategy = "no"
+    trainer.train()
+    return batch * (len(ends) - 1) / (ends[-1] - ends[0])
+
+
+def _seed_run(work: Work, folder: Path, texts: dict[str, list[str]], batch: int) -> SeedRun:
+    """A training of STEPS steps on triplets of these texts, which are written into the folder."""
     import pyarrow as pa
     import pyarrow.parquet as pq
-    from transformers import TrainerCallback
 
     from stages.params.fields import Precision
     from stages.params.losses import InBatchLoss
     from stages.params.report import ValidationCurve
     from stages.params.tuning import FullTuning
     from stages.params.variants import Recipe
-    from stages.training import retriever
     from stages.training.seed_runs import SeedRun
 
-    size = batch * STEPS
-    folder.mkdir(parents=True)
-    columns = {"anchor": queries, "positive": positives, "negative": negatives}
-    rows = {name: [f"{texts[at % len(texts)]} {at}" for at in range(size)] for name, texts in columns.items()}
-    pq.write_table(pa.table(rows), folder / "seed-1.parquet")
-    model = _cut_copy(work, folder / "model")
+    triplets = folder / "seed-1.parquet"
+    rows = {name: [f"{column[at % len(column)]} {at}" for at in range(batch * STEPS)] for name, column in texts.items()}
+    pq.write_table(pa.table(rows), triplets)
     recipe = Recipe(
         loss=InBatchLoss(kind="in-batch", hard_negatives=True),
         batch=batch,
@@ -138,18 +150,8 @@ def _triplets_per_second(
         precision=cast(Precision, work.precision),
     )
     curve = ValidationCurve(queries=1, passages=1, every=1000, early=[])
-    run = SeedRun("measured", 1, model, folder / "seed-1.parquet", FullTuning(kind="full", lr=1e-5), recipe, curve)
-    trainer = retriever.prepare(run, folder / "work").trainer
-    ends: list[float] = []
-
-    class Watch(TrainerCallback):
-        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            ends.append(computed())
-
-    trainer.add_callback(Watch())
-    trainer.args.save_strategy = "no"
-    trainer.train()
-    return batch * (len(ends) - 1) / (ends[-1] - ends[0])
+    model = _cut_copy(work, folder / "model")
+    return SeedRun("measured", 1, model, triplets, FullTuning(kind="full", lr=1e-5), recipe, curve)
 
 
 def _cut_copy(work: Work, folder: Path) -> Path:
