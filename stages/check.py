@@ -1,5 +1,6 @@
 """Check: the whole of params.yaml, before anything heavy runs."""
 
+import os
 import subprocess
 from collections.abc import Collection
 from itertools import product
@@ -129,9 +130,12 @@ def _lengths(block: Checkpoint | Corpus) -> dict[str, int | None]:
 def check_scale(study: params.Study) -> None:
     """Raises UserError where Ray is to encode and is not installed, and for processes far beyond this machine's cores.
 
-    Where there is a GPU, the processes of a training take GPUs, which the training counts itself.
+    Where there is a GPU, the processes of a training take GPUs, which the training counts itself. Where other machines
+    compute, they are what counts.
     """
-    asked = {"search": study.scale.search.processes, "training": 0 if has_gpu() else study.scale.training.processes}
+    here = not os.environ.get(on_ray.AWAY)
+    training = study.scale.training.processes if here and not has_gpu() else 0
+    asked = {"search": study.scale.search.processes, "training": training}
     for name, number in asked.items():
         if number > 2 * (cores := machine.cores()):
             raise UserError(f"scale.{name}.processes: {number} are too many for the {cores} cores here; say {cores}")
@@ -143,7 +147,9 @@ def check_scale(study: params.Study) -> None:
 
 
 def check_precision(study: params.Study) -> None:
-    """Raises UserError where something is to be computed in float16 and no GPU is here, nor asked of Ray."""
+    """Raises UserError where something is to be computed in float16 here, no GPU is here, and none is asked of Ray."""
+    if os.environ.get(on_ray.AWAY):
+        return
     recipes = {variant.recipe for variant in [*study.retrievers.values(), *study.rerankers.values()]}
     asked = {
         "index.precision": study.index.precision,

@@ -1,14 +1,15 @@
 """Reproduce: run what changed, several stages at once, and show the answer."""
 
+import os
 import sys
 
 import click
 
 from stages import params
+from stages.core import on_ray
 from stages.core.errors import UserError
 from stages.running import (
     closing,
-    cluster,
     costs,
     driver,
     guard,
@@ -17,6 +18,7 @@ from stages.running import (
     overrides,
     pipeline,
     preview,
+    remote,
     warm,
 )
 from stages.running.console import Console, duration
@@ -27,12 +29,16 @@ FIRST = ("check", "code")  # they decide what else is stale
 
 @click.command()
 @click.argument("targets", nargs=-1)
-@click.option("--jobs", type=click.IntRange(1), help="stages at once; as many as cores, memory and GPUs allow")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    help="stages at once, on the cluster with --ray; what cores, memory and GPUs allow",
+)
 @click.option("-S", "--set-param", "settings", multiple=True, help="change params.yaml first, as dvc exp run -S does")
 @click.option(
     "--ray", metavar="ADDRESS", help="compute on the machines of a Ray cluster, auto for the one that is here"
 )
-@click.option("--gpus", type=click.FloatRange(0), help="GPUs of a stage on the cluster; 1 where it has any")
+@click.option("--gpus", type=click.FloatRange(0, 1), help="of a GPU, for a stage on the cluster; 1 where it has any")
 @click.option("--dry", is_flag=True, help="say what would run, for how long and how large, and change nothing")
 def main(
     targets: tuple[str, ...],
@@ -48,8 +54,7 @@ def main(
     same as after `dvc repro`. A stage that fails stops those that need it, and no others. With --ray what trains,
     encodes, reranks and searches is computed by machines of a cluster, which share this folder.
     """
-    if gpus is not None and not ray:
-        raise UserError("--gpus is of a cluster's stages; name its address with --ray")
+    _check_options(ray, gpus, dry)
     with guard.alone():
         if lock_file.is_cut():
             click.echo(lock_file.mend(), err=True)
@@ -60,9 +65,20 @@ def main(
             return
         with overrides.applied(settings):
             run = _begun(targets)
-        _run(run, jobs, ray, gpus)
+            if ray and run.ahead:
+                run.remote = remote.found(ray, params.load(), gpus, jobs)
+        _run(run, None if ray else jobs)
     for line in closing.lines():
         click.echo(line)
+
+
+def _check_options(ray: str | None, gpus: float | None, dry: bool) -> None:
+    if gpus is not None and not ray:
+        raise UserError("--gpus is of a cluster's stages; name its address with --ray")
+    if ray and dry:
+        raise UserError("--dry counts the stages that run at once here; leave --ray out")
+    if ray:
+        os.environ[on_ray.AWAY] = "1"
 
 
 def _begun(targets: tuple[str, ...]) -> driver.Run:
@@ -79,18 +95,17 @@ def _begun(targets: tuple[str, ...]) -> driver.Run:
     for error in run.failed.values():
         run.console.close()
         raise UserError(error)
+    driver.survey(run)
     return run
 
 
-def _run(run: driver.Run, jobs: int | None, ray: str | None, gpus: float | None) -> None:
-    """Run everything else, also on the cluster at an address of Ray, and end with 1 where a stage failed."""
-    driver.survey(run)
+def _run(run: driver.Run, jobs: int | None) -> None:
+    """Run everything else, and end with 1 where a stage failed."""
     if not run.ahead:
         run.console.line(f"Nothing to run: none of {len(run.known.needs)} stages changed")
     else:
         limit = threads()
         run.jobs, run.gpus, run.processes = jobs or machine.jobs(limit, processes()), machine.gpus(), processes()
-        run.cluster = cluster.found(ray, params.load(), gpus) if ray else None
         run.console.begin(len(run.ahead))
         run.console.line(announcement(run))
         here = [name for name in run.ahead if not run.goes(name)]
@@ -109,7 +124,7 @@ def announcement(run: driver.Run) -> str:
     most = "" if not run.unsure else "up to "
     time = "time unknown" if run.left is None else f"about {duration(run.left)}"
     lacking = f" and {len(unknown)} stages of unknown time" if unknown and run.left is not None else ""
-    where = f"{run.jobs} at once" + (f" and {run.cluster.jobs} on the cluster" if run.cluster else "")
+    where = f"{run.jobs} at once" + (f" and {run.remote.room} on the cluster" if run.remote else "")
     return f"{most}{len(run.ahead)} of {len(run.known.needs)} stages to run, {where}: {time}{lacking}"
 
 

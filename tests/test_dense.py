@@ -2,8 +2,12 @@
 
 import os
 import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
+import psutil
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -12,6 +16,7 @@ from hypothesis import strategies as st
 from stages.core.errors import UserError
 from stages.retrieval import dense, ranking, searching
 from stages.retrieval.searching import Searcher
+from tests.conftest import ROOT
 
 
 def unit(rng, rows: int, width: int = 24) -> np.ndarray:
@@ -140,6 +145,25 @@ def test_processes_find_what_one_does_and_say_how_fast_they_read(tmp_path):
             assert all((one == other).all() for one, other in zip(whole, found, strict=True))
     assert searcher.read == 2 * vectors.nbytes and searcher.gigabytes_per_second > 0
     assert searcher.together(50, 4096) == 16_000_000 // 150 // 4096 * 4096 and searcher.together(10**6, 4096) == 4096
+
+
+def test_search_processes_end_with_a_killed_stage(tmp_path):
+    program = "from stages.retrieval import searching; import os, time\nif __name__ == '__main__':\n"
+    program += (
+        " with searching.searcher(2) as searcher:\n  print(*searcher.pool.map(abs, [1, 2]), *searcher.pool._processes,"
+    )
+    program += " flush=True); time.sleep(60)"
+    (tmp_path / "search.py").write_text(program)
+    command = [sys.executable, str(tmp_path / "search.py")]
+    stage = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    started = [int(word) for word in stage.stdout.readline().split()[2:]]
+    assert len(started) == 2 and all(map(psutil.pid_exists, started))
+    stage.kill()
+    stage.wait()
+    deadline = time.monotonic() + 20
+    while any(psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie" for pid in started):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_a_search_process_that_is_killed_is_one_line(tmp_path):

@@ -17,10 +17,11 @@ import psutil
 import pytest
 from ruamel.yaml import YAML
 
-from stages import params, reproduce
+from stages import check, params, reproduce
+from stages.core import on_ray
 from stages.core.errors import UserError
-from stages.running import cluster, driver, lock_file
-from stages.running.cluster import Cluster
+from stages.running import driver, lock_file, remote
+from stages.running.remote import Remote
 from tests import small_study
 from tests.conftest import ROOT, environment, run
 from tests.plants import blocks, fails, write_params
@@ -44,7 +45,7 @@ with open(f"{name}.txt", "w") as file:
 
 
 def test_what_computes_goes_to_the_cluster_and_the_rest_stays():
-    known = Cluster("auto", cpus=2, gpus=1.0, jobs=12, processes=4)
+    known = Remote("auto", cpus=2, gpus=0.5, room=12, processes=4)
     going = [
         "train@full-hard",
         "tune@x",
@@ -60,27 +61,50 @@ def test_what_computes_goes_to_the_cluster_and_the_rest_stays():
         for name in ("train@x", "encode@x-y", "search@x-y")
     }
     assert {name: (one["cpus"], one["gpus"]) for name, one in asked.items()} == {
-        "train@x": (8, 4.0),
-        "encode@x-y": (2, 1.0),
+        "train@x": (8, 4),
+        "encode@x-y": (2, 0.5),
         "search@x-y": (2, 0),
     }
 
 
-def test_both_places_are_filled():
-    known = Cluster("auto", cpus=1, gpus=0, jobs=2)
-    at_work = {at: driver.Job(name, at) for at, name in enumerate(("train@a", "evaluate"))}
-    full = driver.Run(None, None, {}, jobs=1, cluster=known, running=at_work)
-    assert driver._has_room(full, "train@b") and not driver._has_room(full, "page")
-    full.running[2] = driver.Job("encode@a-x", 2)
-    assert not driver._has_room(full, "train@b")
+def test_both_places_are_filled_and_a_training_takes_as_many_as_it_has_processes():
+    known = Remote("auto", cpus=1, gpus=0, room=3, processes=2)
+    run_ = driver.Run(None, None, {}, jobs=1, remote=known, running={0: driver.Job("evaluate", 0)})
+    assert driver._has_room(run_, "train@a") and not driver._has_room(run_, "page")
+    run_.running[1] = driver.Job("train@a", 1)
+    assert driver._has_room(run_, "encode@a-x") and not driver._has_room(run_, "train@b")
+    run_.running[2] = driver.Job("encode@a-x", 2)
+    assert not driver._has_room(run_, "encode@b-x")
+    small = driver.Run(None, None, {}, remote=Remote("auto", cpus=1, gpus=0, room=1, processes=2))
+    assert driver._has_room(small, "train@a")
 
 
 def test_what_a_cluster_cannot_do_is_one_line(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_params(tmp_path, threads=None)
     with pytest.raises(UserError, match="threads: null is all cores of whichever machine; name a number"):
-        cluster.found("auto", params.load(), None)
+        remote.found("auto", params.load(), None, None)
+    with pytest.raises(UserError, match="--ray local: that would start a cluster for each stage"):
+        remote.found("local", params.load(), None, None)
     assert "--gpus is of a cluster's stages; name its address" in fails(reproduce.main, "--gpus", "1")
+    assert "--dry counts the stages that run at once here" in fails(reproduce.main, "--ray", "auto", "--dry")
+
+
+def test_devices_of_this_machine_say_nothing_of_a_cluster(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_params(
+        tmp_path,
+        index={**blocks()["index"], "precision": "float16"},
+        scale={**blocks()["scale"], "training": {"processes": 8}},
+    )
+    monkeypatch.setattr(check.machine, "cores", lambda: 2)
+    study = params.load()
+    for check_here in (check.check_precision, check.check_scale):
+        with pytest.raises(UserError, match=r"needs a GPU|8 are too many for the 2 cores"):
+            check_here(study)
+    monkeypatch.setenv(on_ray.AWAY, "1")
+    check.check_precision(study)
+    check.check_scale(study)
 
 
 @pytest.fixture
@@ -133,7 +157,11 @@ def test_stages_run_on_both_machines_and_one_that_is_lost_begins_again(repositor
     (repository / "go").touch()
     said = driving.communicate(timeout=90)[0]
     assert driving.returncode == 0 and "a machine was lost, another begins again" in said, said
-    assert "2 on the cluster" in said and len(pids(repository)) == 3
+    assert (
+        "and 2 on the cluster" in said
+        and "train@a" not in str(list((repository / "data/costs").rglob("*")))
+        and len(pids(repository)) == 3
+    )
     log = (repository / "data/logs/train@a.log").read_text()
     assert "at work on" in log and "threads None GPUs ''" in log and "> python -m work a" in log
     lock = (repository / "dvc.lock").read_text()
@@ -162,22 +190,30 @@ def test_a_stage_that_fails_there_says_why_and_no_room_is_one_line(repository, m
     assert done.returncode == 1 and "train@a failed: corpora.things: no such file" in done.stderr, done.stderr
     write_params(repository, threads=64)
     done = run(f"python -m stages.reproduce --ray {machines.address}", repository, False, PYTHONPATH=str(ROOT))
-    assert done.returncode == 1 and "no machine of the cluster has 64 CPUs and 0 GPUs; lower threads" in done.stderr
+    assert (
+        done.returncode == 1
+        and "no machine of the cluster has 64 CPUs, 0 GPUs and 2 GB of memory; lower threads" in done.stderr
+    )
     write_params(repository, threads=1)
     done = run("python -m stages.reproduce --ray 127.0.0.1:1", repository, False, PYTHONPATH=str(ROOT))
     assert done.returncode == 1 and done.stderr.splitlines()[-1].startswith("Error: --ray 127.0.0.1:1: "), done.stderr
+    before = (repository / "params.yaml").read_text()
+    done = run("python -m stages.reproduce --ray nowhere -S threads=2", repository, False, PYTHONPATH=str(ROOT))
+    assert done.returncode == 1 and done.stderr.splitlines()[-1].startswith("Error: --ray nowhere: "), done.stderr
+    assert (repository / "params.yaml").read_text() == before
 
 
 def test_a_study_whose_encoding_has_its_own_actors_keeps_it_here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     answered = subprocess.CompletedProcess(
-        [], 0, '{"address": "auto", "cpus": 1, "gpus": 0.0, "processes": 1, "jobs": 3}\n', ""
+        [], 0, '{"address": "auto", "cpus": 1, "gpus": 0.0, "processes": 1, "room": 3}\n', ""
     )
-    monkeypatch.setattr(cluster.subprocess, "run", lambda *_, **__: answered)
-    for engine, goes in (("local", True), ("ray", False)):
-        write_params(tmp_path, threads=1, scale={**blocks()["scale"], "encoding": {"engine": engine}})
-        known = cluster.found("auto", params.load(), None)
-        assert known.takes("encode@base-things") is goes and known.takes("train@full-hard") and known.jobs == 3
+    monkeypatch.setattr(remote.subprocess, "run", lambda *_, **__: answered)
+    ray = {"engine": "ray", "address": "auto"}
+    for encoding, goes in (({"engine": "local"}, True), ({"engine": "ray"}, True), (ray, False)):
+        write_params(tmp_path, threads=1, scale={**blocks()["scale"], "encoding": encoding})
+        known = remote.found("auto", params.load(), None, None)
+        assert known.takes("encode@base-things") is goes and known.takes("train@full-hard") and known.room == 3
 
 
 @needs_ray

@@ -1,16 +1,14 @@
-"""Work on a Ray cluster: actors that load once and take items one by one, or one command. Nothing else imports Ray.
+"""Work on a Ray cluster: actors that load once and take items one by one.
 
-Every item and command may be done more than once, and by whom does not matter: what it writes has its own place.
+Every item may be done more than once, and by whom does not matter: what it writes has its own place. Beside this module
+only stages.running.away imports Ray.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import os
-import signal
 import socket
-import subprocess
-import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,35 +24,37 @@ ROOT = Path(__file__).parents[2]  # where the actors find this code
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 LOSSES = 5  # of one item, with the actor that had it: it is not the machine then
-INTERVAL = 0.2
 REACHED = 10.0  # seconds in which the head of a cluster answers
-OF_THE_MACHINE = ("CUDA_VISIBLE_DEVICES", "TMPDIR")  # what a command does not take along to another one
+AWAY = "STAGES_AWAY"  # set where other machines compute, so that this one's devices say nothing
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """Where Ray is, as ray.init takes it (`local` starts it here), what an actor or command needs, and how many actors.
-
-    `said` is where the user named it, `lower` what asks for less.
-    """
+    """Where Ray is, as ray.init takes it (`local` starts it here), how many actors work, and what each needs."""
 
     address: str
+    actors: int
     cpus: float
     gpus: float
-    actors: int = 1
-    said: str = "scale.encoding.address"
-    lower: str = "cpus_per_actor or gpus_per_actor"
 
     @classmethod
     def of(cls, settings: Any) -> Cluster:
         """The cluster that the block scale.encoding of params.yaml describes."""
-        return cls(settings.address, settings.cpus_per_actor, settings.gpus_per_actor, settings.actors)
+        return cls(settings.address, settings.actors, settings.cpus_per_actor, settings.gpus_per_actor)
+
+    def require_room(self) -> None:
+        """Raises UserError where no machine, of those that are there now, has room for an actor."""
+        if not any(places(machine, self.cpus, self.gpus) for machine in machines()):
+            raise UserError(
+                f"scale.encoding: no machine of the cluster has {self.cpus:g} CPUs and {self.gpus:g} GPUs; "
+                "lower cpus_per_actor or gpus_per_actor"
+            )
 
 
 def check() -> None:
     """Raises UserError where Ray is not installed."""
     if importlib.util.find_spec("ray") is None:
-        raise UserError("Ray is not installed; pip install -r requirements-ray.txt, or use engine: local")
+        raise UserError("Ray is not installed; pip install -r requirements-ray.txt, or do without")
 
 
 def each(
@@ -69,7 +69,8 @@ def each(
     check()
     import ray
 
-    with _connected(cluster):
+    with connected(cluster.address, "scale.encoding.address"):
+        cluster.require_room()
         actors = [_actor(cluster, make) for _ in range(min(cluster.actors, len(items)))]
         waiting, left = deque(items), len(items)
         idle: list[Any] = []
@@ -88,8 +89,9 @@ def each(
             except (ray.exceptions.RayActorError, ray.exceptions.RaySystemError) as error:
                 lost[item] += 1
                 if lost[item] >= LOSSES * (1 if item is not None else cluster.actors):
-                    raise UserError(f"Ray: {item or 'loading'} was lost {lost[item]} times: {_line(error)}")
-                click.echo(f"warning: an actor was lost, another takes its work: {_line(error)}", err=True)
+                    raise UserError(f"Ray: {item or 'loading'} was lost {lost[item]} times: {line(error)}")
+                click.echo(f"warning: an actor was lost, another takes its work: {line(error)}", err=True)
+                cluster.require_room()
                 if item is not None:
                     waiting.appendleft(item)
                 running[actor.ready.remote()] = (actor, None)
@@ -125,121 +127,60 @@ def _actor(cluster: Cluster, make: Callable[[], Callable[[Any], Any]]) -> Any:
     return ray.remote(Worker).options(max_restarts=-1, max_task_retries=0, **options).remote()
 
 
-def room(cluster: Cluster) -> int:
-    """How many commands the machines of a cluster can run at once; raises UserError where it is none."""
-    check()
-    with _connected(cluster) as nodes:
-        return sum(_places(node, cluster) for node in nodes)
+@contextmanager
+def connected(address: str, said: str) -> Iterator[None]:
+    """A connection to the cluster at an address, which is closed again; one that was started for it ends with it.
 
-
-def has_gpus(cluster: Cluster) -> bool:
-    """Whether any machine of a cluster has a GPU."""
-    check()
-    with _connected(cluster) as nodes:
-        return any(node.get("GPU", 0) > 0 for node in nodes)
-
-
-def run(command: str, cluster: Cluster, log: Path) -> int:
-    """The exit code of a shell command on a machine of the cluster, in this folder and with this environment.
-
-    The command adds what it prints to `log`. It ends with this process. Where its machine is lost another one begins it
-    again. Raises UserError where no machine has room for it, where it is lost LOSSES times, and where a machine lacks
-    this folder.
+    Raises UserError, beginning with the name under which the user `said` the address, where no cluster answers.
     """
     check()
-    import ray
-
-    folder = Path.cwd()
-    sent = {name: value for name, value in os.environ.items() if name not in OF_THE_MACHINE}
-
-    def work() -> int:
-        raylet = os.getppid()
-        own = {name: os.environ[name] for name in OF_THE_MACHINE if name in os.environ}
-        own |= {} if cluster.gpus else {"CUDA_VISIBLE_DEVICES": ""}
-        with open(log, "ab") as out:
-            out.write(f"at work on {os.uname().nodename}\n".encode())
-            out.flush()
-            process = subprocess.Popen(
-                ["/bin/sh", "-c", command],
-                cwd=folder,
-                env=sent | own,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-                preexec_fn=ends_with,
-            )
-            while (code := process.poll()) is None:
-                if os.getppid() != raylet:  # a worker that is busy outlives the Ray of its machine
-                    process.kill()
-                    os._exit(1)
-                time.sleep(INTERVAL)
-            return code
-
-    def ends_with() -> None:
-        """Have the kernel end this process with the one that started it."""
-        import ctypes
-
-        if hasattr(ctypes.CDLL(None), "prctl"):
-            ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-
-    with _connected(cluster):
-        task = ray.remote(work).options(num_cpus=cluster.cpus, num_gpus=cluster.gpus, max_retries=0)
-        for lost in range(1, LOSSES + 1):
-            try:
-                return ray.get(task.remote())
-            except ray.exceptions.RayTaskError as error:
-                raise UserError(f"Ray: {_line(error.cause)}")
-            except ray.exceptions.RayError as error:
-                if lost == LOSSES:
-                    raise UserError(f"Ray: lost {lost} times: {_line(error)}")
-                click.echo(f"warning: a machine was lost, another begins again: {_line(error)}", err=True)
-        raise AssertionError
-
-
-@contextmanager
-def _connected(cluster: Cluster) -> Iterator[list[dict[str, float]]]:
-    """What each machine of the cluster has, while connected to it; a cluster that was started for it ends with it."""
-    _reach(cluster)
+    _reach(address, said)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
 
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     try:
         ray.init(
-            address=cluster.address,
-            include_dashboard=False if cluster.address == "local" else None,
+            address=address,
+            include_dashboard=False if address == "local" else None,
             logging_level="warning",
             runtime_env={"env_vars": {"PYTHONPATH": path}},
         )
-    except (ConnectionError, ray.exceptions.RayError, RuntimeError) as error:
-        raise UserError(f"{cluster.said} {cluster.address}: {_line(error)}")
+    except (ConnectionError, ray.exceptions.RayError, RuntimeError, ValueError) as error:
+        raise UserError(f"{said} {address}: {line(error)}")
     try:
-        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        if not any(_places(node, cluster) for node in nodes):
-            raise UserError(
-                f"{cluster.said} {cluster.address}: no machine of the cluster has {cluster.cpus:g} CPUs and "
-                f"{cluster.gpus:g} GPUs; lower {cluster.lower}"
-            )
-        yield nodes
+        yield
     finally:
         ray.shutdown()
 
 
-def _reach(cluster: Cluster) -> None:
-    """Raises UserError where nobody answers at an address, for which Ray would wait without an end."""
-    host, _, port = cluster.address.rpartition(":")
-    if host and "://" not in cluster.address:
-        try:
-            socket.create_connection((host, int(port)), REACHED).close()
-        except (OSError, ValueError) as error:
-            raise UserError(f"{cluster.said} {cluster.address}: {error}; name the address that ray start printed")
+def machines() -> list[dict[str, float]]:
+    """What each machine of the cluster has that this process is connected to, by Ray's names: CPU, GPU, memory."""
+    import ray
+
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
-def _places(machine: dict[str, float], cluster: Cluster) -> int:
-    """How often what an actor or command needs is there."""
-    asked = (("CPU", cluster.cpus), ("GPU", cluster.gpus))
+def places(machine: dict[str, float], cpus: float, gpus: float, memory: float = 0) -> int:
+    """How often so many CPUs, GPUs and bytes of memory are there on a machine, at least one kind of which is asked."""
+    asked = (("CPU", cpus), ("GPU", gpus), ("memory", memory))
     return min(int(machine.get(kind, 0) / needed) for kind, needed in asked if needed)
 
 
-def _line(error: BaseException) -> str:
+def line(error: BaseException | None) -> str:
+    """What an exception says, in one line."""
     return " ".join(str(error).split())[:300]
+
+
+def _reach(address: str, said: str) -> None:
+    """Raises UserError where nobody answers at an address, for which Ray would wait without an end."""
+    from ray._private.services import canonicalize_bootstrap_address
+
+    if "://" in address:
+        return
+    try:
+        host, _, port = (canonicalize_bootstrap_address(address) or "").rpartition(":")
+        if host and port.isdecimal():
+            socket.create_connection((host, int(port)), REACHED).close()
+    except (OSError, ValueError) as error:
+        raise UserError(f"{said} {address}: {error}; name the address that ray start printed")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
@@ -18,6 +20,7 @@ import numpy as np
 from stages.core.errors import UserError
 from stages.retrieval import bm25, dense
 
+BETWEEN = 0.5
 RESULTS = 16_000_000  # scores that all shards together hand over at a time
 
 Found = tuple[np.ndarray, np.ndarray]  # scores and row numbers, both (queries, depth)
@@ -75,16 +78,24 @@ def searcher(processes: int) -> Iterator[Searcher]:
         return
     import faiss
 
-    threads = max(1, faiss.omp_get_max_threads() // processes)
+    each = max(1, faiss.omp_get_max_threads() // processes)
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, context, _limit, (threads,)) as pool:
+    with ProcessPoolExecutor(processes, context, _begin, (each, os.getpid())) as pool:
         yield Searcher(pool, processes)
 
 
-def _limit(threads: int) -> None:
+def _begin(count: int, parent: int) -> None:
+    """Search with so many threads, and end with the process that began this one, also where that is killed."""
     import faiss
 
-    faiss.omp_set_num_threads(threads)
+    faiss.omp_set_num_threads(count)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(BETWEEN)
+    os._exit(1)
 
 
 def _queries(part: tuple[list[str], Path, int, np.ndarray]) -> Found:

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from stages.running import costs, job, kinds, pipeline, schedule
-from stages.running.cluster import Cluster
 from stages.running.console import Console, duration
 from stages.running.job import Job
 from stages.running.pipeline import Pipeline
+from stages.running.remote import Remote
 from stages.running.warm import Warm
 
 BETWEEN = 0.05
@@ -23,7 +23,7 @@ class Run:
     """What became of the stages so far, and how the rest is to be run: `processes` share a training.
 
     `stale` run; `unsure` come after one of them and may turn out unchanged. `seconds` is what each may take. So many
-    `jobs` run here at once, beside those that a cluster runs.
+    `jobs` run here at once, beside those on a cluster.
     """
 
     known: Pipeline
@@ -32,7 +32,7 @@ class Run:
     jobs: int = 1
     gpus: Collection[str] = ()
     processes: int = 1
-    cluster: Cluster | None = None
+    remote: Remote | None = None
     warm: Warm | None = None
     stale: set[str] = field(default_factory=set)
     unsure: set[str] = field(default_factory=set)
@@ -64,11 +64,11 @@ class Run:
         if not any(self.seconds[name] for name in self.ahead):
             return None
         weights = {name: weight if name in self.ahead else 0.0 for name, weight in self._weights().items()}
-        return schedule.makespan(self.waiting, weights, self.jobs + (self.cluster.jobs if self.cluster else 0))
+        return schedule.makespan(self.waiting, weights, self.jobs + (self.remote.room if self.remote else 0))
 
     def goes(self, stage: str) -> bool:
         """Whether a stage runs on the cluster, and not here."""
-        return self.cluster is not None and self.cluster.takes(stage)
+        return self.remote is not None and self.remote.takes(stage)
 
     def priorities(self) -> dict[str, float]:
         """Seconds from the start of each stage to the end."""
@@ -121,16 +121,17 @@ def _begin(run: Run, names: Collection[str] | None) -> bool:
 
 
 def _has_room(run: Run, stage: str) -> bool:
-    """Whether one more stage may run where this one does."""
-    goes = run.goes(stage)
-    beside = sum(run.goes(one.stage) == goes for one in run.running.values())
-    return beside < (run.cluster.jobs if run.cluster and goes else run.jobs)
+    """Whether one more stage may run where this one does; one that is larger than a cluster runs there alone."""
+    beside = [one.stage for one in run.running.values() if run.goes(one.stage) == run.goes(stage)]
+    if run.remote and run.goes(stage):
+        return not beside or sum(map(run.remote.weight, [*beside, stage])) <= run.remote.room
+    return len(beside) < run.jobs
 
 
 def _variables(run: Run, stage: str) -> dict[str, str]:
     """What launch.py reads to run a stage's command elsewhere: on the cluster, or forked from the warm server."""
-    if run.cluster and run.goes(stage):
-        return run.cluster.variables(stage, job.log_of(stage))
+    if run.remote and run.goes(stage):
+        return run.remote.variables(stage, job.log_of(stage))
     socket = run.warm.socket_for(stage) if run.warm else None
     return {"STAGE_SERVER": str(socket)} if socket else {}
 
@@ -177,7 +178,8 @@ def _ended(run: Run, one: Job, code: int) -> None:
         ran = job.ran(one.log)
         if ran:
             run.ran.add(one.stage)
-            costs.record(one.stage, one.seconds)
+            if not run.goes(one.stage):  # another machine's seconds, with those in which it had no room yet
+                costs.record(one.stage, one.seconds)
         run.console.count(one.stage, duration(one.seconds) if ran else "taken from DVC's cache", run.left)
     elif not run.stopped:
         run.failed[one.stage] = job.error(one.log)
@@ -186,6 +188,8 @@ def _ended(run: Run, one: Job, code: int) -> None:
 
 def _free_gpus(run: Run, stage: str) -> str | None:
     """The GPUs that fewest stages use, one for each process of a stage; None where there is none to choose."""
+    if run.goes(stage):
+        return None
     used = [gpu for one in run.running.values() for gpu in (one.gpu or "").split(",")]
     many = run.processes if kinds.of(stage) in kinds.TRAINING else 1
     return ",".join(sorted(run.gpus, key=used.count)[:many]) if len(run.gpus) > 1 else None

@@ -23,6 +23,7 @@ from stages.running.pipeline import Pipeline
 LOGS = Path("data/logs")
 LAUNCH = Path(__file__).with_name("launch.py")
 INTERVAL = 0.2
+AT_WORK = "at work on "  # begins the line that says which machine of a cluster runs the command
 RAN = re.compile(r"^Running stage '", re.MULTILINE)
 
 
@@ -133,7 +134,7 @@ def warnings(log: Path) -> list[str]:
 def error(log: Path) -> str:
     """The one line of a log that says why the stage failed: its own error, else its last line, else DVC's."""
     lines = [line.strip() for line in _text(log).replace("\r", "\n").splitlines() if line.strip()]
-    own = [line for line in lines if not line.startswith(("dvc: ", "Running stage", "> "))]
+    own = [line for line in lines if not line.startswith(("dvc: ", "Running stage", "> ", AT_WORK))]
     said = [line.removeprefix("Error: ") for line in own if line.startswith("Error: ")]
     return next((some[-1] for some in (said, own, lines) if some), "it was killed")
 
