@@ -13,6 +13,7 @@ from stages.reporting import markdown
 from stages.running import costs
 
 PARAMS = Path("params.yaml")
+BACK = "git restore --source=HEAD --staged --worktree . && git clean -fdq reports && dvc checkout"  # as the docs say
 
 
 @click.command()
@@ -55,7 +56,7 @@ def main(collection: str, base: str | None, hours: float, out: Path, force: bool
     _write(written, text, out)
     costs.plan(made.proposal.each, PARAMS)
     click.echo(f"Written: {PARAMS} and {out}. To run it: make reproduce.")
-    click.echo("git restore -SW . && dvc checkout brings back the committed study.")
+    click.echo(f"{BACK} brings back the committed study, as far as this machine has computed it.")
 
 
 def _write(written: str, text: str, out: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import shutil
 from collections import Counter
 from dataclasses import replace
@@ -19,6 +20,7 @@ from stages.collections.splits import plain
 from stages.core import graph, yaml_file
 from stages.core.errors import UserError
 from stages.params.corpora import Corpus
+from stages.params.models import Start
 from stages.planning import (
     choices,
     facts,
@@ -35,6 +37,7 @@ from stages.planning import (
 from stages.planning import study as planned
 from stages.planning.choices import Training
 from stages.running import costs
+from tests import kinds
 from tests.conftest import ROOT, run
 
 WORDS = ["anchor", "bread", "candle", "desert", "engine", "feather", "garden", "harbour", "island", "jacket", "kettle"]
@@ -199,6 +202,8 @@ def split_of(queries: int, grades: dict[int, int] | None = None) -> facts.Split:
         ({"dev": 300, "test": 300}, "dev", "test", "dev", "dev"),
         ({"dev": 40, "test": 300}, None, "test", "dev", None),
         ({"train": 900}, "train", "test", "dev", "train"),
+        ({"train": 40}, None, "test", None, None),
+        ({"train": 40, "test": 90}, None, "test", None, None),
     ],
 )
 def test_splits_follow_from_what_is_judged(sizes, train, judge, chooser, cut_of):
@@ -366,10 +371,29 @@ def test_a_folder_and_a_model_become_a_study(place, tiny_model):
     costs.record("train@base", 77.0)
     assert costs.known() == planned_seconds | {"train@base": 77.0}
     again = CliRunner().invoke(plan.main, words)
+    assert (
+        all(plan.BACK in (ROOT / page).read_text() for page in ("README.md", "docs/plan.md"))
+        and plan.BACK in done.output
+    )
     assert "holds the plan of this collection" in again.output and Path("params.yaml").read_text() == written
     Path("params.yaml").write_text(written.replace("hours", "h") + "# mine\n")
     refused = CliRunner().invoke(plan.main, words)
     assert refused.exit_code == 1 and "was edited" in refused.output
+
+
+def test_a_base_is_measured_as_its_block_has_it(tiny_model, tmp_path):
+    """As stage `checkpoint` makes it: cut to its first layers, and with code that lies in another repository."""
+    whole = measuring.fetched(Start(source=f"folder:{tiny_model}"), tmp_path / "whole")
+    first = measuring.fetched(Start(source=f"folder:{tiny_model}", layers=1), tmp_path / "first")
+    assert first.megabytes < whole.megabytes
+    source, code = kinds.make("own-code", tmp_path / "model"), tmp_path / "code"
+    code.mkdir()
+    for path in source.glob("*.py"):
+        shutil.move(path, code / path.name)
+    config = (source / "config.json").read_text()
+    (source / "config.json").write_text(re.sub(r'("\w+": ")(?=\w+\.Their)', r"\1org/code--", config))
+    start = Start(source=f"folder:{source}", code=f"folder:{code}", remote_code=True)
+    assert measuring.fetched(start, tmp_path / "made").dimension > 0
 
 
 def test_without_training_queries_base_models_are_compared(place, tiny_model):

@@ -52,7 +52,7 @@ def chosen(facts: Facts, names: Mapping[str, str]) -> Layout:
             name_of_first(facts),
             why=["no split has a relevant passage"],
         )
-    if len(judged) + has_train == 1:
+    if len(judged) + has_train <= 1:
         return _alone(facts, names, next(iter(judged), "train"), size)
     dev = next((name for name in DEVS if name in judged), None)
     test = _test(judged, dev)

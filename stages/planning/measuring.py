@@ -16,7 +16,7 @@ import numpy as np
 
 from stages.core import threads
 from stages.core.errors import UserError
-from stages.models import architectures, caps, encoding, fetch, lengths, model_folder, towers
+from stages.models import architectures, caps, code_elsewhere, encoding, fetch, lengths, model_folder, towers
 from stages.models.model_folder import Description
 from stages.planning.facts import Pair
 from stages.planning.worker import Work
@@ -74,6 +74,8 @@ def fetched(start: Start, folder: Path) -> Model:
     began = time.perf_counter()
     folder.mkdir(parents=True)
     fetch.fetch(start.source, folder, start.adapter_base)
+    if start.code:
+        code_elsewhere.bring(folder, start.code)
     prompts = dict(start.prompts.model_dump(exclude_none=True)) if start.prompts else {}
     own = Description(
         "symmetric",
@@ -81,6 +83,7 @@ def fetched(start: Start, folder: Path) -> Model:
         remote_code=start.remote_code,
         prompts=prompts,
         similarity=start.similarity or "",
+        layers=start.layers or 0,
     )
     architectures.build(folder, own)
     model_folder.write(own, folder)
