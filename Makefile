@@ -6,11 +6,11 @@ WITH = PATH="$(CURDIR)/.venv/bin:$$PATH"
 reproduce: .venv/ready
 	@$(WITH) python -m stages.reproduce $(if $(JOBS),--jobs $(JOBS)) $(if $(RAY),--ray $(RAY))
 
-# A study of your own: plan it for the folder COLLECTION, write params.yaml, and run it.
+# A study of your own: plan it for the folder COLLECTION, write params.yaml, and run it, JOBS and RAY as above.
 study: .venv/ready
 	@$(WITH) python -m stages.plan --collection "$(COLLECTION)" $(if $(BASE),--base "$(BASE)") \
 		$(if $(HOURS),--hours $(HOURS)) $(if $(FORCE),--force)
-	@$(WITH) python -m stages.reproduce $(if $(JOBS),--jobs $(JOBS))
+	@$(WITH) python -m stages.reproduce $(if $(JOBS),--jobs $(JOBS)) $(if $(RAY),--ray $(RAY))
 
 # What `make reproduce` would run, for how long and how large.
 preview: .venv/ready
