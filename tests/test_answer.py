@@ -47,7 +47,7 @@ def test_the_sentences_name_choice_change_cost_and_limits():
     said = words(found)
     for sentence in (
         "**One checkpoint came out better, which is not yet a recipe:** `full-hard` with seed 13. To judge the recipe, "
-        "run it with `-S 'seeds=[13,14,15]'`.",
+        "run `dvc exp run -S 'seeds=[13,14,15]'`.",
         "`full-hard` was chosen on in_domain dev, as the best of 2 fine-tuned variants: RR@10 goes from 0.5000 to "
         "0.5200 (+4.0 %, 160 queries). in_domain test had no part in the choice.\n",
         "RR@10 on in_domain test goes from 0.5000 to 0.5300: +6.0 % (95 % interval +4.0 to +8.0), better.",
@@ -78,7 +78,7 @@ def test_what_is_not_better_is_not_advised(on_dev, verdict, start):
     closest = "Of 2 fine-tuned variants `full-hard` comes closest on in_domain dev: RR@10 goes from 0.5000 to 0.4900"
     assert (closest in said) == (on_dev < 0)
     assert "There `lora-hard` is ahead (+6.0 %, better), but it was not chosen" in said
-    assert said.count("To judge the recipe, run it with `-S 'seeds=[13,14,15]'`.") == 1
+    assert said.count("To judge the recipe, run `dvc exp run -S 'seeds=[13,14,15]'`.") == 1
 
 
 def test_several_seeds_are_about_the_recipe():

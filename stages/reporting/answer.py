@@ -122,7 +122,7 @@ def advice(study: Study, made: Choice) -> Text:
 
 def _more_seeds(study: Study) -> Text:
     seeds = ",".join(str(study.seeds[0] + step) for step in range(3))
-    return text("To judge the recipe, run it with ", code(f"-S 'seeds=[{seeds}]'"), ".")
+    return text("To judge the recipe, run ", code(f"dvc exp run -S 'seeds=[{seeds}]'"), ".")
 
 
 def selection(study: Study, made: Choice) -> Text:
