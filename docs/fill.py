@@ -85,7 +85,8 @@ def rates() -> str:
         for method, figures in by_method.items()
     ]
     heads = ["method", "lowest rate: RR@10 on dev", "middle", "highest"]
-    note = f"The base has {base:.4f}. One seed each, from [studies/rates.json](../studies/rates.json)."
+    source = link("studies/rates.json", "../studies/rates.json")
+    note = text(f"The base has {base:.4f}. One seed each, from ", source, ".")
     return markdown.document([Table(heads, lines), note])
 
 

@@ -219,6 +219,9 @@ def test_every_key_of_params_yaml_is_described_with_its_default_and_no_other():
         below = declared(name, field.rebuild_annotation())
         found |= below if below else {name: {}}
     found = {path.replace("tunings.<>", "<>"): keys for path, keys in found.items()}
+    for path in ("index", "rerank", "recipes.<>"):
+        assert found[path]["precision"] == found["precision"].get("precision", "float32")
+        found[path]["precision"] = "the study's [`precision`](#precision)"  # tests/test_precision.py
     assert described(PAGES["docs/params.md"]) == found
 
 
