@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stages.collections import readers
+from stages.core.errors import UserError
 from stages.models import precision
+from stages.params.models import WITHOUT_WEIGHTS
 from stages.planning import choices, facts, measuring, shapes, speeds
 from stages.planning.estimate import NUMBERS, Machine
 from stages.planning.measuring import Work
@@ -19,6 +21,7 @@ from stages.running import machine
 
 if TYPE_CHECKING:
     from stages.params import Study
+    from stages.params.models import Start
 
 PASSAGES, QUERIES, DEPTH, BLOCK = 262_144, 128, 200, 65_536
 
@@ -27,17 +30,19 @@ def measured(study: Study) -> Machine:
     """This machine's rates, of the study's base on its collection in domain: about a minute, and the reading of it.
 
     One thread is measured, in the seconds that it computes, and its rates are multiplied by the cores. On a GPU the
-    rates are its own.
+    rates are its own. Raises UserError for a collection without a pair to train on.
     """
-    cores = machine.cores()
-    found = facts.read(readers.read(study.corpora[study.report.in_domain.corpus]), "")
-    start = study.base or next(iter(study.checkpoints.values()))
+    cores, corpus = machine.cores(), study.report.in_domain.corpus
+    found = facts.read(readers.read(study.corpora[corpus]), "")
+    if not found.pairs:
+        raise UserError(f"corpora.{corpus}: no query has a relevant passage, and training is measured on such pairs")
+    start = base(study)
     with tempfile.TemporaryDirectory() as folder:
-        base = measuring.fetched(start, Path(folder) / "base")
-        lengths = measuring.token_lengths(base.folder, found.queries, found.texts)
-        caps = {kind: choices.cap(own, base.own[kind != "query"], base.usable) for kind, own in lengths.items()}
+        model = measuring.fetched(start, Path(folder) / "base")
+        lengths = measuring.token_lengths(model.folder, found.queries, found.texts)
+        caps = {kind: choices.cap(own, model.own[kind != "query"], model.usable) for kind, own in lengths.items()}
         cut = {kind: caps[kind].tokens for kind in lengths}
-        work = Work(str(base.folder), cut["query"], cut["passage"], precision.native(), 1, 2048, trains=True)
+        work = Work(str(model.folder), cut["query"], cut["passage"], precision.native(), 1, 2048, trains=True)
         rates, _ = measuring.rates(work, Path(folder) / "measured", 1, found.pairs, found.texts, found.passages)
     means = {kind: float(np.minimum(own, cut[kind]).mean()) for kind, own in lengths.items()}
     on_gpu = bool(machine.gpus())
@@ -56,6 +61,18 @@ def measured(study: Study) -> Machine:
         batch=rates.batch * triplet,
         slowness=min(3.0, max(0.5, rates.load / speeds.REFERENCE)),
     )
+
+
+def base(study: Study) -> Start:
+    """The model of a study's block `base`, else the checkpoint of the report's base, else the first that has weights.
+
+    Raises UserError where none has.
+    """
+    named = (study.retrievers[study.report.base].checkpoint, *study.checkpoints)
+    weighted = [block for name in named if (block := study.checkpoints[name]).architecture not in WITHOUT_WEIGHTS]
+    if not (found := study.base or next(iter(weighted), None)):
+        raise UserError("checkpoints: none has weights to measure; add a block base with the source of a model")
+    return found
 
 
 def _searched() -> float:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -126,10 +126,12 @@ def rates(
 ) -> tuple[Rates, list[float]]:
     """What `jobs` processes at once measure, and the rank that the base gives each pair's first relevant passage.
 
-    Ranks are among all passages that were encoded, of `collection`; the caller scales them to it.
+    They are no more than there are pairs, or texts, so that each has some; without pairs nothing is trained. Ranks are
+    among all passages that were encoded, of `collection`; the caller scales them to it.
     """
+    jobs = min(jobs, len(pairs) or jobs, len(texts) or jobs)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "work.json").write_text(json.dumps(asdict(work)))
+    (folder / "work.json").write_text(json.dumps(asdict(replace(work, trains=work.trains and bool(pairs)))))
     shares = [{"pairs": list(pairs[at::jobs]), "texts": texts[at::jobs]} for at in range(jobs)]
     for number, share in enumerate(shares):
         (folder / f"texts-{number}.json").write_text(json.dumps(share))

@@ -60,7 +60,7 @@ def _main(folder: Path, number: str, began: float) -> None:
     figures["passages"] = (len(passages) + len(relevant_vectors)) / (computed() - lap)
     lap = computed()
     asked = encoding.encode(model, queries, work.batch_tokens, work.precision, role="query")
-    figures["queries"] = len(queries) / max(1e-3, computed() - lap)
+    figures["queries"] = len(queries) / max(1e-3, computed() - lap) if queries else figures["passages"]
     np.savez(folder / f"vectors-{number}.npz", queries=asked, relevant=relevant_vectors, passages=passages)
     figures["encoding"] = _peak()
     figures |= {"triplets": None, "batch": max(2, min(BATCH, int(figures["passages"] or 0)))}
