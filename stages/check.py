@@ -19,7 +19,7 @@ from stages.params.corpora import LOCAL, Corpus
 from stages.params.models import Checkpoint
 from stages.params.tuning import Tuning
 from stages.params.variants import Recipe
-from stages.running import machine
+from stages.running import machine, ownership
 from stages.training import processes
 from stages.training.tuning import frozen, methods, stored
 
@@ -51,7 +51,12 @@ def main(data: Path, training: Path, out: Path) -> None:
 
 
 def _way_back() -> str:
-    """How to undo what -S wrote, which DVC leaves in place, where another params.yaml is committed."""
+    """How to undo what -S wrote, which DVC leaves in place, where another params.yaml is committed.
+
+    Not where a plan wrote the file: what is committed is then another study, and the plan would be lost.
+    """
+    if ownership.is_of_a_plan():
+        return ""
     try:
         said = subprocess.run(["git", "status", "--porcelain", "params.yaml"], capture_output=True, text=True).stdout
     except OSError:

@@ -8,9 +8,9 @@ import click
 from stages import params
 from stages.core import fingerprint
 from stages.core.files import publish
-from stages.planning import comments, making, model, ownership, page, sources, study
+from stages.planning import comments, making, model, page, sources, study
 from stages.reporting import markdown
-from stages.running import costs
+from stages.running import costs, ownership
 
 PARAMS = Path("params.yaml")
 BACK = "git restore --source=HEAD --staged --worktree . && git clean -fdq reports && dvc checkout"  # as the docs say

@@ -27,7 +27,6 @@ from stages.planning import (
     layout,
     making,
     measuring,
-    ownership,
     page,
     power,
     proposal,
@@ -36,7 +35,7 @@ from stages.planning import (
 )
 from stages.planning import study as planned
 from stages.planning.choices import Training
-from stages.running import costs
+from stages.running import costs, ownership
 from tests import kinds
 from tests.conftest import ROOT, run
 

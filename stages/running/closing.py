@@ -5,11 +5,14 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from stages.running import lock_file
+from stages import params
+from stages.params.tuning import LoraTuning, NoTuning
+from stages.running import lock_file, ownership
 
 ANSWER = Path("reports/answer.json")
 PAGE = Path("reports/index.html")
 PLAN = Path("reports/plan.md")
+PARAMS = "params.yaml"
 
 
 def lines() -> Iterator[str]:
@@ -21,7 +24,18 @@ def lines() -> Iterator[str]:
     if PAGE.exists():
         yield f"The whole report: {PAGE}{f'; the plan that it followed: {PLAN}' if PLAN.exists() else ''}"
     if ANSWER.exists():
-        yield "Next: change a number with python -m stages.reproduce -S lora.rank=8, then compare with dvc metrics diff"
+        yield f"Next: {change(params.load())}, then compare with dvc metrics diff"
+
+
+def change(study: params.Study) -> str:
+    """How to change a number of a study: the rank of LoRA where a variant trains with it, else a learning rate."""
+    variants = [*study.trained.values(), *study.rerankers.values()]
+    used = {block.tuning: study.tunings[block.tuning] for block in variants if study.recipes[block.recipe]}
+    ranks = [f"{name}.rank={8 if one.rank != 8 else 16}" for name, one in used.items() if isinstance(one, LoraTuning)]
+    rates = [f"{name}.lr={one.lr / 2:g}" for name, one in used.items() if not isinstance(one, NoTuning)]
+    if not (settings := ranks + rates):
+        return f"change a number in {PARAMS} and run make reproduce"
+    return f"change a number with python -m stages.reproduce -S {settings[0]}"
 
 
 def same_bytes() -> str | None:
@@ -29,8 +43,10 @@ def same_bytes() -> str | None:
     committed = lock_file.outputs(lock_file.committed())
     if not committed:
         return None
-    if _changed("params.yaml"):
-        return "params.yaml is not the committed one: dvc metrics diff says what came of it"
+    if _changed(PARAMS):
+        if ownership.is_of_a_plan(Path(PARAMS)):
+            return f"{PARAMS} is a plan's: commit this study first, so that dvc metrics diff compares with it"
+        return f"{PARAMS} is not the committed one: dvc metrics diff says what came of it"
     now = lock_file.outputs(lock_file.LOCK.read_text())
     differ = sorted(path for path, md5 in now.items() if committed.get(path) != md5)
     if not differ:

@@ -119,14 +119,17 @@ def _copy(settings: Sequence[str]) -> Iterator[str]:
 
 def _run_first(folder: str, now: Pipeline) -> None:
     """Run the stages that decide about the others in the copy; raises UserError with the line of one that fails."""
-    commands = [
-        [sys.executable, "-m", f"stages.{name}", *options] for name, options in FIRST.items() if name in now.stages
-    ]
-    running = [
-        subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        for command in commands
-    ]
-    said = [one.communicate()[1] for one in running]
-    for one, words in zip(running, said, strict=True):
+    commands = {
+        name: [sys.executable, "-m", f"stages.{name}", *options]
+        for name, options in FIRST.items()
+        if name in now.stages
+    }
+    running = {
+        name: subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        for name, command in commands.items()
+    }
+    said = {name: one.communicate()[1].strip() for name, one in running.items()}
+    for name, one in running.items():
         if one.returncode:
-            raise UserError(words.strip().splitlines()[-1].removeprefix("Error: "))
+            words = said[name] or f"{name}: was killed and said nothing (exit code {one.returncode}); run it again"
+            raise UserError(words.splitlines()[-1].removeprefix("Error: "))

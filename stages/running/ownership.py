@@ -24,6 +24,11 @@ def planned_from(path: Path = PARAMS) -> str | None:
     return mark[1] if mark and mark[2] == _digest(written[mark.end() :]) else None
 
 
+def is_of_a_plan(path: Path = PARAMS) -> bool:
+    """Whether a plan wrote the file, also where it was edited since."""
+    return path.is_file() and bool(MARK.match(path.read_text()))
+
+
 def check(path: Path = PARAMS) -> None:
     """UserError where the file holds what neither git has nor a plan wrote."""
     if not path.is_file() or planned_from(path) or _is_committed(path):
