@@ -11,7 +11,7 @@ from stages import params
 from stages.collections import readers
 from stages.core import code, fingerprint, graph
 from stages.core.files import publish
-from stages.models import architectures
+from stages.models import architectures, local_files
 from stages.params.models import RERANKING, SEARCHING
 from stages.params.triplets import Scored
 from stages.training import losses, reranker, tuning
@@ -34,9 +34,9 @@ def main(pipeline: Path, watched: Path, out: Path) -> None:
     """Write for every stage what it depends on besides its inputs: its code, without words, and its settings, whole.
 
     Every other stage depends on its own file. So a reworded error, a comment or a new check runs this stage again and
-    no other, and a default value that changes in the code makes stale what reads it. For a corpus that is read from
-    files of this machine it holds their sha256 too. DVC runs this stage when a file in `watched` changes; of a corpus
-    that is elsewhere one line says that DVC does not watch it.
+    no other, and a default value that changes in the code makes stale what reads it. For a corpus or a checkpoint that
+    is made of files of this machine it holds their sha256 too. DVC runs this stage when a file in `watched` changes; of
+    one that is elsewhere one line says that DVC does not watch it.
     """
     from ruamel.yaml import YAML
 
@@ -44,28 +44,37 @@ def main(pipeline: Path, watched: Path, out: Path) -> None:
     stages, blocks = (YAML(typ="safe").load(path.read_text()) for path in (pipeline, Path("params.yaml")))
     settings = study.model_dump(mode="json", by_alias=True)
     settings |= settings["tunings"]
-    hashes = cache(code.hashes)  # many stages run the same code
+    hashes, of_file = cache(code.hashes), cache(fingerprint.of_file)  # many stages run the same code on the same base
     with publish(out) as draft:
         for instance in graph.instances(stages, blocks):
             read = {key: graph.value(settings, key) for key in instance.settings}
             content = {"code": hashes(instance.module, *kinds(study, instance)), "settings": read}
-            if instance.stage == "download" and (files := readers.files(study.corpora[instance.key])):
-                content["files"] = {name: fingerprint.of_file(path) for name, path in files.items()}
-                if line := _unwatched(instance.key, files.values(), watched):
+            if files := local(study, instance):
+                content["files"] = {name: of_file(path) for name, path in files.items()}
+                if line := _unwatched(instance, files.values(), watched):
                     click.echo(line)
             path = draft / instance.code
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(content, indent=1) + "\n")
 
 
-def _unwatched(corpus: str, files: Iterable[Path], watched: Path) -> str | None:
+def local(study: params.Study, instance: graph.Instance) -> dict[str, Path]:
+    """The files outside the pipeline that an instance reads on this machine, by name: of a corpus or a checkpoint."""
+    if instance.stage == "download":
+        return readers.files(study.corpora[instance.key])
+    return local_files.of(study.checkpoints[instance.key]) if instance.stage == "checkpoint" else {}
+
+
+def _unwatched(instance: graph.Instance, files: Iterable[Path], watched: Path) -> str | None:
     """What to do after a change of files that are not all in the watched folder."""
     outside = [path for path in files if not path.absolute().is_relative_to(watched.absolute())]
     if not outside:
         return None
+    folder = min((path.parent for path in outside), key=lambda path: len(path.parts))
+    table, what = ("corpora", "the collection") if instance.stage == "download" else ("checkpoints", "it")
     return (
-        f"corpora.{corpus}: DVC does not watch {outside[0].parent}; after a change there run dvc repro -f "
-        f"download@{corpus}, or move the collection into {watched}/"
+        f"{table}.{instance.key}: DVC does not watch {folder}; after a change there run dvc repro -f "
+        f"{instance.stage}@{instance.key}, or move {what} into {watched}/"
     )
 
 

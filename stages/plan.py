@@ -41,7 +41,7 @@ def main(collection: str, base: str | None, hours: float, out: Path, force: bool
     """
     source = sources.named(collection)
     start = model.start(block := model.block(base, PARAMS))
-    inputs = fingerprint.of_values(sources.state(source), block, hours)
+    inputs = fingerprint.of_values(sources.state(source), block, hours, *model.state(start))
     if ownership.planned_from(PARAMS) == inputs[:12] and not force and not dry:
         click.echo(f"{PARAMS} holds the plan of this collection, model and hours; --force makes it anew")
         return

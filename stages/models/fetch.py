@@ -28,7 +28,7 @@ def fetch(source: str, folder: Path, adapter_base: str | None = None) -> None:
     not known.
     """
     root = _located(source, "source")
-    copy(root, folder, _wanted(root))
+    copy(root, folder, loaded(root))
     alone = [place for place in adapter_repositories.places(folder) if not adapter_repositories.has_base(place)]
     if adapter_base and not alone:
         raise UserError("adapter_base: the source has weights of its own and no base; leave adapter_base out")
@@ -92,7 +92,8 @@ def _is_described(folder: Path) -> bool:
     return any((folder / file).is_file() for file in DESCRIBED)
 
 
-def _wanted(root: Path) -> list[str]:
+def loaded(root: Path) -> list[str]:
+    """Relative paths of those of a folder's files that a model is loaded from."""
     return wanted(_files(root), module_paths.read(root))
 
 

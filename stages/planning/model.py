@@ -5,6 +5,7 @@ from typing import Any
 
 from stages.core import paths, yaml_file
 from stages.core.errors import UserError
+from stages.models import local_files
 from stages.params.models import Start
 
 OWN = ("tokens", "query_tokens", "passage_tokens")  # what the plan decides
@@ -42,6 +43,12 @@ def start(block: dict[str, Any]) -> Start:
         return Start.model_validate(block)
     except ValidationError as error:
         raise UserError(f"BASE: {error.errors()[0]['msg'].removeprefix('Value error, ')}")
+
+
+def state(start: Start) -> list[list[object]]:
+    """What changes with the model's files on this machine: their names, sizes and times; [] where it has none."""
+    seen = {name: path.stat() for name, path in local_files.of(start).items()}
+    return [[name, stat.st_size, stat.st_mtime_ns] for name, stat in seen.items()]
 
 
 def _newest(name: str) -> str:

