@@ -14,6 +14,7 @@ from stages.collections import canonical, readers, write  # noqa: E402
 from stages.collections.readers import irds  # noqa: E402
 from stages.core.errors import UserError  # noqa: E402
 from stages.params.corpora import Corpus, JudgedSplit  # noqa: E402
+from stages.planning import facts, layout, sources  # noqa: E402
 
 
 class Tiny:
@@ -116,6 +117,21 @@ def test_a_failed_download_is_one_line_and_leaves_nothing(library, tmp_path, err
     with pytest.raises(UserError, match=message):
         write.write(readers.read(corpus(test="test")), corpus(test="test"), tmp_path / "out")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_plan_takes_the_judgments_of_a_dataset_itself_unless_train_divides_them(library):
+    """Its one split is then cut; folds and other judgments below it are the same queries again."""
+    queries = [Row(query_id=f"q{at}", text=f"who naps {at}") for at in range(240)]
+    judged = [Row(query_id=f"q{at}", doc_id="d3", relevance=1) for at in range(240)]
+    library["whole"] = library["whole/fold1"] = Tiny(library["tiny"].parts["docs"], queries, judged)
+    library["tiny"].parts["qrels"] = judged
+    ir_datasets.registry.extend(["whole", "whole/fold1"])
+    assert sources.splits("irds:tiny") == ["test", "train"] and sources.splits("irds:whole") == [""]
+    names = {sources.name_of(split): split for split in sources.splits("irds:whole")}
+    found = facts.read(readers.read(sources.corpus("irds:whole", names.values())), "irds:whole")
+    block = sources.block(found, layout.chosen(found, names), names)
+    assert (block["train"], block["judged"]) == ("", {"dev": {"subset": ""}, "test": {"subset": ""}})
+    assert Corpus.model_validate(block).cuts == {"": ["train", "dev", "test"]} and block["validation"] > 0
 
 
 def test_ids_that_params_name_exist_in_the_library():

@@ -101,9 +101,10 @@ class Corpus(Strict):
         for split, judged in self.judged.items():
             if split in ("train", "validation"):
                 raise ValueError(f"'{split}' is the name of a training split and cannot be judged; rename the split")
-            if self.train and (judged.subset or split) == self.train and self.train not in self.cuts:
+            origin = split if judged.subset is None else judged.subset
+            if origin == self.train and self.train not in self.cuts:
                 raise ValueError(f"train queries among the judged: '{self.train}' is both train and judged.{split}")
-        if self.validation and not self.train:
+        if self.validation and self.train is None:
             raise ValueError("validation queries are cut from train: name a train split, or set validation to 0")
         if self.source.startswith("docstrings:") and not self.shares:
             raise ValueError("a docstrings source needs shares, the per cent of the queries in each split")

@@ -1,7 +1,7 @@
 """Which splits are trained on, chosen on and judged on, and from which grade a passage is relevant."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from stages.planning.facts import Facts, Split
 
@@ -46,12 +46,8 @@ def chosen(facts: Facts, names: Mapping[str, str]) -> Layout:
     judged = {name: size[name] for name in facts.judged if size[name]}
     has_train = size.get("train", 0) >= ENOUGH_TO_TRAIN
     if not judged and not size.get("train"):
-        return Layout(
-            None,
-            {name_of_first(facts): names[name_of_first(facts)]},
-            name_of_first(facts),
-            why=["no split has a relevant passage"],
-        )
+        first = _first_name(facts)
+        return Layout(None, {first: names[first]}, first, why=["no split has a relevant passage"])
     if len(judged) + has_train <= 1:
         return _alone(facts, names, next(iter(judged), "train"), size)
     dev = next((name for name in DEVS if name in judged), None)
@@ -59,7 +55,7 @@ def chosen(facts: Facts, names: Mapping[str, str]) -> Layout:
     others = [name for name in judged if name not in (dev, test)]
     layout = _with_train(names, size, dev, test) if has_train else _without_train(names, size, dev, test)
     said = [f"{name} ({size[name]:,} queries) is not measured; judged: {{{name}: {{}}}} would" for name in others]
-    return Layout(**{**layout.__dict__, "left_out": [*layout.left_out, *said]})
+    return replace(layout, left_out=[*layout.left_out, *said])
 
 
 def _of_docstrings(size: Mapping[str, int]) -> Layout:
@@ -72,7 +68,7 @@ def _of_docstrings(size: Mapping[str, int]) -> Layout:
     return Layout("train", judged, "test", "dev", None, _validation(size["train"]), why)
 
 
-def name_of_first(facts: Facts) -> str:
+def _first_name(facts: Facts) -> str:
     return next((name for name in facts.splits if name != "train"), "test")
 
 

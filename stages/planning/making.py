@@ -107,7 +107,7 @@ def _choices(
 ) -> tuple[study.Choices, dict[str, str]]:
     """What params.yaml will hold, but for the variants, and the reasons for the measure and the rerankers' depth."""
     free = machine.free_memory() * 1000 / jobs
-    training = choices.training(found, splits, names, ranks, rates, base, free) if splits.train else None
+    training = choices.training(found, splits, names, ranks, rates, base, free) if splits.train is not None else None
     judge = next(name for name in names if names[name] == splits.judged[splits.judge])
     measure, why = choices.measure(found, judge)
     depth, deep = choices.rerank_depth(ranks)
@@ -128,7 +128,7 @@ def _sizes(
 ) -> dict[str, speeds.Corpus]:
     """The collection, and the one beside it, as large as they will be read."""
     queries = {split: min(layout.MOST_JUDGED, splits.queries(split, found, names)) for split in splits.judged}
-    if splits.train:
+    if splits.train is not None:
         queries["train"] = splits.queries("train", found, names)
     own = speeds.Corpus(found.passages, queries, means["passage"], means["query"])
     other = speeds.Corpus(

@@ -41,9 +41,10 @@ def decisions(plan: Plan) -> dict[str, tuple[str, str]]:
     shares = (
         "" if not layout.shares else f", shares {' '.join(f'{name} {share}' for name, share in layout.shares.items())}"
     )
+    train = "none" if layout.train is None else layout.train or "the dataset itself"
     found = {
         "corpora": (
-            f"train {layout.train or 'none'}, judged {' '.join(corpus['judged'])}{shares}",
+            f"train {train}, judged {' '.join(corpus['judged'])}{shares}",
             "; ".join(layout.why),
         ),
         "base.query_tokens": (str(plan.caps["query"].tokens), _cut(plan.caps["query"])),

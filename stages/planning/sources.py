@@ -87,7 +87,7 @@ def block(found: Facts, splits: Layout, names: Mapping[str, str]) -> dict[str, A
     made: dict[str, Any] = {"source": found.source}
     if shares := splits.shares or (SHARES if found.source.startswith("docstrings:") else None):
         made["shares"] = shares
-    if splits.train:
+    if splits.train is not None:
         made |= {"train": splits.train, "validation": splits.validation}
     language = {"language": found.language} if found.language != DEFAULT else {}
     return {**made, **language, "judged": judged}
@@ -103,10 +103,17 @@ def state(source: str) -> str:
 
 
 def _of_ir_datasets(location: str) -> list[str]:
+    """The subsets below a dataset; "", itself, where it has judgments of its own that they do not divide.
+
+    Those below are then parts of it, such as folds, or other judgments of the same queries. Where one is `train` they
+    divide it, and it is not read beside them.
+    """
     import ir_datasets
 
-    below = [name.removeprefix(f"{location}/") for name in ir_datasets.registry if name.startswith(f"{location}/")]
-    return [name for name in below if "/" not in name and ir_datasets.load(f"{location}/{name}").has_qrels()]
+    there = {name.removeprefix(location) for name in ir_datasets.registry if f"{name}/".startswith(f"{location}/")}
+    judged = {name.removeprefix("/") for name in there if ir_datasets.load(f"{location}{name}").has_qrels()}
+    below = [name for name in judged if name and "/" not in name]
+    return [""] if "" in judged and "train" not in below else below
 
 
 def _of_hub(location: str) -> list[str]:
