@@ -69,6 +69,15 @@ def test_a_models_weights_are_counted_from_its_shape(tiny_model):
     assert not shapes.of("hub:somebody/something@main").known
 
 
+def test_the_gate_of_a_model_on_this_machine_is_counted(tmp_path):
+    sizes = {"num_hidden_layers": 22, "hidden_size": 768, "intermediate_size": 1152, "vocab_size": 50_368}
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "modernbert", **sizes}))
+    assert shapes.of(f"folder:{tmp_path}") == shapes.of("hub:answerdotai/ModernBERT-base@main")
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(UserError, match=r"config.json: not valid JSON"):
+        shapes.of(f"folder:{tmp_path}")
+
+
 def test_the_default_study_comes_near_what_its_stages_took(monkeypatch):
     """The sum over all stages, of those that reports/costs.json has; half or twice would be no estimate."""
     counted = {
@@ -94,9 +103,10 @@ def test_what_is_not_known_is_one_line(tmp_path):
     far = block.model_copy(update={"source": "hf:some/thing@0123456", "shares": None})
     with pytest.raises(UserError, match=r"corpora.far: how large hf:some/thing@0123456 is, is not known here"):
         estimate.corpus(params.load(ROOT / "params.yaml"), "far", far)
-    (tmp_path / "rates.json").write_text("{}")
-    with pytest.raises(UserError, match=r"rates.json: no rates of a machine"):
-        estimate.read(tmp_path / "rates.json")
+    for text in ("{}", "[]"):
+        (tmp_path / "rates.json").write_text(text)
+        with pytest.raises(UserError, match=r"rates.json: no rates of a machine"):
+            estimate.read(tmp_path / "rates.json")
     known = json.loads((ROOT / "studies/machines/two-cores.json").read_text())
     for wrong in ({"tokens": "fast"}, {"tokens": 0}, {"cores": 0}):
         (tmp_path / "rates.json").write_text(json.dumps(known | wrong))

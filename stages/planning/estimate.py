@@ -14,6 +14,7 @@ from stages.core.errors import UserError
 from stages.planning import shapes, space, timing
 from stages.planning.shapes import Shape
 from stages.planning.speeds import Corpus, Speed
+from stages.running import kinds
 
 if TYPE_CHECKING:
     from stages.params import Study
@@ -86,8 +87,10 @@ def read(path: Path) -> Machine:
         raise UserError(f"{path}: no rates of a machine ({error}); python -m stages.estimate measure writes them")
 
 
-def _numbers(rates: dict[str, Any]) -> dict[str, Any]:
-    """Rates as they are read; raises ValueError where one is no number above 0."""
+def _numbers(rates: Any) -> dict[str, Any]:
+    """Rates as they are read; raises ValueError for what is no object, and where one is no number above 0."""
+    if not isinstance(rates, dict):
+        raise ValueError("it holds no JSON object")
     for key, value in rates.items():
         if key not in ("name", "gpu") and (isinstance(value, bool) or not isinstance(value, int | float) or value <= 0):
             raise ValueError(f"{key} is {value!r} and not a number above 0")
@@ -190,7 +193,7 @@ def peak(
     light = space.LIGHT + space.A_PASSAGE.get(plain, space.IDS) * passages / 1e6
     if trained := _trained(kind, study):
         return max(_training(study, one, corpora, models[one.checkpoint], machine) for one in trained)
-    if kind not in space.COMPUTES:
+    if plain not in space.COMPUTES:
         return light
     shaped = [models[one] for one in _computing(plain, study) if one in models]
     widest = max((study.index.block * shape.width + shape.weights for shape in shaped), default=0) * shapes.WEIGHT / 1e6
@@ -203,7 +206,7 @@ def peak(
 def _trained(kind: str, study: Study) -> list[Any]:
     """The variants that the stages of a kind train."""
     blocks: dict[str, Any] = {"train": study.retrievers, "train-reranker": study.rerankers}
-    found = blocks.get(kind, study.searches if kind in space.TRAINS else {})
+    found = blocks.get(kind, study.searches if kind in kinds.TRAINING else {})
     return [block for block in found.values() if study.recipes[block.recipe] is not None]
 
 

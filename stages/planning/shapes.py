@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stages.core import paths
+from stages.core.errors import UserError
 
 WEIGHT = 4  # bytes, in float32
+SIZES = ("num_hidden_layers", "hidden_size", "intermediate_size", "vocab_size")
+GATED = ("modernbert", "new", "eurobert", "llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text")
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,10 @@ KNOWN = {
 
 
 def of(source: str) -> Shape:
-    """The shape of a checkpoint's source: hub:<id>@<commit>, folder:<path> or package:<name>."""
+    """The shape of a checkpoint's source: hub:<id>@<commit>, folder:<path> or package:<name>.
+
+    Raises UserError for a configuration that is no JSON.
+    """
     kind, _, place = source.partition(":")
     folder = paths.of_user(place) if kind == "folder" else None
     if folder and (found := _configured(folder)):
@@ -67,11 +73,11 @@ def _configured(folder: Path) -> Shape | None:
     """The shape that a folder's configuration says; None where it has none of a transformer."""
     for path in (folder / "config.json", *sorted(folder.glob("*/config.json"))):
         if path.is_file():
-            told = json.loads(path.read_text())
             try:
-                return Shape(
-                    told["num_hidden_layers"], told["hidden_size"], told["intermediate_size"], told["vocab_size"]
-                )
-            except KeyError:
-                continue
+                told = json.loads(path.read_text())
+            except ValueError as error:
+                raise UserError(f"{path}: not valid JSON ({error}); fetch the model again")
+            if isinstance(told, dict) and all(isinstance(told.get(key), int) for key in SIZES):
+                layers, width, inner, vocabulary = (told[key] for key in SIZES)
+                return Shape(layers, width, inner, vocabulary, gated=told.get("model_type") in GATED)
     return None

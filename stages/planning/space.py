@@ -9,6 +9,7 @@ from stages.planning.shapes import WEIGHT, Shape
 from stages.planning.speeds import Corpus
 from stages.planning.timing import checkpoint, is_lexical, seed_runs
 from stages.retrieval import runs
+from stages.running import kinds
 
 if TYPE_CHECKING:
     from stages.params import Study
@@ -21,8 +22,7 @@ LIGHT = 500.0  # megabytes of a process that loads no model
 IDS = 60.0  # bytes of memory for a passage in stages that hold the ids of a collection
 A_PASSAGE = {"download": 200.0, "triplets": 150.0}  # and in those that compare its texts by their digests
 INDEXING = 16.0  # bytes of memory for a token, when BM25 indexes (docs/scale.md has what was measured)
-COMPUTES = ("encode", "encode-interpolated", "encode-tuned", "rerank", "checkpoint", "interpolate", "score")
-TRAINS = ("train", "train-reranker", "train-tuned", "tune")
+COMPUTES = kinds.HEAVY - kinds.TRAINING  # kinds of stages that load a model and do not train it
 
 
 def disk(
@@ -72,6 +72,6 @@ def disk(
 
 def memory(kind: str, rates: Rates, batch: int | None) -> float:
     """Megabytes of one stage of a kind at its peak; `batch` is that of training."""
-    if kind in TRAINS and batch:
+    if kind in kinds.TRAINING and batch:
         return rates.megabytes * max(1.0, batch / rates.batch)
-    return rates.encoding if kind in COMPUTES else LIGHT
+    return rates.encoding if kinds.of(kind) in COMPUTES else LIGHT
