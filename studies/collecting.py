@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stages.core.errors import UserError
 from stages.params import Study
 
 if TYPE_CHECKING:
@@ -17,6 +18,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 CORPUS = "in_domain"  # what every part of a controlled study calls its collection
+
+
+def require(*paths: Path) -> None:
+    """UserError for the first of a run's files or folders that is not there."""
+    for path in paths:
+        if not path.exists():
+            raise UserError(f"{path}: is not there; run dvc repro first")
 
 
 def header(part: str, folder: Path, commit: str | None = None) -> dict[str, Any]:

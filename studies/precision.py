@@ -9,6 +9,7 @@ import click
 
 from stages import params
 from stages.models import encoding, precision
+from studies import collecting
 from studies.mteb import compared, measured
 
 DATA = Path("data")
@@ -21,7 +22,9 @@ def main() -> None:
     if native == "float32":
         raise click.ClickException(f"{precision.hardware()} computes natively in float32 alone")
     study = params.load()
-    model = encoding.load_encoder(DATA / "checkpoints" / study.retrievers[study.report.base].checkpoint)
+    base = DATA / "checkpoints" / study.retrievers[study.report.base].checkpoint
+    collecting.require(base, *(DATA / "corpora" / corpus for corpus in study.corpora))
+    model = encoding.load_encoder(base)
     for corpus, block in study.corpora.items():
         for split in block.judged:
             whole, half = (measured(model, DATA / "corpora" / corpus, split, name) for name in ("float32", native))

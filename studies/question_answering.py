@@ -37,7 +37,9 @@ class Asked:
 @click.argument("folder", type=FOLDER)
 @click.argument("models", nargs=-1, type=FOLDER)
 @click.option("--batch-tokens", default=16384, show_default=True)
-@click.option("--precision", default="float32", show_default=True)
+@click.option(
+    "--precision", default="float32", show_default=True, type=click.Choice(["float32", "bfloat16", "float16"])
+)
 def main(folder: Path, models: tuple[Path, ...], batch_tokens: int, precision: str) -> None:
     """Print MRR@10 of rerankers on the parquet files of FOLDER, and what a random order would have."""
     asked = list(read(folder))

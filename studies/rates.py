@@ -26,6 +26,7 @@ from stages.params.variants import Retriever
 from stages.retrieval import dense
 from stages.training import loop, retriever, seed_runs
 from stages.training.validation import mean_reciprocal_rank
+from studies import collecting
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -59,6 +60,8 @@ def main(out: Path) -> None:
     study = params.load()
     threads.limit(study.threads)
     base = DATA / "checkpoints" / "minilm"
+    drawn = [DATA / "triplets" / method.triplets for method in METHODS]
+    collecting.require(DATA / "corpora" / study.report.in_domain.corpus, base, *drawn)
     found = json.loads(out.read_text()) if out.is_file() else []
     done = {(entry["method"], entry["rate"]) for entry in found}
     if ("base", None) not in done:

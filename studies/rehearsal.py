@@ -10,7 +10,6 @@ import gzip
 import io
 import json
 import re
-import subprocess
 import sys
 import tarfile
 import zipfile
@@ -71,7 +70,6 @@ ir_datasets.util.HashStream = lambda stream, *rest, **more: stream  # the files 
 def main(paper: Path, folder: Path, tiny: Path) -> None:
     """Run the study of PAPER with its sizes cut in a clone at FOLDER/study."""
     clones.make(folder / "study", None)
-    subprocess.run(["git", "checkout", "-q", "HEAD", "--", "reports"], cwd=folder / "study", check=True)
     collections(folder / "irds", yaml_file.load(paper)["corpora"])
     text = edge(folder / "irds", tiny, folder / "hub")
     (folder / "study/stages/__init__.py").write_text(text)

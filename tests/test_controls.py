@@ -55,6 +55,9 @@ def test_the_table_has_what_was_answered(tmp_path):
     (line,) = controls.table(tmp_path / "known.json").lines
     assert line[3] == "RR@10 +0.1 % (-1.0 to +1.2), cannot tell, 812 queries"
     assert line[4] == "7 of 6 planned"
+    (tmp_path / "known.json").write_text(json.dumps({"shuffled": {"advice": None, "minutes": 7, "planned": 6}}))
+    (line,) = controls.table(tmp_path / "known.json").lines
+    assert line[2:] == ["", "", "7 of 6 planned"]
 
 
 def test_times_are_of_the_stages_that_were_planned_and_ran(tmp_path):
