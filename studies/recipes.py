@@ -24,7 +24,7 @@ from stages.params import Study, load, parse
 from stages.reporting import changes
 from stages.reporting.table import Cell, Table
 from stages.reporting.text import Text, code, strong, text
-from studies import clones, collecting, cut
+from studies import clones, collecting, cut, seeding
 
 STUDY = Path("studies/recipes.yaml")
 WORK = Path(".scratch/recipes")
@@ -69,13 +69,6 @@ PARTS = {
 }
 
 
-def numbers(context: click.Context, option: click.Parameter, said: str | None) -> str | None:
-    """The seeds as they were said; raises UserError where they are not whole numbers with commas between them."""
-    if said and not all(seed.isdecimal() for seed in said.split(",")):
-        raise UserError(f"--seeds {said}: give whole numbers with commas between them, such as 1,2,3")
-    return said
-
-
 @click.group()
 def main() -> None:
     """Which recipe to try first? Strong recipes on three collections, in domain and out of domain."""
@@ -83,7 +76,7 @@ def main() -> None:
 
 @main.command()
 @click.argument("part", type=click.Choice([*PARTS]))
-@click.option("--seeds", callback=numbers, help="other seeds, such as 1,2,3")
+@click.option("--seeds", callback=seeding.checked, help="other seeds, such as 1,2,3")
 def params(part: str, seeds: str | None) -> None:
     """Print PART's params.yaml: studies/recipes.yaml with the part's own collection."""
     click.echo(text_of(part, seeds), nl=False)
@@ -97,7 +90,9 @@ def params(part: str, seeds: str | None) -> None:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="folder with scifact and medquad in BEIR layout; without it those parts are left out",
 )
-@click.option("--seeds", callback=numbers, help="other seeds, such as 1,2,3; their results go to reports/recipes-1-2-3")
+@click.option(
+    "--seeds", callback=seeding.checked, help="other seeds, such as 1,2,3; their results go to reports/recipes-1-2-3"
+)
 def run(parts: tuple[str, ...], jobs: int | None, collections: Path | None, seeds: str | None) -> None:
     """Run PARTS (all by default) from the committed code and write their results to reports/recipes."""
     stopped = []
@@ -115,7 +110,7 @@ def text_of(part: str, seeds: str | None = None, root: Path = Path()) -> str:
     from ruamel.yaml import YAML
 
     blocks, own = YAML(typ="safe").load((root / STUDY).read_text()), PARTS[part]
-    changed: dict[str, Any] = {"seeds": [int(seed) for seed in seeds.split(",")]} if seeds else {}
+    changed = seeding.block(seeds)
     if own.is_given:
         corpus = {"source": f"beir:collections/{part}", "train": "train", "validation": 100, "judged": {"test": {}}}
         changed["corpora"] = {**blocks["corpora"], "in_domain": corpus}
@@ -132,7 +127,7 @@ def study_of(part: str, seeds: str | None = None) -> Study:
 
 def _run(part: str, jobs: int | None, collections: Path | None, seeds: str | None) -> bool:
     """One part in its own clone of the commit, with a line for each stage; True if it ended well."""
-    suffix = f"-{seeds.replace(',', '-')}" if seeds else ""
+    suffix = seeding.suffix(seeds)
     folder, out = WORK / f"{part}{suffix}", RESULTS.with_name(f"{RESULTS.name}{suffix}")
     if PARTS[part].is_given and collections:
         _cut(part, collections)

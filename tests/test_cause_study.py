@@ -110,6 +110,16 @@ def test_a_part_is_written_as_the_analysis_reads_it(folder, study):
     assert list(runs.clusters["dev"]) == ["c0", "c0", "c1"]
 
 
+def test_the_study_of_a_clone_is_the_one_that_it_ran(folder, monkeypatch):
+    (folder / "params.yaml").write_text(cause.text_of("default", "7,8", ROOT))
+    read = []
+    monkeypatch.setattr(cause.collecting, "header", lambda *_: {})
+    monkeypatch.setattr(cause.collecting, "variants", lambda folder, study: read.append(study) or {})
+    monkeypatch.setattr(cause.collecting, "write", lambda *_: None)
+    cause.collect.callback("default", folder, folder / "out")
+    assert read[0].seeds == [7, 8]
+
+
 def test_raw_models_are_ranked_by_the_distance_of_their_unnormalised_vectors(folder, study, tiny_model):
     model = encoding.load_encoder(tiny_model)
 

@@ -99,6 +99,34 @@ def test_how_the_levels_were_trained_is_kept_from_the_logs(tmp_path, monkeypatch
     assert levels["level-64"]["last_loss"] == 0.375 and levels["level-64"]["validation"] == {2: 0.75}
 
 
+def test_a_clones_own_study_is_collected_in_the_environment_of_its_run(tmp_path, monkeypatch):
+    """The working tree may have gone on to another study by then."""
+    monkeypatch.chdir(ROOT)
+    clone = tmp_path / "default"
+    for name in ("common", "default", "levels", "recipes"):
+        text = (ROOT / phases.STUDY / f"{name}.yaml").read_text()
+        (clone / phases.STUDY).mkdir(parents=True, exist_ok=True)
+        (clone / phases.STUDY / f"{name}.yaml").write_text(text.replace("trained-", "trained-else-"))
+    (clone / "params.yaml").write_text(phases.text("default", "recipes", clone).replace("[13, 14, 15]", "[99]"))
+    collected = []
+    monkeypatch.setattr(run.collecting, "header", lambda *_: {})
+    monkeypatch.setattr(run.collecting, "variants", lambda folder, study: collected.append(study) or {})
+    monkeypatch.setattr(run.collecting, "per_query", lambda folder, study: None)
+    monkeypatch.setattr(run.collecting, "write", lambda *_: None)
+    with pytest.raises(FileNotFoundError, match=r"trained-else-\w+.json"):
+        run._levels("default", clone)
+    monkeypatch.setattr(run, "_levels", lambda part, folder: {})
+    run.collect.callback("default", clone, tmp_path / "out", None)
+    assert collected[0].seeds[0] == 99
+    commands = {}
+    monkeypatch.setattr(run, "WORK", tmp_path)
+    monkeypatch.setattr(run, "_phase", lambda *_: True)
+    ended = run.subprocess.CompletedProcess([], 0)
+    monkeypatch.setattr(run.subprocess, "run", lambda command, **how: commands.update(how) or ended)
+    monkeypatch.setenv("OMP_NUM_THREADS", "77")
+    assert run._run("default", None) and commands["env"]["OMP_NUM_THREADS"] != "77"
+
+
 def test_the_runs_that_we_ship_are_of_the_variants_that_we_ship():
     part = json.loads((ROOT / "reports/saturation/default.json").read_text())
     study = phases.study("default", "recipes", ROOT)

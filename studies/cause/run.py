@@ -13,8 +13,8 @@ from pathlib import Path
 import click
 
 from stages.core.errors import UserError
-from stages.params import Study, parse
-from studies import clones, collecting
+from stages.params import Study, load, parse
+from studies import clones, collecting, seeding
 from studies.cause import by_distance
 
 PARTS = ("default", "default-lora", "msmarco", "medquad", "medquad-margin")
@@ -48,11 +48,11 @@ def params(part: str) -> None:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="folder with msmarco-mini and medquad; without it those parts are left out",
 )
-@click.option("--seeds", help="other seeds, such as 1,2,3; their results go to reports/cause-1-2-3")
+@click.option(
+    "--seeds", callback=seeding.checked, help="other seeds, such as 1,2,3; their results go to reports/cause-1-2-3"
+)
 def run(parts: tuple[str, ...], jobs: int, collections: Path | None, seeds: str | None) -> None:
     """Run PARTS (all by default) from the committed code and write their results to reports/cause."""
-    if seeds and not all(seed.isdecimal() for seed in seeds.split(",")):
-        raise UserError(f"--seeds {seeds}: give whole numbers with commas between them, such as 1,2,3")
     chosen = [part for part in parts or PARTS if collections or part.startswith("default")]
     for part in (part for part in parts or PARTS if part not in chosen):
         click.echo(f"{part}: left out; it needs --collections, a folder with {part}'s texts")
@@ -70,7 +70,7 @@ def collect(part: str, folder: Path, out: Path) -> None:
     """Read what a run of PART left in FOLDER and write OUT/<part>.parquet (per query) and OUT/<part>.json."""
     import pyarrow as pa
 
-    study = study_of(part)
+    study = load(folder / "params.yaml")
     values = pa.concat_tables([collecting.per_query(folder, study), *by_distance.per_query(folder, study)])
     training = {**collecting.header(part, folder), "variants": collecting.variants(folder, study)}
     collecting.write(out, part, training, values)
@@ -78,8 +78,7 @@ def collect(part: str, folder: Path, out: Path) -> None:
 
 def text_of(part: str, seeds: str | None = None, root: Path = Path()) -> str:
     """The text of a part's params.yaml; a block of the part takes the place of the common one."""
-    changed = {"seeds": [int(seed) for seed in seeds.split(",")]} if seeds else {}
-    return clones.merged([root / f"studies/cause/{name}.yaml" for name in ("common", part)], **changed)
+    return clones.merged([root / f"studies/cause/{name}.yaml" for name in ("common", part)], **seeding.block(seeds))
 
 
 def study_of(part: str, root: Path = Path()) -> Study:
@@ -90,7 +89,7 @@ def study_of(part: str, root: Path = Path()) -> Study:
 
 def _run(part: str, jobs: int, collections: Path | None, seeds: str | None) -> bool:
     """One part in its own clone of the commit; True if it ended well."""
-    suffix = f"-{seeds.replace(',', '-')}" if seeds else ""
+    suffix = seeding.suffix(seeds)
     name, folder, out = f"{part}{suffix}", WORK / f"{part}{suffix}", RESULTS.with_name(f"{RESULTS.name}{suffix}")
     clones.make(folder, collections)
     start = time.time()

@@ -17,6 +17,7 @@ from typing import IO, Any
 import click
 
 from stages.core.errors import UserError
+from stages.params import load
 from studies import clones, collecting
 from studies.saturation import phases
 from studies.saturation import script as scripts
@@ -76,7 +77,7 @@ def commands(part: str, phase: str) -> None:
 @click.option("--commit", help="the commit that ran, where FOLDER is no clone")
 def collect(part: str, folder: Path, out: Path, commit: str | None) -> None:
     """Read what both phases of PART left in FOLDER and write OUT/<part>.parquet (per query) and OUT/<part>.json."""
-    study, kept = phases.study(part, "recipes"), folder / LEVELS / KEPT
+    study, kept = load(folder / "params.yaml"), folder / LEVELS / KEPT
     training = {
         **collecting.header(part, folder, commit),
         "device": _device(),
@@ -95,7 +96,7 @@ def _run(part: str, collections: Path | None) -> bool:
         done = all(_phase(part, phase, folder, log) for phase in PHASES)
         if done:
             command = [sys.executable, "-m", "studies.saturation", "collect", part, str(folder), str(RESULTS)]
-            done = subprocess.run(command, stdout=log, stderr=log).returncode == 0
+            done = subprocess.run(command, env=clones.environment(1), stdout=log, stderr=log).returncode == 0
     click.echo(f"{part}: {'done' if done else 'stopped'} after {(time.time() - start) / 60:.0f} min")
     return done
 
@@ -123,19 +124,23 @@ def _phase(part: str, phase: str, folder: Path, log: IO[str]) -> bool:
 
 
 def _levels(part: str, folder: Path) -> dict[str, dict[str, Any]]:
-    """Each level -> the variant that it was trained from, its steps, losses, and the sha256 of its triplets."""
+    """Each level -> the variant that it was trained from, its steps, losses, and the sha256 of its triplets.
+
+    The study is the folder's own where it is a clone.
+    """
     from stages.core import fingerprint
 
-    study = phases.study(part, "levels")
+    root = folder if (folder / phases.STUDY).is_dir() else Path()
+    study = phases.study(part, "levels", root)
     bases = {
         block.checkpoint: name
-        for name, block in phases.study(part, "recipes").retrievers.items()
+        for name, block in phases.study(part, "recipes", root).retrievers.items()
         if block.triplets == "none"
     }
     levels: dict[str, dict[str, Any]] = {
         bases[checkpoint]: {"trained_from": None, "steps": 0} for checkpoint in ("minilm", "blank")
     }
-    for level, variant in phases.variants(part).items():
+    for level, variant in phases.variants(part, root).items():
         block = study.retrievers[variant]
         recipe = study.recipes[block.recipe]
         (log,) = json.loads((folder / f"reports/training/{variant}.json").read_text())["seed_runs"]
