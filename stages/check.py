@@ -51,10 +51,7 @@ def main(data: Path, training: Path, out: Path) -> None:
 
 
 def _way_back() -> str:
-    """How to undo what -S wrote, which DVC leaves in place, where another params.yaml is committed.
-
-    Not where a plan wrote the file: what is committed is then another study, and the plan would be lost.
-    """
+    """How to undo what -S wrote, where another params.yaml is committed; not of a plan, which would be lost."""
     if ownership.is_of_a_plan():
         return ""
     try:
