@@ -10,6 +10,7 @@ import gzip
 import io
 import json
 import re
+import subprocess
 import sys
 import tarfile
 import zipfile
@@ -67,14 +68,17 @@ ir_datasets.util.HashStream = lambda stream, *rest, **more: stream  # the files 
 @click.option(
     "--tiny", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True, help="a small model"
 )
-def main(paper: Path, folder: Path, tiny: Path) -> None:
-    """Run the study of PAPER with its sizes cut in a clone at FOLDER/study."""
-    clones.make(folder / "study", None)
+@click.option("--processes", default=1, type=click.IntRange(1), show_default=True, help="share each training")
+@click.option("--jobs", type=click.IntRange(1), help="stages at once; as many as cores and memory allow")
+def main(paper: Path, folder: Path, tiny: Path, processes: int, jobs: int | None) -> None:
+    """Run the study of PAPER with its sizes cut in a clone at FOLDER/study; the same command goes on after a stop."""
+    study = folder / "study"
+    clones.make(study, None)
     collections(folder / "irds", yaml_file.load(paper)["corpora"])
-    text = edge(folder / "irds", tiny, folder / "hub")
-    (folder / "study/stages/__init__.py").write_text(text)
-    done = clones.reproduce(folder / "study", cut(paper.read_text()), [], 1, sys.stderr)
-    raise SystemExit(0 if done else 1)
+    (study / "stages/__init__.py").write_text(edge(folder / "irds", tiny, folder / "hub"))
+    (study / "params.yaml").write_text(cut(paper.read_text(), processes))
+    command = [sys.executable, "-m", "stages.reproduce", *(["--jobs", str(jobs)] if jobs else [])]
+    raise SystemExit(subprocess.run(command, cwd=study, env=clones.environment(jobs or 1)).returncode)
 
 
 def edge(home: Path, tiny: Path, hub: Path) -> str:
@@ -82,9 +86,10 @@ def edge(home: Path, tiny: Path, hub: Path) -> str:
     return EDGE.format(home=str(home.resolve()), tiny=str(tiny.resolve()), hub=str(hub.resolve()))
 
 
-def cut(text: str) -> str:
+def cut(text: str, processes: int = 1) -> str:
     """A params file with less of everything, in a precision that needs no GPU, of whatever weights the hub gives.
 
+    So many processes share each training.
     Code that a model brings is not run: the one that stands for it needs none.
     """
     for key, most in SIZES.items():
@@ -94,6 +99,7 @@ def cut(text: str) -> str:
         .replace("validation: 500", "validation: 100")
         .replace("epochs: 40", "epochs: 1")
     )
+    text = text.replace("training: {processes: 1}", f"training: {{processes: {processes}}}")
     text = re.sub(r"^ *(sha256|remote_code|code): .*\n", "", text, flags=re.MULTILINE)
     return re.sub(r"precision: b?float16", "precision: float32", text)
 

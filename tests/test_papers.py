@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 from stages import params
 from stages.core import fingerprint, yaml_file
 from stages.ledger import claims
+from stages.params import parse
 from studies import rehearsal
 from tests.conftest import ROOT, copy_of_project, run
 
@@ -50,6 +51,12 @@ def test_a_paper_builds_its_graph(paper, clone, dvc):
     stages = set(dvc("stage list --name-only").stdout.split())
     assert {f"search@{variant}-{corpus}" for variant in blocks["retrievers"] for corpus in blocks["corpora"]} <= stages
     assert {f"rerank@{variant}" for variant in blocks["rerankers"]} <= stages
+
+
+@pytest.mark.parametrize("paper", sorted(path.name for path in PAPERS.glob("*.yaml")))
+def test_two_processes_can_share_the_trainings_of_a_paper(paper):
+    rehearsed = parse(YAML(typ="safe").load(rehearsal.cut((PAPERS / paper).read_text(), processes=2)))
+    assert rehearsed.scale.training.processes == 2
 
 
 def test_the_first_paper_is_a_drop_in(clone, dvc):
