@@ -81,9 +81,10 @@ def _check(study: params.Study) -> None:
                 _check_similarity(f"{table}.{name}", checkpoint, variant.recipe, study.recipes[variant.recipe])
     check_teachers(study)
     check_lengths(study)
-    check_precision(study)
     check_scale(study)
-    processes.check_devices(study.scale.training.processes)
+    if not _elsewhere():
+        check_precision(study)
+        processes.check_devices(study.scale.training.processes)
 
 
 def check_measures(measures: list[str]) -> None:
@@ -135,9 +136,8 @@ def check_scale(study: params.Study) -> None:
     Where there is a GPU, the processes of a training take GPUs, which the training counts itself. Where other machines
     compute, they are what counts.
     """
-    here = not os.environ.get(on_ray.AWAY)
-    training = study.scale.training.processes if here and not has_gpu() else 0
-    asked = {"search": study.scale.search.processes, "training": training}
+    training = 0 if has_gpu() else study.scale.training.processes
+    asked = {} if _elsewhere() else {"search": study.scale.search.processes, "training": training}
     for name, number in asked.items():
         if number > 2 * (cores := machine.cores()):
             raise UserError(f"scale.{name}.processes: {number} are too many for the {cores} cores here; say {cores}")
@@ -150,8 +150,6 @@ def check_scale(study: params.Study) -> None:
 
 def check_precision(study: params.Study) -> None:
     """Raises UserError where something is to be computed in float16 here, no GPU is here, and none is asked of Ray."""
-    if os.environ.get(on_ray.AWAY):
-        return
     recipes = {variant.recipe for variant in [*study.retrievers.values(), *study.rerankers.values()]}
     asked = {
         "index.precision": study.index.precision,
@@ -162,6 +160,11 @@ def check_precision(study: params.Study) -> None:
     where = sorted(name for name, precision in asked.items() if precision == "float16" and name not in elsewhere)
     if where and not has_gpu():
         raise UserError(f"{where[0]}: float16 needs a GPU, and this machine has none; use bfloat16 or float32")
+
+
+def _elsewhere() -> bool:
+    """Whether other machines compute this study."""
+    return bool(os.environ.get(on_ray.AWAY))
 
 
 def has_gpu() -> bool:

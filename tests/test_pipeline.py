@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from stages.core import code
 from stages.evaluation import results
 from stages.params.report import Target
-from stages.running.warm import HEAVY
+from stages.running.kinds import HEAVY
 from tests import small_study, warm
 from tests import test_wiring as wiring
 from tests.conftest import ROOT, edit, run

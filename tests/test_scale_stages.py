@@ -95,16 +95,25 @@ def test_devices_of_this_machine_say_nothing_of_a_cluster(tmp_path, monkeypatch)
     write_params(
         tmp_path,
         index={**blocks()["index"], "precision": "float16"},
-        scale={**blocks()["scale"], "training": {"processes": 8}},
+        scale={**blocks()["scale"], "training": {"processes": 8}, "search": {"processes": 8}},
     )
     monkeypatch.setattr(check.machine, "cores", lambda: 2)
+    asked = []
+    monkeypatch.setattr(check, "check_precision", asked.append)
+    monkeypatch.setattr(check.processes, "check_devices", asked.append)
+    for named in ("_check_source", "_check_splits", "check_measures"):
+        monkeypatch.setattr(check, named, lambda *nothing: None)
     study = params.load()
-    for check_here in (check.check_precision, check.check_scale):
-        with pytest.raises(UserError, match=r"needs a GPU|8 are too many for the 2 cores"):
-            check_here(study)
+    with pytest.raises(UserError, match="8 are too many for the 2 cores"):
+        check.check_scale(study)
     monkeypatch.setenv(on_ray.AWAY, "1")
-    check.check_precision(study)
     check.check_scale(study)
+    check._check(study)
+    assert not asked
+    monkeypatch.delenv(on_ray.AWAY)
+    monkeypatch.setattr(check.machine, "cores", lambda: 16)
+    check._check(study)
+    assert asked == [study, 8]
 
 
 @pytest.fixture

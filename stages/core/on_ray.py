@@ -128,10 +128,11 @@ def _actor(cluster: Cluster, make: Callable[[], Callable[[Any], Any]]) -> Any:
 
 
 @contextmanager
-def connected(address: str, said: str) -> Iterator[None]:
+def connected(address: str, said: str, shows: bool = True) -> Iterator[None]:
     """A connection to the cluster at an address, which is closed again; one that was started for it ends with it.
 
-    Raises UserError, beginning with the name under which the user `said` the address, where no cluster answers.
+    Whether it `shows` what workers and Ray itself print there. Raises UserError, beginning with the name under which
+    the user `said` the address, where no cluster answers.
     """
     check()
     _reach(address, said)
@@ -144,6 +145,7 @@ def connected(address: str, said: str) -> Iterator[None]:
             address=address,
             include_dashboard=False if address == "local" else None,
             logging_level="warning",
+            log_to_driver=shows,
             runtime_env={"env_vars": {"PYTHONPATH": path}},
         )
     except (ConnectionError, ray.exceptions.RayError, RuntimeError, ValueError) as error:

@@ -39,7 +39,7 @@ def room(asked: str) -> None:
     Where `room` is not asked but counted, one machine must have room for a training.
     """
     known = json.loads(asked)
-    with on_ray.connected(known["address"], "--ray"):
+    with on_ray.connected(known["address"], "--ray", shows=False):
         machines = on_ray.machines()
     if known["gpus"] is None:
         known["gpus"] = float(any(machine.get("GPU", 0) > 0 for machine in machines))
@@ -61,7 +61,7 @@ def run(asked: str, command: str) -> None:
     again.
     """
     known = json.loads(asked)
-    with on_ray.connected(known["address"], "--ray"):
+    with on_ray.connected(known["address"], "--ray", shows=False):
         code = _ran(command, known["cpus"], known["gpus"], _bytes(known["processes"]), Path(known["log"]))
     sys.exit(code if code >= 0 else 128 - code)
 
