@@ -1,5 +1,6 @@
 """Plan: from a collection and a model to a params.yaml, with what follows from them and how long it takes."""
 
+import math
 import tempfile
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import click
 
 from stages import params
 from stages.core import fingerprint
+from stages.core.errors import UserError
 from stages.core.files import publish
 from stages.planning import comments, making, model, page, sources, study
 from stages.reporting import markdown
@@ -39,6 +41,8 @@ def main(collection: str, base: str | None, hours: float, out: Path, force: bool
     params.yaml is written whole or not at all, and over nothing but what is committed or what a plan wrote: never over
     one that somebody edited. A plan of the same collection, model and hours stands: it is not measured again.
     """
+    if not math.isfinite(hours):
+        raise UserError(f"--hours {hours}: say a number of hours, such as 2")
     source = sources.named(collection)
     start = model.start(block := model.block(base, PARAMS))
     inputs = fingerprint.of_values(sources.state(source), block, hours, *model.state(start))
