@@ -23,6 +23,7 @@ from stages.params.corpora import Corpus
 from stages.params.models import Start
 from stages.planning import (
     choices,
+    counts,
     facts,
     layout,
     making,
@@ -74,7 +75,7 @@ def read(folder: Path) -> tuple[facts.Facts, layout.Layout, dict[str, str]]:
     source = sources.named(str(folder))
     there = sources.splits(source)
     found = facts.read(readers.read(sources.corpus(source, there)), source)
-    names = {sources.name_of(split): split for split in there}
+    names = sources.named_here(there)
     return found, layout.chosen(found, names), names
 
 
@@ -95,8 +96,8 @@ def test_what_is_planted_is_counted(tmp_path):
     assert (found.queries_that_are_passages, found.shared_ids, found.themselves) == (3, 2, 1)
     assert (found.in_several, found.near_in_several) == (1, 1)
     test = found.splits["test"]
-    assert (test.queries, test.judgments, test.positives, test.none) == (5, 7, 5, 1)
-    assert test.grades == {0: 2, 1: 3, 2: 1, 3: 1} and test.a_query == 5 / 4
+    assert (test.queries, test.judgments, test.positives, test.none) == (5, 7, 2, 3)
+    assert test.grades == {0: 2, 1: 3, 2: 1, 3: 1} and (test.pairs, test.a_query) == (5, 1.0)
 
 
 def test_a_sample_is_the_same_in_any_order():
@@ -187,8 +188,8 @@ def test_shares_that_contradict_the_splits_stop(changes, words):
         Corpus.model_validate(good | changes)
 
 
-def split_of(queries: int, grades: dict[int, int] | None = None) -> facts.Split:
-    return facts.Split(queries, queries, grades or {1: queries}, queries, 0, queries)
+def split_of(queries: int, grades: dict[int, int] | None = None) -> counts.Split:
+    return counts.Split(queries, queries, grades or {1: queries}, queries, 0, queries)
 
 
 @pytest.mark.parametrize(
@@ -207,7 +208,7 @@ def split_of(queries: int, grades: dict[int, int] | None = None) -> facts.Split:
 )
 def test_splits_follow_from_what_is_judged(sizes, train, judge, chooser, cut_of):
     splits = {name: split_of(queries) for name, queries in sizes.items()}
-    found = facts.Facts("beir:x", 9000, splits, "en", True, 0, 9000, 0, 0, 0, 0, 0, 0, [], [], [])
+    found = facts.Facts("beir:x", 9000, splits, "en", True, 0, 9000, 0, 0, 0, 0, 0, 0, [], [], {})
     names = {name: name for name in sizes}
     chosen = layout.chosen(found, names)
     assert (chosen.train, chosen.judge, chosen.chooser) == (train, judge, chooser)
@@ -221,7 +222,7 @@ def test_splits_follow_from_what_is_judged(sizes, train, judge, chooser, cut_of)
     [({0: 5, 1: 20}, 1), ({0: 50, 1: 30, 2: 20, 3: 9}, 2), ({0: 9, 1: 60, 2: 30}, 1), ({1: 90, 3: 2}, 1)],
 )
 def test_the_threshold_follows_from_the_grades(grades, rel):
-    assert layout.relevance(split_of(20, grades))[0] == rel
+    assert counts.relevance(split_of(20, grades))[0] == rel
 
 
 def test_caps_cut_at_most_their_share():
@@ -436,6 +437,123 @@ def test_nothing_of_what_judges_is_tried(tmp_path):
     assert len(tried) > 80 and not tried & judged
 
 
+def test_a_split_called_validation_is_a_dev_here(tmp_path):
+    """That name is of what is cut from train; without a dev of its own the source's validation chooses."""
+    there = {f"q{at}": f"what of {at}" for at in range(400)}
+    own = [{f"q{at}": {f"d{at}": 1} for at in range(first, first + 130)} for first in (0, 130, 260)]
+    folder = collection(
+        tmp_path / "c",
+        {f"d{at}": text(at) for at in range(400)},
+        there,
+        **dict(zip(("train", "test", "validation"), own, strict=True)),
+    )
+    found, chosen, names = read(folder)
+    block = sources.block(found, chosen, names)
+    assert block["judged"] == {"dev": {"subset": "validation"}, "test": {}} and chosen.chooser == "dev"
+    assert Corpus.model_validate(block).validation and not chosen.left_out
+    assert layout.chosen(found, names | {"dev": "dev"}) == replace(chosen, judged={"dev": "dev", "test": "test"})
+
+
+def test_no_two_splits_get_one_name():
+    """Exact names are kept whatever the order; the others take a number, and none is that of a training split."""
+    names = sources.named_here(["\u9a8c\u8bc1", "my split!", "my split?", "test", "train", "train!"])
+    assert names == {
+        "test-2": "\u9a8c\u8bc1",
+        "my-split": "my split!",
+        "my-split-2": "my split?",
+        "test": "test",
+        "train": "train",
+        "train-2": "train!",
+    }
+    assert sources.named_here(["dev", "validation"]) == {"dev": "dev", "dev-2": "validation"}
+    corpus = sources.corpus("beir:x", names.values())
+    assert corpus.train == "train" and {own.subset for own in corpus.judged.values()} == {*names.values()} - {"train"}
+
+
+@pytest.mark.parametrize(("sizes", "origin"), [((63, 250, 100), "dev"), ((40, 0, 300), "test")])
+def test_the_base_is_tried_on_the_split_that_is_trained_on(sizes, origin, tmp_path):
+    """Also beside a train split that is too small, of which nothing is trained on, as the page says."""
+    named, first = {}, 0
+    for split, size in zip(("train", "dev", "test"), sizes, strict=True):
+        if size:
+            named[split] = {f"q{at}": {f"d{at}": 1} for at in range(first, first + size)}
+        first += size
+    asked = {f"q{at}": f"where is {text(at, 4)} number {at}" for at in range(first)}
+    folder = collection(tmp_path / "c", {f"d{at}": text(at) for at in range(first)}, asked, **named)
+    found, chosen, names = read(folder)
+    given = readers.read(sources.corpus(found.source, names.values()))
+    tried = {pair.query_id for pair in making._tried(found, chosen, names, given)}
+    assert chosen.train == origin and len(tried) > 100 and tried <= named[origin].keys()
+    assert any("train" in said and str(sizes[0]) in said for said in chosen.left_out)
+    with pytest.raises(UserError, match="none that would be trained on has a relevant passage"):
+        making._tried(replace(found, paired={**found.paired, origin: []}), chosen, names, given)
+
+
+def test_without_a_rank_nothing_is_said_of_ranks():
+    depth, why = choices.rerank_depth(np.array([]))
+    assert (depth, why) == (100, "the base was tried on no query")
+
+
+def test_what_a_study_cannot_have_is_not_counted(tmp_path):
+    """Judgments of passages that are absent or empty, and training queries that judge: the study's own sizes."""
+    passages = {f"d{at}": text(at) for at in range(300)} | {f"d{at}": " " for at in range(20)}
+    asked = {f"q{at}": f"where is {text(at, 4)} number {at}" for at in range(400)}
+    asked |= {f"again{at}": asked[f"q{at}"].upper() for at in range(240, 250)}
+    train = {f"q{at}": {f"d{at}": 1} for at in range(150)} | {f"again{at}": {f"d{at}": 1} for at in range(240, 250)}
+    test = {f"q{at}": {f"d{at}": 1} for at in range(200, 350)}
+    found, chosen, names = read(collection(tmp_path / "c", passages, asked, train=train, test=test))
+    assert (found.absent, found.also_judged) == (20 + 50, 10)
+    assert (found.splits["train"].queries, found.splits["train"].pairs) == (130, 130)
+    assert (found.splits["test"].queries, found.splits["test"].none) == (150, 50)
+    block = Corpus.model_validate(sources.block(found, chosen, names))
+    card = write.write(readers.read(block), block, tmp_path / "out")
+    assert chosen.queries("train", found, names) == card.splits["train"].queries + card.splits["validation"].queries
+    assert {pair.query_id for pair in found.paired["train"]} == {f"q{at}" for at in range(20, 150)}
+    said = str(page._collection(found))
+    assert "70 judgments of passages" in said and "10 training queries" in said
+    few = {query: own for query, own in train.items() if query < "q10"}
+    few |= {f"q{at}": {f"gone{at}": 1} for at in range(100, 180)}
+    _, chosen, _ = read(collection(tmp_path / "few", passages, asked, train=few, test=test))
+    assert chosen.train is None and "train" in chosen.left_out[0]
+
+
+def test_judgments_of_another_corpus_alone_stop(tmp_path):
+    folder = plain_one(tmp_path / "c", 80)
+    (folder / "corpus.jsonl").write_text(json.dumps({"_id": "other", "text": "another one"}) + "\n")
+    with pytest.raises(UserError, match="none of its 80 judgments names a passage of the corpus"):
+        read(folder)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "said"),
+    [
+        ({"extra": 250, "test": 100}, []),
+        ({"Dev": 150, "Test": 120, "Train": 80}, ["Train (80 queries) is not measured"]),
+        ({"train": 80, "test": 0}, ["test is not used: it has no query with a relevant passage"]),
+        ({"train": 0, "test": 120}, ["train is not used"]),
+        ({"train": 40, "test": 120}, ["train (40 queries) is not trained on: it takes 64"]),
+        ({"train": 800, "dev": 90}, []),
+    ],
+)
+def test_each_split_is_used_or_said_to_be_left_out(sizes, said):
+    splits = {name: split_of(size) if size else counts.Split(9, 9, {0: 9}, 0, 9, 0) for name, size in sizes.items()}
+    found = facts.Facts("beir:x", 9000, splits, "en", True, 0, 9000, 0, 0, 0, 0, 0, 0, [], [], {})
+    chosen = layout.chosen(found, {name: name for name in sizes})
+    assert len(chosen.left_out) == len(said)
+    assert all(words.startswith(start) for words, start in zip(chosen.left_out, said, strict=True))
+    left = {words.split()[0] for words in chosen.left_out}
+    assert {*sizes} == {*chosen.judged.values(), *([chosen.train] if chosen.train else [])} | left
+
+
+def test_what_is_relevant_is_counted_from_the_grade_that_is_decided():
+    """Half of the queries have grade 1 alone: they are no queries to judge on, though training takes their pairs."""
+    grades = {f"q{at}": {f"d{at}": at % 4, f"e{at}": 0} for at in range(120)}
+    found = counts.counted(grades)
+    assert counts.relevance(found)[0] == 2
+    assert (found.queries, found.none, found.positives, found.relevant) == (120, 60, 60, 90)
+    assert (found.related, found.pairs, found.answered, found.trainable) == (30, 90, 60, 90)
+
+
 def test_no_folder_is_one_line(place):
     for name, words in (("../nowhere", "there is no folder ../nowhere"), ("", "COLLECTION: name a folder")):
         done = CliRunner().invoke(plan.main, ["--collection", name])
@@ -447,6 +565,12 @@ def test_no_folder_is_one_line(place):
     "named, words",
     [
         (["--collection", "hf:a/b"], "--collection hf:a/b: hf: must name a dataset with its revision"),
+        (["--collection", "docstrings:pandas", "--hours", "nan"], "--hours nan: say a number of hours"),
+        (["--collection", "docstrings:pandas", "--hours", "inf"], "--hours inf: say a number of hours"),
+        (
+            ["--collection", "irds:beir/scifakt"],
+            "--collection irds:beir/scifakt: ir_datasets knows no such id; near it",
+        ),
         (["--collection", "docstrings:pandas", "--base", "nope"], "--base: there is no folder nope; name hub:<id>"),
         (["--collection", "docstrings:pandas", "--base", "folder:nope"], "--base: there is no folder nope; name"),
     ],
@@ -460,7 +584,7 @@ def test_five_million_passages_are_planned_from_a_sample(monkeypatch):
     """Only a sample is at hand: ranks are scaled, the pool stays bounded, and the estimate is for all of them."""
     monkeypatch.chdir(ROOT)
     splits = {"train": split_of(400_000), "test": split_of(7000)}
-    found = facts.Facts("beir:x", 5_000_000, splits, "en", True, 0, 10**6, 0, 0, 0, 0, 0, 0, [], [], [])
+    found = facts.Facts("beir:x", 5_000_000, splits, "en", True, 0, 10**6, 0, 0, 0, 0, 0, 0, [], [], {})
     names = {name: name for name in splits}
     chosen = layout.chosen(found, names)
     ranks = choices.in_collection([1] * 150 + [2] * 30 + [9] * 20, 800, found.passages)
@@ -499,7 +623,7 @@ def test_a_batch_that_does_not_fit_is_cached():
         0,
         [],
         [],
-        [],
+        {},
     )
     names = {name: name for name in found.splits}
     model = measuring.Model(Path(), "bert", "cosine", 384, 90.0, (256, 256), 512, (), 1.0)
@@ -527,3 +651,5 @@ def test_pairs_that_the_base_ranks_by_chance_are_told():
     assert "hardly better than by chance" in str(said) and "of 1,000" in str(said)
     assert not page._by_chance(generator.integers(1, 300, 200).astype(float), 1000)
     assert not page._by_chance(np.array([]), 1000)
+    assert not page._by_chance(np.ones(200), 4) and not page._by_chance(np.full(200, 9.0), 10)
+    assert not page._by_chance(np.full(3, 900.0), 1000)

@@ -74,7 +74,7 @@ def training(
     """Batch, triplets, rates and the negatives' window. ranks are the base's in the collection, free a job's MB."""
     origin = next(own for name, own in facts.splits.items() if names[name] == layout.train)
     share = (layout.shares or {}).get("train", 100) / 100
-    pairs = int(origin.positives * share)
+    pairs = int(origin.pairs * share)
     batch = 32 if pairs >= 320 else 16 if pairs >= 128 else 8
     passes = 1 if pairs >= 3000 else 2 if pairs >= 1000 else 3 if pairs >= 300 else 4
     size = min(MOST_TRIPLETS, pairs * passes) // batch * batch
@@ -85,14 +85,14 @@ def training(
     depth = _depth(ranks, facts.passages)
     first = 1 if facts.passages < 200 else 6 if facts.passages < 2000 else 11
     heavy = rates.megabytes * batch / rates.batch > free
-    inside = float((ranks <= depth).mean())
+    inside = float((ranks <= depth).mean()) if len(ranks) else 0.0
     margin = MARGIN if rates.apart >= ENOUGH_APART else None
     why = {
         "batch": f"{pairs:,} training pairs",
         "size": f"each pair about {passes} x, {steps} steps of {batch}"
         + (", the most that a plan takes" if size < pairs * passes // batch * batch else ""),
         "lr": f"{steps} steps of a model of {model.megabytes / 4:.0f} million weights: the fewer, the higher",
-        "depth": f"the base ranks a positive that deep for {100 * inside:.0f} % of the queries tried",
+        "depth": f"the base ranks a positive that deep for {100 * inside:.0f} % of the {len(ranks)} queries tried",
         "ranks": f"above rank {first} unjudged passages of {facts.passages:,} may well be relevant; "
         + (
             "relative_margin drops what scores within 5 % of the positive"
@@ -115,7 +115,9 @@ def _depth(ranks: np.ndarray, passages: int) -> int:
 
 def rerank_depth(ranks: np.ndarray) -> tuple[int, str]:
     """How many passages a reranker orders: those that hold nearly all of what 100 would."""
-    reached = {depth: float((ranks <= depth).mean()) if len(ranks) else 0.0 for depth in (10, 20, 50, 100)}
+    if not len(ranks):
+        return 100, "the base was tried on no query"
+    reached = {depth: float((ranks <= depth).mean()) for depth in (10, 20, 50, 100)}
     for depth, share in reached.items():
         if share >= 0.95 * reached[100]:
             deep = f"{100 * share:.0f} % of the queries, within 100 for {100 * reached[100]:.0f} %"

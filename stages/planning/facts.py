@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -13,29 +14,13 @@ import numpy as np
 from stages.collections import checks, language, near_duplicates, splits
 from stages.collections.source import Query, Source
 from stages.collections.splits import Grades
+from stages.planning.counts import Split, counted, measuring, relevance
 
 SAMPLE = 2000  # passages that are looked at closely, and as many queries
 DIGESTED = 1_000_000  # passages whose texts are compared with all others
-PAIRS = 500  # queries whose relevant passages are kept, to rank them
+PAIRS = 500  # queries of a split whose relevant passages are kept, to rank them
 NEAR = 0.8  # Jaccard index of word shingles from which two texts are near duplicates
 COMPARED = 50_000  # queries that are compared with each other
-
-
-@dataclass(frozen=True)
-class Split:
-    """The judgments of one split. grades maps a grade to how often it is given; `none` counts queries without any."""
-
-    queries: int
-    judgments: int
-    grades: dict[int, int]
-    positives: int
-    none: int
-    relevant: int  # different passages
-
-    @property
-    def a_query(self) -> float:
-        """Positives a query, of the queries that have one."""
-        return self.positives / max(1, self.queries - self.none)
 
 
 class Pair(NamedTuple):
@@ -48,7 +33,11 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True)
 class Facts:
-    """A collection. Texts and queries are samples by a hash of their ids, `pairs` queries with relevant passages."""
+    """A collection. Texts and queries are samples by a hash of ids, `paired` some queries of each split with passages.
+
+    Judgments of passages that are not there or have no text (`absent`), and training queries that a measured split asks
+    too (`also_judged`), are not among what is counted in `splits`.
+    """
 
     source: str
     passages: int
@@ -65,12 +54,20 @@ class Facts:
     near_in_several: int
     texts: list[str] = field(repr=False)
     queries: list[str] = field(repr=False)
-    pairs: list[Pair] = field(repr=False)
+    paired: dict[str, list[Pair]] = field(repr=False)
     characters: float = 0.0
+    absent: int = 0
+    also_judged: int = 0
 
     @property
     def judged(self) -> dict[str, Split]:
         return {name: split for name, split in self.splits.items() if name != "train"}
+
+    @property
+    def pairs(self) -> list[Pair]:
+        """Pairs to measure a model on: training queries where there are any, else of every split, PAIRS at most."""
+        every = self.paired.get("train") or [pair for own in self.paired.values() for pair in own]
+        return sorted(every, key=lambda pair: zlib.crc32(pair.query_id.encode()))[:PAIRS]
 
 
 class Sample:
@@ -100,18 +97,25 @@ class Sample:
 def read(source: Source, name: str) -> Facts:
     """Look at a source whose splits are under their names here; the passages are read once.
 
-    Raises UserError where its judgments contradict themselves.
+    Raises UserError where its judgments contradict themselves, or none names a passage that is there.
     """
     queries = {name: query for name, query in source.queries.items() if query.text.strip()}
     dropped: Counter[str] = Counter()
     grades = {split: splits.judgments(split, source, queries, dropped) for split in source.qrels if source.qrels[split]}
     asked = {query: queries[query] for own in grades.values() for query in own}
-    pairs = _paired(grades)
-    stream = _Passages(asked, {doc for docs in pairs.values() for doc in docs})
+    pairs = {split: _paired(own) for split, own in grades.items()}
+    judged = {doc for own in grades.values() for docs in own.values() for doc in docs}
+    stream = _Passages(asked, judged, {doc for own in pairs.values() for docs in own.values() for doc in docs})
     for doc_id, text in source.docs:
         if text := text.strip():
             stream.take(doc_id, text)
-    sizes, digests = {split: _split(own) for split, own in grades.items()}, stream.digests()
+    there = _present(grades, stream.present)
+    if stream.number and not any(own for split in there.values() for own in split.values()):
+        for split, own in grades.items():
+            splits.check_passages(split, own, stream.present)
+    again = _asked_by_judges(there, queries)
+    there |= {"train": _without(there["train"], again)} if again else {}
+    digests = stream.digests()
     _, times = np.unique(digests, return_counts=True)
     texts = stream.sample.texts()
     of_queries = checks.digests(query.text for query in asked.values())
@@ -119,7 +123,7 @@ def read(source: Source, name: str) -> Facts:
     return Facts(
         source=name,
         passages=stream.number,
-        splits=sizes,
+        splits={split: counted(own) for split, own in there.items()},
         language=found or language.DEFAULT,
         detected=found is not None,
         duplicates=int(times[times > 1].sum()),
@@ -132,9 +136,9 @@ def read(source: Source, name: str) -> Facts:
         near_in_several=_near_in_several(grades, queries),
         texts=texts,
         queries=_sampled(asked),
-        pairs=[
-            Pair(query, queries[query].text, kept) for query, docs in pairs.items() if (kept := stream.texts_of(docs))
-        ],
+        paired={split: stream.pairs(own, there[split]) for split, own in pairs.items()},
+        absent=sum(doc not in stream.present for own in grades.values() for docs in own.values() for doc in docs),
+        also_judged=len(again),
         characters=stream.characters / max(1, stream.number),
     )
 
@@ -142,8 +146,9 @@ def read(source: Source, name: str) -> Facts:
 class _Passages:
     """What is kept of a stream of passages."""
 
-    def __init__(self, asked: Mapping[str, Query], wanted: set[str]) -> None:
-        self.asked, self.wanted = asked, wanted
+    def __init__(self, asked: Mapping[str, Query], judged: set[str], wanted: set[str]) -> None:
+        self.asked, self.judged, self.wanted = asked, judged, wanted
+        self.present: set[str] = set()  # of the judged passages
         self.sample, self.found = Sample(SAMPLE), dict[str, str]()
         self.number = self.characters = self.shared = 0
         self.own_text: list[str] = []  # ids of queries that are the passage of that id, word for word
@@ -154,6 +159,8 @@ class _Passages:
         self.number += 1
         self.characters += len(text)
         self.sample.offer(doc_id, text)
+        if doc_id in self.judged:
+            self.present.add(doc_id)
         if doc_id in self.wanted:
             self.found[doc_id] = text
         if doc_id in self.asked:
@@ -173,31 +180,41 @@ class _Passages:
         self._digest()
         return np.concatenate(self._parts)
 
-    def texts_of(self, docs: Iterable[str]) -> list[str]:
-        return [self.found[doc] for doc in docs if doc in self.found]
+    def pairs(self, wanted: Mapping[str, list[str]], kept: Container[str]) -> list[Pair]:
+        """Of queries that are kept, with the texts of those wanted passages that are there."""
+        there = {query: [self.found[doc] for doc in docs if doc in self.found] for query, docs in wanted.items()}
+        return [Pair(query, self.asked[query].text, texts) for query, texts in there.items() if texts and query in kept]
 
 
-def _split(grades: Grades) -> Split:
-    levels = Counter(grade for own in grades.values() for grade in own.values())
-    positive = {query: [doc for doc, grade in own.items() if grade >= 1] for query, own in grades.items()}
-    return Split(
-        queries=len(grades),
-        judgments=levels.total(),
-        grades=dict(sorted(levels.items())),
-        positives=sum(map(len, positive.values())),
-        none=sum(not docs for docs in positive.values()),
-        relevant=len({doc for docs in positive.values() for doc in docs}),
-    )
-
-
-def _paired(grades: Mapping[str, Grades]) -> dict[str, list[str]]:
-    """Some queries with the passages relevant to them, by a hash of their ids; training queries where there are any."""
-    every = {
-        query: own for split in sorted(grades, key=lambda name: name == "train") for query, own in grades[split].items()
+def _present(grades: Mapping[str, Grades], present: set[str]) -> dict[str, Grades]:
+    """The judgments of passages that are there; a training query without one is left out, as a study does."""
+    kept = {
+        split: {query: {doc: grade for doc, grade in docs.items() if doc in present} for query, docs in own.items()}
+        for split, own in grades.items()
     }
-    first = grades.get("train") or every
-    chosen = sorted(first, key=lambda query: zlib.crc32(query.encode()))[:PAIRS]
-    return {query: [doc for doc, grade in every[query].items() if grade >= 1][:5] for query in chosen}
+    if "train" in kept:
+        kept["train"] = {query: docs for query, docs in kept["train"].items() if docs}
+    return kept
+
+
+def _without(grades: Grades, queries: Container[str]) -> Grades:
+    return {query: own for query, own in grades.items() if query not in queries}
+
+
+def _asked_by_judges(grades: Mapping[str, Grades], queries: Mapping[str, Query]) -> set[str]:
+    """The training queries that a split asks too which is measured beside them: a study does not train on those."""
+    sizes = {split: counted(own).answered for split, own in grades.items() if split != "train"}
+    judges = measuring({split: size for split, size in sizes.items() if size})
+    texts = {splits.plain(queries[query].text) for split in judges if split for query in grades[split]}
+    return {query for query in grades.get("train", {}) if splits.plain(queries[query].text) in texts}
+
+
+def _paired(grades: Grades) -> dict[str, list[str]]:
+    """Some queries of a split with the passages relevant to them, by a hash of their ids."""
+    rel = relevance(counted(grades))[0]
+    chosen = sorted(grades, key=lambda query: zlib.crc32(query.encode()))
+    found = ((query, [doc for doc, grade in grades[query].items() if grade >= rel][:5]) for query in chosen)
+    return dict(islice(((query, docs) for query, docs in found if docs), PAIRS))
 
 
 def _sampled(asked: Mapping[str, Query]) -> list[str]:

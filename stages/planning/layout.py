@@ -1,14 +1,14 @@
-"""Which splits are trained on, chosen on and judged on, and from which grade a passage is relevant."""
+"""Which splits are trained on, chosen on and judged on."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from stages.planning.facts import Facts, Split
+from stages.planning.counts import ENOUGH_TO_JUDGE, measuring
+from stages.planning.facts import Facts
 
-DEVS = ("dev", "validation", "valid", "val", "development")
 ENOUGH_TO_CUT = 200  # queries of the only split, from which some of them can be trained on
 ENOUGH_TO_TRAIN = 64  # training queries, two batches of 32
-ENOUGH_TO_JUDGE = 100  # queries, below which a larger split judges where there is one
 MOST_JUDGED = 3000  # queries of a split that are measured
 VALIDATION = 200
 
@@ -35,14 +35,21 @@ class Layout:
         origin = self.train if split == "train" else self.judged[split]
         found = next(own for name, own in facts.splits.items() if names[name] == origin)
         share = (self.shares or {}).get(split, 100)
-        return round((found.queries - found.none) * share / 100)
+        return round((found.trainable if split == "train" else found.answered) * share / 100)
 
 
 def chosen(facts: Facts, names: Mapping[str, str]) -> Layout:
     """How to use the splits that there are; `names` maps their names in `facts` to those in the source."""
-    size = {name: own.queries - own.none for name, own in facts.splits.items()}
+    size = {name: own.trainable if name == "train" else own.answered for name, own in facts.splits.items()}
     if facts.source.startswith("docstrings:"):
         return _of_docstrings(size)
+    layout = _of_splits(facts, names, size)
+    used = {layout.train, *layout.judged.values()}
+    said = [_unused(facts, name, names[name], size[name]) for name in facts.splits if names[name] not in used]
+    return replace(layout, left_out=[*layout.left_out, *said])
+
+
+def _of_splits(facts: Facts, names: Mapping[str, str], size: Mapping[str, int]) -> Layout:
     judged = {name: size[name] for name in facts.judged if size[name]}
     has_train = size.get("train", 0) >= ENOUGH_TO_TRAIN
     if not judged and not size.get("train"):
@@ -50,12 +57,19 @@ def chosen(facts: Facts, names: Mapping[str, str]) -> Layout:
         return Layout(None, {first: names[first]}, first, why=["no split has a relevant passage"])
     if len(judged) + has_train <= 1:
         return _alone(facts, names, next(iter(judged), "train"), size)
-    dev = next((name for name in DEVS if name in judged), None)
-    test = _test(judged, dev)
-    others = [name for name in judged if name not in (dev, test)]
-    layout = _with_train(names, size, dev, test) if has_train else _without_train(names, size, dev, test)
-    said = [f"{name} ({size[name]:,} queries) is not measured; judged: {{{name}: {{}}}} would" for name in others]
-    return replace(layout, left_out=[*layout.left_out, *said])
+    dev, test = measuring(judged, names)
+    return _with_train(names, size, dev, test) if has_train else _without_train(names, size, dev, test)
+
+
+def _unused(facts: Facts, name: str, origin: str, size: int) -> str:
+    """Why a split is neither trained on nor measured."""
+    if not size:
+        apart = " that no judged split asks too" if name == "train" and facts.also_judged else ""
+        return f"{name} is not used: it has no query{apart} with a relevant passage that is there"
+    if name == "train":
+        return f"train ({size:,} queries) is not trained on: it takes {ENOUGH_TO_TRAIN} with a relevant passage"
+    rules = "{}" if origin == name else f"{{subset: {json.dumps(origin, ensure_ascii=False)}}}"
+    return f"{name} ({size:,} queries) is not measured; judged: {{{name}: {rules}}} would"
 
 
 def _of_docstrings(size: Mapping[str, int]) -> Layout:
@@ -70,17 +84,6 @@ def _of_docstrings(size: Mapping[str, int]) -> Layout:
 
 def _first_name(facts: Facts) -> str:
     return next((name for name in facts.splits if name != "train"), "test")
-
-
-def _test(judged: Mapping[str, int], dev: str | None) -> str | None:
-    """The split that judges: `test`, else the largest that is no dev; None where dev is far larger and can be cut."""
-    if "test" in judged:
-        return "test"
-    others = [name for name in judged if name != dev]
-    largest = max(others, key=lambda name: judged[name], default=None)
-    if largest and dev and judged[largest] < ENOUGH_TO_JUDGE <= judged[dev]:
-        return None
-    return largest
 
 
 def _with_train(names: Mapping[str, str], size: Mapping[str, int], dev: str | None, test: str | None) -> Layout:
@@ -101,9 +104,10 @@ def _with_train(names: Mapping[str, str], size: Mapping[str, int], dev: str | No
     share = min(30, max(5, round(100 * min(500, max(80, 0.15 * size["train"])) / size["train"])))
     shares = {"train": 100 - share, "dev": share}
     why = [f"no dev split: {share} % of the training queries are cut off by clusters, to choose on"]
-    judged = {"dev": names["train"], judge: names[judge]}
+    judging = "test" if judge == "dev" else judge  # a small dev, whose name what is cut off takes
+    judged = {"dev": names["train"], judging: names[judge]}
     return Layout(
-        names["train"], judged, judge, "dev", shares, _validation(size["train"] * shares["train"] // 100), why
+        names["train"], judged, judging, "dev", shares, _validation(size["train"] * shares["train"] // 100), why
     )
 
 
@@ -140,15 +144,3 @@ def _alone(facts: Facts, names: Mapping[str, str], only: str, size: Mapping[str,
 
 def _validation(train: int) -> int:
     return min(VALIDATION, max(8, train // 8))
-
-
-def relevance(split: Split) -> tuple[int, str]:
-    """The grade from which a passage of a split is relevant, and why."""
-    levels = {grade: number for grade, number in split.grades.items() if grade > 0}
-    if not levels or max(levels) < 2:
-        return 1, "its judgments say relevant or not"
-    if max(levels) >= 3:
-        high = sum(number for grade, number in levels.items() if grade >= 2)
-        if 2 * high >= split.queries - split.none:
-            return 2, f"grades reach {max(levels)}: as TREC has it, grade 1 is related and 2 is relevant"
-    return 1, f"grades reach {max(levels)}: every positive grade is relevant, and nDCG@10 weighs them"

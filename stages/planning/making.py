@@ -32,7 +32,7 @@ TRIED = 200  # queries
 def plan(source: str, block: dict[str, Any], start: Start, hours: float) -> Plan:
     """The plan of a collection and a model for so many hours. Raises UserError where either cannot be read."""
     there = sources.splits(source)
-    names = {sources.name_of(split): split for split in there}
+    names = sources.named_here(there)
     click.echo(f"reading {source}", err=True)
     given = readers.read(sources.corpus(source, there))
     found = facts.read(given, source)
@@ -56,6 +56,8 @@ def plan(source: str, block: dict[str, Any], start: Start, hours: float) -> Plan
         )
         pairs = _tried(found, splits, names, given)
         rates, raw = measuring.rates(work, Path(folder) / "measured", jobs, pairs, found.texts, found.passages)
+    if splits.train is not None and not rates.triplets:
+        raise UserError(f"{source}: no training step was measured on its {len(pairs)} pairs; nothing can be planned")
     ranks = choices.in_collection(raw, rates.encoded, found.passages)
     chosen, why = _choices(found, splits, names, block, caps, base, rates, ranks, jobs)
     means = {kind: float(np.minimum(own, caps[kind].tokens).mean()) for kind, own in lengths.items()}
@@ -80,18 +82,26 @@ def plan(source: str, block: dict[str, Any], start: Start, hours: float) -> Plan
 
 
 def _tried(found: Facts, splits: Layout, names: Mapping[str, str], given: Source) -> list[Pair]:
-    """The queries that the base is tried on: of the training queries alone where there are such.
+    """The queries that the base is tried on: where something is trained, of those that are trained on alone.
 
-    Nothing that is decided by them has then seen a query that judges.
+    Nothing that is decided by them has then seen a query that judges. Raises UserError where there are none of those.
     """
-    corpus = Corpus.model_validate(sources.block(found, splits, names))
-    if splits.train is None or found.source.startswith("docstrings:"):
+    if splits.train is None:
         return found.pairs[:TRIED]
+    if found.source.startswith("docstrings:"):
+        return found.paired["train"][:TRIED]
     here = {split: name for name, split in names.items()}
     origins = {"train": splits.train, **splits.judged}
     qrels = {split: given.qrels[here[origin]] for split, origin in origins.items()}
+    corpus = Corpus.model_validate(sources.block(found, splits, names))
     trained = {query for query, _, _ in cut.by_shares(replace(given, qrels=qrels), corpus).qrels["train"]}
-    return [pair for pair in found.pairs if pair.query_id in trained][:TRIED]
+    own = found.paired[here[splits.train]]
+    if not (tried := [pair for pair in own if pair.query_id in trained][:TRIED]):
+        raise UserError(
+            f"qrels of {splits.train}: of {len(own)} queries looked at none that would be trained on has a relevant "
+            f"passage with text; mend the passages' ids"
+        )
+    return tried
 
 
 def _choices(

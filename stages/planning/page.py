@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from stages.planning import choices as rules
+from stages.planning import counts, power, proposal, space
 from stages.planning import layout as splits
-from stages.planning import power, proposal, space
 from stages.planning.facts import SAMPLE, Facts
 from stages.planning.plans import Plan, decisions
 from stages.planning.proposal import Proposal, duration
@@ -16,6 +16,7 @@ from stages.reporting.table import Cell, Table
 from stages.reporting.text import Heading, Items, code, strong, text
 
 PERCENTILES = (50, 90, 95, 99, 100)
+FEWEST = 20  # passages, and queries tried, from which ranks by chance show
 PAIRS_TO_LEARN = 500  # about as many training queries as the default study's recipes gained from
 
 
@@ -62,7 +63,7 @@ def _summary(plan: Plan) -> list[Block]:
 
 
 def _without_training(plan: Plan) -> Block:
-    pairs = sum(own.positives for own in plan.facts.splits.values())
+    pairs = sum(own.pairs for own in plan.facts.splits.values())
     return text(
         strong("Nothing is fine-tuned."),
         f" The collection has {pairs:,} judged pairs of query and relevant passage, and to train and to judge takes "
@@ -79,7 +80,7 @@ def _collection(facts: Facts) -> list[Block]:
             f"{own.queries:,}",
             f"{own.judgments:,}",
             ", ".join(f"{grade}: {number:,}" for grade, number in own.grades.items()),
-            str(splits.relevance(own)[0]),
+            str(counts.relevance(own)[0]),
             f"{own.a_query:.2f}",
             f"{own.none:,}",
         ]
@@ -89,7 +90,7 @@ def _collection(facts: Facts) -> list[Block]:
     part = "" if facts.compared == facts.passages else f" of the first {facts.compared:,}"
     sampled = len(facts.texts)
     notes = [
-        f"Relevant from: {name}: {splits.relevance(own)[1]}."
+        f"Relevant from: {name}: {counts.relevance(own)[1]}.{_loosely(own)}"
         for name, own in facts.splits.items()
         if max(own.grades, default=1) > 1
     ]
@@ -105,9 +106,15 @@ def _collection(facts: Facts) -> list[Block]:
                 f"share: {facts.shared_ids:,}; of these the same text, which nobody judged: {facts.themselves:,}.",
                 f"Query texts in two splits: {facts.in_several:,}, and nearly so: {facts.near_in_several:,}. Training "
                 f"leaves out what a judged split asks word for word.",
+                f"Not counted above: {facts.absent:,} judgments of passages that are absent or without text, and "
+                f"{facts.also_judged:,} training queries that a measured split asks too.",
             )
         ),
     ]
+
+
+def _loosely(split: counts.Split) -> str:
+    return f" Training takes the {split.related:,} judgments below it as well." if split.related else ""
 
 
 def _lengths(plan: Plan) -> list[Block]:
@@ -156,8 +163,11 @@ def _power(plan: Plan) -> list[Block]:
 
 
 def _by_chance(ranks: np.ndarray, passages: int) -> list[Block]:
-    """A warning where the base ranks what is relevant as if by chance; by chance the median is half the passages."""
-    if not len(ranks) or np.median(ranks) < passages / 4:
+    """A warning where the base ranks what is relevant as if by chance; by chance the median is half the passages.
+
+    Of fewer than FEWEST passages or queries nothing of the kind can be told.
+    """
+    if min(len(ranks), passages) < FEWEST or np.median(ranks) < passages / 4:
         return []
     return [
         text(

@@ -12,12 +12,13 @@ from stages.collections.language import DEFAULT
 from stages.core import fingerprint, paths
 from stages.core.errors import UserError
 from stages.params.corpora import LOCAL, Corpus, JudgedSplit
-from stages.planning import layout
+from stages.planning import counts, layout
 from stages.planning.facts import Facts
 from stages.planning.layout import Layout
 
 KINDS = ("beir", "irds", "hf", "docstrings")
 SHARES = {"train": 40, "dev": 15, "test": 45}  # of a docstrings source, which has no splits of its own
+TRAINED = ("train", "validation")  # names that no judged split can have
 NOT_A_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 
 
@@ -53,7 +54,9 @@ def splits(source: str) -> list[str]:
             found = _of_hub(location)
         case _:
             found = readers.splits(Corpus(source=source, train="train", judged={})) or []
-    if not (listed := sorted(found)):
+    if not (listed := sorted(found)) and kind == "irds":
+        raise UserError(f"--collection {source}: has no judgments, nor has what is right below it; name an id that has")
+    if not listed:
         raise UserError(
             f"{location}: has no judgments; put them into qrels/<split>.tsv with the header query-id corpus-id score"
         )
@@ -64,13 +67,31 @@ def corpus(source: str, there: Iterable[str]) -> Corpus:
     """A block that reads every split: `train`, and all others as judged ones under names that params.yaml takes."""
     there = list(there)
     shares = SHARES if source.startswith("docstrings:") else None
-    judged = {name_of(split): JudgedSplit(subset=split) for split in there if split != "train"}
+    judged = {name: JudgedSplit(subset=split) for name, split in named_here(there).items() if split != "train"}
     return Corpus(source=source, train="train" if "train" in there else None, judged=judged, shares=shares)
 
 
+def named_here(there: Iterable[str]) -> dict[str, str]:
+    """Names as params.yaml takes them -> the splits of a source, in their order.
+
+    A split keeps its name where it can; then the others take what is left of theirs, with a number where that is taken.
+    """
+    there = list(there)
+    kept = {split for split in there if name_of(split) == split}
+    names: dict[str, str] = {}
+    for split in there:
+        name, number = name_of(split), 1
+        while split not in kept and (name in kept or name in names or name in TRAINED):
+            number += 1
+            name = f"{name_of(split)}-{number}"
+        names[name] = split
+    return names
+
+
 def name_of(split: str) -> str:
-    """A split's name as params.yaml takes it."""
-    return NOT_A_NAME.sub("-", split).strip("-_") or "test"
+    """A split's name as params.yaml takes it; validation is there what is cut from train, so that it is called dev."""
+    name = NOT_A_NAME.sub("-", split).strip("-_") or "test"
+    return "dev" if name == "validation" else name
 
 
 def block(found: Facts, splits: Layout, names: Mapping[str, str]) -> dict[str, Any]:
@@ -80,7 +101,7 @@ def block(found: Facts, splits: Layout, names: Mapping[str, str]) -> dict[str, A
     for split, origin in splits.judged.items():
         own = found.splits[here[origin]]
         rules: dict[str, Any] = {"subset": origin} if origin != split else {}
-        rules |= {"rel": rel} if (rel := layout.relevance(own)[0]) > 1 else {}
+        rules |= {"rel": rel} if (rel := counts.relevance(own)[0]) > 1 else {}
         rules |= {"drop_self": True} if found.themselves else {}
         rules |= {"limit": layout.MOST_JUDGED} if splits.queries(split, found, names) > layout.MOST_JUDGED else {}
         judged[split] = rules
@@ -108,9 +129,16 @@ def _of_ir_datasets(location: str) -> list[str]:
     Those below are then parts of it, such as folds, or other judgments of the same queries. Where one is `train` they
     divide it, and it is not read beside them.
     """
+    import difflib
+
     import ir_datasets
 
     there = {name.removeprefix(location) for name in ir_datasets.registry if f"{name}/".startswith(f"{location}/")}
+    if not there:
+        near = difflib.get_close_matches(location, list(ir_datasets.registry), 4)
+        raise UserError(
+            f"--collection irds:{location}: ir_datasets knows no such id; near it: {', '.join(near) or 'nothing'}"
+        )
     judged = {name.removeprefix("/") for name in there if ir_datasets.load(f"{location}{name}").has_qrels()}
     below = [name for name in judged if name and "/" not in name]
     return [""] if "" in judged and "train" not in below else below

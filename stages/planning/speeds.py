@@ -54,12 +54,13 @@ def speed(rates: Rates, means: Mapping[str, float]) -> Speed:
     """The speed of a stage from measured rates; means are the tokens of a query and of a passage, cut.
 
     Short stages wait for the disk and for each other as well, and get more of a busy machine than those that compute.
+    Where nothing is trained nothing was measured of it, and `trained` says nothing.
     """
     triplet = means["query"] + 2 * means["passage"]
     return Speed(
         tokens=rates.passages * means["passage"] / rates.busy,
         query_tokens=rates.queries * means["query"] / rates.busy,
-        trained=(rates.triplets or 1.0) * triplet / rates.busy,
+        trained=(1.0 if rates.triplets is None else rates.triplets) * triplet / rates.busy,
         slowness=rates.busy**0.5 * min(3.0, max(0.5, rates.load / REFERENCE)),
     )
 
