@@ -517,6 +517,28 @@ def test_what_a_study_cannot_have_is_not_counted(tmp_path):
     assert chosen.train is None and "train" in chosen.left_out[0]
 
 
+def test_a_judged_split_is_trained_on_without_what_the_other_asks(tmp_path):
+    """dev is cut, and 30 of its queries are test's: no pair is tried of them, and with more nothing is trained."""
+    passages = {f"d{at}": text(at) for at in range(300)}
+    asked = {f"q{at}": f"where is {text(at, 4)} number {at}" for at in range(500)}
+    for number, again in enumerate((30, 150)):
+        asked |= {f"t{at}": asked[f"q{at}"].upper() for at in range(again)}
+        dev = {f"q{at}": {f"d{at}": 1} for at in range(260)}
+        test = {f"t{at}": {f"d{at}": 1} for at in range(again)} | {f"q{at}": {"d299": 1} for at in range(300, 450)}
+        found, chosen, names = read(collection(tmp_path / f"c{number}", passages, asked, dev=dev, test=test))
+        assert found.asked_by_test == {"dev": again}
+        if again == 150:
+            assert chosen.train is None
+            continue
+        block = Corpus.model_validate(sources.block(found, chosen, names))
+        card = write.write(readers.read(block), block, tmp_path / "out")
+        had = card.splits["train"].queries + card.splits["validation"].queries
+        assert chosen.queries("train", found, names) == pytest.approx(had, abs=12) and had < 180
+        given = readers.read(sources.corpus(found.source, names.values()))
+        tried = {pair.query_id for pair in making._tried(found, chosen, names, given)}
+        assert len(tried) > 100 and not tried & {f"q{at}" for at in range(again)}
+
+
 def test_judgments_of_another_corpus_alone_stop(tmp_path):
     folder = plain_one(tmp_path / "c", 80)
     (folder / "corpus.jsonl").write_text(json.dumps({"_id": "other", "text": "another one"}) + "\n")

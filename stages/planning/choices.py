@@ -74,7 +74,7 @@ def training(
     """Batch, triplets, rates and the negatives' window. ranks are the base's in the collection, free a job's MB."""
     origin = next(own for name, own in facts.splits.items() if names[name] == layout.train)
     share = (layout.shares or {}).get("train", 100) / 100
-    pairs = int(origin.pairs * share)
+    pairs = int(origin.pairs * share * layout.apart(facts, names))
     batch = 32 if pairs >= 320 else 16 if pairs >= 128 else 8
     passes = 1 if pairs >= 3000 else 2 if pairs >= 1000 else 3 if pairs >= 300 else 4
     size = min(MOST_TRIPLETS, pairs * passes) // batch * batch

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
-from stages.collections.splits import Grades
+from stages.collections.source import Query
+from stages.collections.splits import Grades, plain
 
 DEVS = ("dev", "validation", "valid", "val", "development")
 ENOUGH_TO_JUDGE = 100  # queries, below which a larger split judges where there is one
@@ -98,3 +99,38 @@ def measuring(judged: Mapping[str, int], names: Mapping[str, str] | None = None)
     if largest and dev and judged[largest] < ENOUGH_TO_JUDGE <= judged[dev]:
         return dev, None
     return dev, largest
+
+
+def present(grades: Mapping[str, Grades], there: set[str]) -> dict[str, Grades]:
+    """The judgments of passages that are there; a training query without one is left out, as a study does."""
+    kept = {
+        split: {query: {doc: grade for doc, grade in docs.items() if doc in there} for query, docs in own.items()}
+        for split, own in grades.items()
+    }
+    if "train" in kept:
+        kept["train"] = {query: docs for query, docs in kept["train"].items() if docs}
+    return kept
+
+
+def without(grades: Grades, queries: Container[str]) -> Grades:
+    return {query: own for query, own in grades.items() if query not in queries}
+
+
+def asked_by_judges(grades: Mapping[str, Grades], queries: Mapping[str, Query]) -> set[str]:
+    """The training queries that a split asks too which is measured beside them: a study does not train on those."""
+    judges = _measuring(grades)
+    texts = {plain(queries[query].text) for split in judges if split for query in grades[split]}
+    return {query for query in grades.get("train", {}) if plain(queries[query].text) in texts}
+
+
+def _measuring(grades: Mapping[str, Grades]) -> tuple[str | None, str | None]:
+    sizes = {split: counted(own).answered for split, own in grades.items() if split != "train"}
+    return measuring({split: size for split, size in sizes.items() if size})
+
+
+def asked_by_test(grades: Mapping[str, Grades], queries: Mapping[str, Query]) -> dict[str, int]:
+    """Split -> how many of its queries the one that judges asks too, where there are any."""
+    dev, test = _measuring(grades)
+    texts = {plain(queries[query].text) for query in grades.get(test or dev or "", {})}
+    of = {split: sum(plain(queries[query].text) in texts for query in own) for split, own in grades.items()}
+    return {split: number for split, number in of.items() if number and split != (test or dev)}

@@ -14,7 +14,7 @@ import numpy as np
 from stages.collections import checks, language, near_duplicates, splits
 from stages.collections.source import Query, Source
 from stages.collections.splits import Grades
-from stages.planning.counts import Split, counted, measuring, relevance
+from stages.planning.counts import Split, asked_by_judges, asked_by_test, counted, present, relevance, without
 
 SAMPLE = 2000  # passages that are looked at closely, and as many queries
 DIGESTED = 1_000_000  # passages whose texts are compared with all others
@@ -58,6 +58,7 @@ class Facts:
     characters: float = 0.0
     absent: int = 0
     also_judged: int = 0
+    asked_by_test: dict[str, int] = field(default_factory=dict)  # queries of a split that the judging one asks too
 
     @property
     def judged(self) -> dict[str, Split]:
@@ -109,12 +110,12 @@ def read(source: Source, name: str) -> Facts:
     for doc_id, text in source.docs:
         if text := text.strip():
             stream.take(doc_id, text)
-    there = _present(grades, stream.present)
+    there = present(grades, stream.present)
     if stream.number and not any(own for split in there.values() for own in split.values()):
         for split, own in grades.items():
             splits.check_passages(split, own, stream.present)
-    again = _asked_by_judges(there, queries)
-    there |= {"train": _without(there["train"], again)} if again else {}
+    again = asked_by_judges(there, queries)
+    there |= {"train": without(there["train"], again)} if again else {}
     digests = stream.digests()
     _, times = np.unique(digests, return_counts=True)
     texts = stream.sample.texts()
@@ -139,6 +140,7 @@ def read(source: Source, name: str) -> Facts:
         paired={split: stream.pairs(own, there[split]) for split, own in pairs.items()},
         absent=sum(doc not in stream.present for own in grades.values() for docs in own.values() for doc in docs),
         also_judged=len(again),
+        asked_by_test=asked_by_test(there, queries),
         characters=stream.characters / max(1, stream.number),
     )
 
@@ -184,29 +186,6 @@ class _Passages:
         """Of queries that are kept, with the texts of those wanted passages that are there."""
         there = {query: [self.found[doc] for doc in docs if doc in self.found] for query, docs in wanted.items()}
         return [Pair(query, self.asked[query].text, texts) for query, texts in there.items() if texts and query in kept]
-
-
-def _present(grades: Mapping[str, Grades], present: set[str]) -> dict[str, Grades]:
-    """The judgments of passages that are there; a training query without one is left out, as a study does."""
-    kept = {
-        split: {query: {doc: grade for doc, grade in docs.items() if doc in present} for query, docs in own.items()}
-        for split, own in grades.items()
-    }
-    if "train" in kept:
-        kept["train"] = {query: docs for query, docs in kept["train"].items() if docs}
-    return kept
-
-
-def _without(grades: Grades, queries: Container[str]) -> Grades:
-    return {query: own for query, own in grades.items() if query not in queries}
-
-
-def _asked_by_judges(grades: Mapping[str, Grades], queries: Mapping[str, Query]) -> set[str]:
-    """The training queries that a split asks too which is measured beside them: a study does not train on those."""
-    sizes = {split: counted(own).answered for split, own in grades.items() if split != "train"}
-    judges = measuring({split: size for split, size in sizes.items() if size})
-    texts = {splits.plain(queries[query].text) for split in judges if split for query in grades[split]}
-    return {query for query in grades.get("train", {}) if splits.plain(queries[query].text) in texts}
 
 
 def _paired(grades: Grades) -> dict[str, list[str]]:

@@ -34,8 +34,16 @@ class Layout:
         """About how many queries with a positive a split has; `names` maps the facts' splits to the source's."""
         origin = self.train if split == "train" else self.judged[split]
         found = next(own for name, own in facts.splits.items() if names[name] == origin)
-        share = (self.shares or {}).get(split, 100)
-        return round((found.trainable if split == "train" else found.answered) * share / 100)
+        share = (self.shares or {}).get(split, 100) / 100
+        number = found.trainable * self.apart(facts, names) if split == "train" else found.answered
+        return round(share * number)
+
+    def apart(self, facts: Facts, names: Mapping[str, str]) -> float:
+        """The share of the queries of the split that is trained on which the judging one does not ask too."""
+        name = next(name for name in facts.splits if names[name] == self.train)
+        if self.judged[self.judge] == self.train:
+            return 1.0
+        return 1 - facts.asked_by_test.get(name, 0) / max(1, facts.splits[name].queries)
 
 
 def chosen(facts: Facts, names: Mapping[str, str]) -> Layout:
@@ -58,7 +66,9 @@ def _of_splits(facts: Facts, names: Mapping[str, str], size: Mapping[str, int]) 
     if len(judged) + has_train <= 1:
         return _alone(facts, names, next(iter(judged), "train"), size)
     dev, test = measuring(judged, names)
-    return _with_train(names, size, dev, test) if has_train else _without_train(names, size, dev, test)
+    if has_train:
+        return _with_train(names, size, dev, test)
+    return _without_train(names, size, facts.asked_by_test, dev, test)
 
 
 def _unused(facts: Facts, name: str, origin: str, size: int) -> str:
@@ -111,12 +121,17 @@ def _with_train(names: Mapping[str, str], size: Mapping[str, int], dev: str | No
     )
 
 
-def _without_train(names: Mapping[str, str], size: Mapping[str, int], dev: str | None, test: str | None) -> Layout:
-    """Two judged splits and no train split: the one that does not judge is trained on, if large enough."""
+def _without_train(
+    names: Mapping[str, str], size: Mapping[str, int], again: Mapping[str, int], dev: str | None, test: str | None
+) -> Layout:
+    """Two judged splits and no train split: the one that does not judge is trained on, if large enough.
+
+    Of it, `again` queries are asked by the one that judges as well, and so not trained on.
+    """
     judge = test or dev
     assert judge
     other = max((name for name in size if name not in (judge, "train")), key=lambda name: size[name], default=None)
-    if other is None or size[other] < ENOUGH_TO_CUT:
+    if other is None or size[other] - again.get(other, 0) < ENOUGH_TO_CUT:
         why = ["no train split, and too few other queries to train on: base models and hybrids are compared"]
         chooser = other if other and size[other] >= 20 else None
         judged = {name: names[name] for name in (chooser, judge) if name}
@@ -124,7 +139,9 @@ def _without_train(names: Mapping[str, str], size: Mapping[str, int], dev: str |
     shares = {"train": 75, "dev": 25}
     why = [f"no train split: {other} is cut by query clusters, 75 % to train on and 25 % to choose on"]
     judged = {"dev": names[other], judge: names[judge]}
-    return Layout(names[other], judged, judge, "dev", shares, _validation(size[other] * 3 // 4), why)
+    return Layout(
+        names[other], judged, judge, "dev", shares, _validation((size[other] - again.get(other, 0)) * 3 // 4), why
+    )
 
 
 def _alone(facts: Facts, names: Mapping[str, str], only: str, size: Mapping[str, int]) -> Layout:

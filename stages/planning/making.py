@@ -11,6 +11,7 @@ import numpy as np
 
 from stages.collections import cut, readers
 from stages.collections.source import Source
+from stages.collections.splits import plain
 from stages.core.errors import UserError
 from stages.models import precision
 from stages.params.corpora import Corpus
@@ -94,9 +95,12 @@ def _tried(found: Facts, splits: Layout, names: Mapping[str, str], given: Source
     origins = {"train": splits.train, **splits.judged}
     qrels = {split: given.qrels[here[origin]] for split, origin in origins.items()}
     corpus = Corpus.model_validate(sources.block(found, splits, names))
-    trained = {query for query, _, _ in cut.by_shares(replace(given, qrels=qrels), corpus).qrels["train"]}
+    shared = cut.by_shares(replace(given, qrels=qrels), corpus)
+    judging = {query for split in splits.judged for query, _, _ in shared.qrels[split] if query in given.queries}
+    texts = {plain(given.queries[query].text) for query in judging}
+    trained = {query for query, _, _ in shared.qrels["train"]}
     own = found.paired[here[splits.train]]
-    if not (tried := [pair for pair in own if pair.query_id in trained][:TRIED]):
+    if not (tried := [pair for pair in own if pair.query_id in trained and plain(pair.query) not in texts][:TRIED]):
         raise UserError(
             f"qrels of {splits.train}: of {len(own)} queries looked at none that would be trained on has a relevant "
             f"passage with text; mend the passages' ids"
