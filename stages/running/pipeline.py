@@ -51,15 +51,25 @@ def load(targets: Iterable[str] = (), root: str | None = None) -> Pipeline:
         repo = Repo(root, _wait_for_lock=True)
         repo.lock = Turn(repo.lock, Path(repo.tmp_dir) / "turn")
         graph = get_active_graph(repo.index.graph)
-        wanted = [stage for target in targets for stage in repo.stage.collect(target)]
+        wanted = [stage for target in targets for stage in repo.stage.collect(_below(target, root))]
         ordered = [stage for stage in plan_repro(graph, wanted or None) if not stage.is_data_source]
     except DvcException as error:
-        raise UserError(words(error))
+        raise UserError(words(error).replace(f"{root}/", "") if root else words(error))
     names = {stage: stage.addressing.removeprefix(f"{root}/dvc.yaml:") for stage in ordered}
     needs = {names[stage]: {names[one] for one in graph.successors(stage) if one in names} for stage in ordered}
     if FIRST in needs:
         needs = {name: needs[name] | ({FIRST} - {name}) for name in [FIRST, *needs]}
     return Pipeline(repo, {name: stage for stage, name in names.items()}, needs)
+
+
+def _below(target: str, root: str | None) -> str:
+    """A target as DVC names it from here, where the pipeline is that of another folder."""
+    from dvc.repo.stage import parse_target
+
+    if not root:
+        return target
+    path, name = parse_target(target)
+    return f"{root}/{path or 'dvc.yaml'}{f':{name}' if name else ''}"
 
 
 @contextmanager
