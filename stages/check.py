@@ -51,8 +51,8 @@ def main(data: Path, training: Path, out: Path) -> None:
 
 
 def _way_back() -> str:
-    """How to undo what -S wrote, where another params.yaml is committed; not of a plan, which would be lost."""
-    if ownership.is_of_a_plan():
+    """How to undo what -S wrote, where another params.yaml is committed; not of a new plan, which would be lost."""
+    if ownership.is_of_a_new_plan():
         return ""
     try:
         said = subprocess.run(["git", "status", "--porcelain", "params.yaml"], capture_output=True, text=True).stdout

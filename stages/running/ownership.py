@@ -24,14 +24,15 @@ def planned_from(path: Path = PARAMS) -> str | None:
     return mark[1] if mark and mark[2] == _digest(written[mark.end() :]) else None
 
 
-def is_of_a_plan(path: Path = PARAMS) -> bool:
-    """Whether a plan wrote the file, also where it was edited since."""
-    return path.is_file() and bool(MARK.match(path.read_text()))
+def is_of_a_new_plan(path: Path = PARAMS) -> bool:
+    """Whether a plan that is not the committed one wrote the file, also where it was edited since."""
+    mark = MARK.match(path.read_text()) if path.is_file() else None
+    return mark is not None and not (_committed(path) or b"").startswith(mark[0].encode())
 
 
 def check(path: Path = PARAMS) -> None:
     """UserError where the file holds what neither git has nor a plan wrote."""
-    if not path.is_file() or planned_from(path) or _is_committed(path):
+    if not path.is_file() or planned_from(path) or _committed(path) == path.read_bytes():
         return
     raise UserError(
         f"{path}: was edited, and a plan would write over it; run it with make reproduce, keep it with git commit, or "
@@ -45,12 +46,13 @@ def write(text: str, path: Path = PARAMS) -> None:
         draft.write_text(text)
 
 
-def _is_committed(path: Path) -> bool:
+def _committed(path: Path) -> bytes | None:
+    """The file as the last commit has it; None where it has none, or there is no git."""
     try:
         shown = subprocess.run(["git", "show", f"HEAD:./{path.name}"], capture_output=True, cwd=path.parent or None)
     except OSError:
-        return False
-    return shown.returncode == 0 and shown.stdout == path.read_bytes()
+        return None
+    return None if shown.returncode else shown.stdout
 
 
 def _digest(text: str) -> str:
