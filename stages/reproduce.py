@@ -68,7 +68,7 @@ def main(
             if ray and run.ahead:
                 run.remote = remote.found(ray, params.load(), gpus, jobs)
         _run(run, None if ray else jobs)
-    for line in closing.lines():
+    for line in closing.lines(run.known.needs.keys()):
         click.echo(line)
 
 

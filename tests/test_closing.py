@@ -39,6 +39,28 @@ def test_a_plan_is_neither_compared_with_the_committed_study_nor_given_up(tmp_pa
         (tmp_path / "params.yaml").write_text(text)
         assert "commit this study first" in closing.same_bytes()
         assert check._way_back() == ""
+    (tmp_path / "params.yaml").write_text(planned)
+    run("git commit -qam plan", tmp_path)
+    (tmp_path / "params.yaml").write_text(planned + "# edited since\n")
+    assert "dvc metrics diff says what came of it" in closing.same_bytes()
+    assert check._way_back() == "; git restore -SW params.yaml brings back the committed one"
+    (tmp_path / "params.yaml").write_text(ownership.marked("b" * 64, committed))
+    assert "commit this study first" in closing.same_bytes() and check._way_back() == ""
+
+
+def test_only_reports_that_this_run_brought_to_an_end_are_shown(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    plants.write_params(tmp_path)
+    assert list(closing.lines({"check", "evaluate"})) == []
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports/answer.json").write_text('{"brief": ["One came out better"]}')
+    (tmp_path / "reports/index.html").write_text("")
+    assert list(closing.lines({"check", "evaluate"})) == [
+        "The reports in reports/ are of an earlier run; make reproduce writes them"
+    ]
+    answer, page, following = closing.lines({"check", "evaluate", "report", "page"})
+    assert answer == "One came out better" and "reports/index.html" in page and following.startswith("Next: ")
+    assert len(list(closing.lines({"report"}))) == 2
 
 
 def test_a_check_that_was_killed_is_one_line(monkeypatch, tmp_path):

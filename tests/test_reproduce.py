@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from stages.running import costs, driver, lock_file, machine, schedule
+from tests import plants
 from tests.conftest import ROOT, run
 
 MEET = "touch {own}; for i in $(seq 200); do test -e {other} && exit 0; sleep 0.05; done; exit 1"
@@ -266,6 +267,27 @@ def test_a_preview_says_what_would_run_and_changes_nothing(repository):
     assert re.findall(r"^(\w+)  .* s .* MB$", said, re.MULTILINE) == ["third", "last"] and "2 of 7 stages" in said
     assert "Nothing would run" in reproduce(repository, "--dry --jobs 2").stdout
     assert {path: path.read_bytes() for path in repository.iterdir() if path.is_file()} == before
+
+
+def test_a_preview_of_targets_counts_what_they_need_and_a_wrong_one_is_named_as_it_was_given(repository):
+    write(repository, DIAMOND)
+    for target, count in {"second": 2, "each": 2, "each@a": 1, "dvc.yaml:third": 2, "dvc.yaml": 7}.items():
+        assert f"{count} of {count} stages would run" in reproduce(repository, f"--dry --jobs 2 {target}").stdout
+    for wrong in ("secnod", "each@c", "other/dvc.yaml"):
+        said = reproduce(repository, f"--dry {wrong}", check=False).stderr
+        assert said.startswith("Error: ") and wrong in said and ".dvc/" not in said and said.count("\n") == 1
+
+
+def test_a_run_of_a_target_does_not_end_with_an_answer_that_is_there_from_before(repository):
+    answer = """mkdir -p reports; echo '{"brief": ["One came out better"]}' > reports/answer.json"""
+    report = {"cmd": answer, "outs": [{"reports/answer.json": {"cache": False}}]}
+    write(repository, {"report": report, "other": {"cmd": "echo 1 > 1", "outs": ["1"]}})
+    plants.write_params(repository)
+    assert "One came out better" in reproduce(repository).stdout
+    said = reproduce(repository).stdout
+    assert "Nothing to run" in said and "One came out better" in said
+    said = reproduce(repository, "--jobs 2 other").stdout
+    assert "better" not in said and said.endswith("of an earlier run; make reproduce writes them\n")
 
 
 @pytest.mark.parametrize("option", ["--jobs 2", "--dry"])

@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 
 from stages import params
@@ -15,16 +15,22 @@ PLAN = Path("reports/plan.md")
 PARAMS = "params.yaml"
 
 
-def lines() -> Iterator[str]:
-    """The answer in a few lines; nothing of what is not there."""
-    if ANSWER.exists():
+def lines(had: Set[str]) -> Iterator[str]:
+    """The answer in a few lines, of a run that had these stages and none that failed; nothing of what is not there.
+
+    Reports whose stages were not among them may be another study's, and are not shown.
+    """
+    answered = "report" in had and ANSWER.exists()
+    if answered:
         yield from json.loads(ANSWER.read_text())["brief"]
     if same := same_bytes():
         yield same
-    if PAGE.exists():
+    if "page" in had and PAGE.exists():
         yield f"The whole report: {PAGE}{f'; the plan that it followed: {PLAN}' if PLAN.exists() else ''}"
-    if ANSWER.exists():
+    if answered:
         yield f"Next: {change(params.load())}, then compare with dvc metrics diff"
+    if had.isdisjoint(("report", "page")) and (ANSWER.exists() or PAGE.exists()):
+        yield f"The reports in {ANSWER.parent}/ are of an earlier run; make reproduce writes them"
 
 
 def change(study: params.Study) -> str:
@@ -44,7 +50,7 @@ def same_bytes() -> str | None:
     if not committed:
         return None
     if _changed(PARAMS):
-        if ownership.is_of_a_plan(Path(PARAMS)):
+        if ownership.is_of_a_new_plan(Path(PARAMS)):
             return f"{PARAMS} is a plan's: commit this study first, so that dvc metrics diff compares with it"
         return f"{PARAMS} is not the committed one: dvc metrics diff says what came of it"
     now = lock_file.outputs(lock_file.LOCK.read_text())
