@@ -67,10 +67,12 @@ def local(study: params.Study, instance: graph.Instance) -> dict[str, Path]:
 
 def _unwatched(instance: graph.Instance, files: Iterable[Path], watched: Path) -> str | None:
     """What to do after a change of files that are not all in the watched folder."""
-    outside = [path for path in files if not path.absolute().is_relative_to(watched.absolute())]
+    # DVC follows a link to a file, and none to a folder
+    outside = [path for path in files if not path.parent.resolve().is_relative_to(watched.resolve())]
     if not outside:
         return None
     folder = min((path.parent for path in outside), key=lambda path: len(path.parts))
+    folder = folder.resolve() if folder.absolute().is_relative_to(watched.absolute()) else folder
     table, what = ("corpora", "the collection") if instance.stage == "download" else ("checkpoints", "it")
     return (
         f"{table}.{instance.key}: DVC does not watch {folder}; after a change there run dvc repro -f "

@@ -1,7 +1,9 @@
 """A checkpoint that is made of files of this machine: which they are, and that a change of them is seen."""
 
 import json
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -48,27 +50,40 @@ def test_adapters_bases_code_and_runs_count(mine, tmp_path):
     assert list(local_files.of(ran)) == ["source"]
 
 
+def written(folder: Path, watched: str) -> tuple[dict, str]:
+    """What stage `code` writes of the checkpoint minilm, and what it says."""
+    words = ["--pipeline", str(ROOT / "dvc.yaml"), "--watched", watched, "--out", "code"]
+    done = CliRunner().invoke(code.main, words)
+    assert done.exit_code == 0, done.output
+    return json.loads((folder / "code/checkpoint/minilm.json").read_text()), done.output
+
+
 def test_other_weights_in_a_folder_make_its_checkpoint_stale_and_one_line_says_what_dvc_does_not_watch(mine, tmp_path):
     blocks = plants.blocks()
     blocks["checkpoints"]["minilm"] = {"architecture": "symmetric", "source": "folder:mine"}
     plants.write_params(tmp_path, checkpoints=blocks["checkpoints"])
     (tmp_path / "own").mkdir()
-
-    def written(watched: str) -> tuple[dict, str]:
-        words = ["--pipeline", str(ROOT / "dvc.yaml"), "--watched", watched, "--out", "code"]
-        done = CliRunner().invoke(code.main, words)
-        assert done.exit_code == 0, done.output
-        return json.loads((tmp_path / "code/checkpoint/minilm.json").read_text()), done.output
-
-    before, said = written("own")
+    before, said = written(tmp_path, "own")
     assert (
         "checkpoints.minilm: DVC does not watch mine; after a change there run dvc repro -f checkpoint@minilm" in said
     )
-    assert "minilm" not in written(".")[1]
+    assert "minilm" not in written(tmp_path, ".")[1]
     (mine / "model.safetensors").write_bytes(b"other" + (mine / "model.safetensors").read_bytes())
-    after, _ = written("own")
+    after, _ = written(tmp_path, "own")
     assert before != after and before | {"files": 0} == after | {"files": 0}
     assert "files" not in json.loads((tmp_path / "code/checkpoint/bm25.json").read_text())
+
+
+def test_a_link_in_the_watched_folder_is_watched_where_it_is_to_a_file_as_dvc_follows_it(mine, tmp_path):
+    blocks = plants.blocks()
+    blocks["checkpoints"]["minilm"] = {"architecture": "symmetric", "source": "folder:own/linked"}
+    plants.write_params(tmp_path, checkpoints=blocks["checkpoints"])
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/linked").symlink_to(mine)
+    assert f"checkpoints.minilm: DVC does not watch {mine.resolve()}; after a change" in written(tmp_path, "own")[1]
+    (tmp_path / "own/linked").unlink()
+    shutil.copytree(mine, tmp_path / "own/linked", copy_function=os.symlink)
+    assert (tmp_path / "own/linked/config.json").is_symlink() and "minilm" not in written(tmp_path, "own")[1]
 
 
 def test_a_plan_does_not_stand_where_the_model_changed(mine, tiny_collection, tmp_path, monkeypatch):
