@@ -32,6 +32,8 @@ BLOCK = 100_000  # passages that are made at a time
 WORDS = 15_000
 LENGTH = 12
 WIDTH = 32
+MADE = ("collection", "model", "late")
+PEAKS = "peaks.json"
 SPLITS = {"train": 0.4, "dev": 0.1, "test": 0.5}
 place = click.Path(file_okay=False, path_type=Path)
 
@@ -57,6 +59,9 @@ def main() -> None:
 @click.option("--queries", type=click.IntRange(min=1), default=50_000, show_default=True)
 def make(folder: Path, passages: int, queries: int) -> None:
     """Write a collection in BEIR layout, and two models with random weights; equal sizes give equal bytes."""
+    if (folder / "study").exists():  # its stages would not notice, since DVC watches none of these
+        raise UserError(f"{folder}: has a study of what was made before; name another folder, or remove {folder}/study")
+    (folder / PEAKS).unlink(missing_ok=True)
     collection(folder / "collection", passages, queries)
     models(folder)
 
@@ -67,9 +72,12 @@ def make(folder: Path, passages: int, queries: int) -> None:
 @click.option("--until", help="the last stage to run, such as triplets")
 def run(folder: Path, limit: float, until: str | None) -> None:
     """Run the stages that are not up to date one after the other, and print what each kind of stage took at most."""
+    for name in MADE:
+        if not (folder / name).is_dir():
+            raise UserError(f"{folder}: has no {name}; make it first, with python -m benchmarks.size make {folder}")
     study = folder / "study"
     clones.make(study, None)
-    for name in ("collection", "model", "late"):
+    for name in MADE:
         link = study / name
         link.unlink(missing_ok=True)
         link.symlink_to((folder / name).resolve())
@@ -79,7 +87,7 @@ def run(folder: Path, limit: float, until: str | None) -> None:
     needs = graph.needs(pipeline, blocks)
     if until and until not in (known := sorted({stage.partition("@")[0] for stage in needs})):
         raise UserError(f"--until {until}: there is no such stage; there are: {', '.join(known)}")
-    kept = folder / "peaks.json"
+    kept = folder / PEAKS
     peaks = {entry["stage"]: Peak(**entry) for entry in json.loads(kept.read_text())} if kept.exists() else {}
     for stage in needs:
         found = measured(study, stage, limit, folder / "log")
