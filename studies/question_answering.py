@@ -18,6 +18,7 @@ import numpy as np
 from stages.core import yaml_file
 from stages.core.errors import UserError
 from stages.ledger import quantities
+from stages.models import model_folder
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 PRINTED = Path("stages/ledger/printed_tables.yaml")
@@ -42,6 +43,8 @@ class Asked:
 )
 def main(folder: Path, models: tuple[Path, ...], batch_tokens: int, precision: str) -> None:
     """Print MRR@10 of rerankers on the parquet files of FOLDER, and what a random order would have."""
+    for model in models:
+        check_model(model)
     asked = list(read(folder))
     answered = [one for one in asked if any(one.selected)]
     by_chance = [quantities.chance_reciprocal_rank(len(one.passages)) for one in answered if sum(one.selected) == 1]
@@ -59,17 +62,38 @@ def main(folder: Path, models: tuple[Path, ...], batch_tokens: int, precision: s
         )
 
 
+def check_model(folder: Path) -> None:
+    """Raises UserError for what is not the folder of a cross-encoder of this pipeline."""
+    if not (folder / model_folder.NAME).is_file():
+        raise UserError(f"{folder}: has no {model_folder.NAME}; name one seed's folder, such as {_seed_of(folder)}")
+    if (architecture := model_folder.describe(folder).architecture) != "cross-encoder":
+        raise UserError(f"{folder}: is of architecture {architecture}; name a cross-encoder")
+
+
+def _seed_of(folder: Path) -> Path:
+    """The first model below a folder; where there is none, one as the pipeline would write it."""
+    below = sorted(path.parent for path in folder.glob(f"seed-*/{model_folder.NAME}"))
+    return below[0] if below else Path("data/models/minilm-lion-3/seed-12")
+
+
 def read(folder: Path) -> Iterator[Asked]:
     """The rows of MS MARCO v1.1's parquet files in a folder; raises UserError for none, or of another form."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     paths = sorted(folder.glob("validation*.parquet"))
     if not paths:
         raise UserError(f"{folder}: has no validation*.parquet; download microsoft/ms_marco, v1.1")
     for path in paths:
-        file = pq.ParquetFile(path)
+        try:
+            file = pq.ParquetFile(path)
+        except (OSError, pa.ArrowInvalid) as error:
+            raise UserError(f"{path}: cannot be read as parquet ({error}); download it again")
         if not {"query", "passages"} <= set(file.schema_arrow.names):
             raise UserError(f"{path}: has no columns query and passages; it is not of microsoft/ms_marco, v1.1")
+        passages = file.schema_arrow.field("passages").type
+        if not pa.types.is_struct(passages) or not {"passage_text", "is_selected"} <= {one.name for one in passages}:
+            raise UserError(f"{path}: passages holds no passage_text and is_selected; it is not of ms_marco, v1.1")
         for batch in file.iter_batches(columns=["query", "passages"]):
             for row in batch.to_pylist():
                 given = row["passages"]

@@ -7,9 +7,11 @@ import pytest
 from click.testing import CliRunner
 
 from stages.core.errors import UserError
+from stages.models import model_folder
 from studies import question_answering
 from studies.question_answering import Asked
 from tests.conftest import ROOT, sharpened
+from tests.plants import fails
 
 ROWS = [
     ("red boats", ["a clock", "red boats on a river", "the garden"], [0, 1, 0]),
@@ -37,6 +39,23 @@ def test_rows_are_read_file_by_file(folder, tmp_path):
     pq.write_table(pa.table({"text": ["a"]}), folder / "validation-00000-of-00002.parquet")
     with pytest.raises(UserError, match="has no columns query and passages"):
         list(question_answering.read(folder))
+    pq.write_table(pa.table({"query": ["q"], "passages": ["a clock"]}), folder / "validation-00000-of-00002.parquet")
+    with pytest.raises(UserError, match="passages holds no passage_text and is_selected"):
+        list(question_answering.read(folder))
+    (folder / "validation-00000-of-00002.parquet").write_text("<html>")
+    with pytest.raises(UserError, match=r"00000-of-00002.parquet: cannot be read as parquet"):
+        list(question_answering.read(folder))
+
+
+def test_a_folder_that_is_no_cross_encoders_is_refused_before_anything_is_read(folder, tmp_path):
+    (tmp_path / "late/seed-3").mkdir(parents=True)
+    assert "late: has no architecture.json; name one seed's folder" in fails(
+        question_answering.main, folder, tmp_path / "late"
+    )
+    model_folder.write(model_folder.Description("late-interaction"), tmp_path / "late/seed-3")
+    assert "/late/seed-3\n" in fails(question_answering.main, folder, tmp_path / "late")
+    said = fails(question_answering.main, folder, tmp_path / "late/seed-3")
+    assert "late/seed-3: is of architecture late-interaction; name a cross-encoder" in said
 
 
 def test_only_ten_count_ties_keep_their_order_and_none_selected_is_0():
