@@ -1,6 +1,7 @@
 """An estimate is arithmetic on known sizes and measured rates; it needs no network and comes near what was measured."""
 
 import json
+import math
 import re
 import socket
 from pathlib import Path
@@ -108,7 +109,7 @@ def test_what_is_not_known_is_one_line(tmp_path):
         with pytest.raises(UserError, match=r"rates.json: no rates of a machine"):
             estimate.read(tmp_path / "rates.json")
     known = json.loads((ROOT / "studies/machines/two-cores.json").read_text())
-    for wrong in ({"tokens": "fast"}, {"tokens": 0}, {"cores": 0}):
+    for wrong in ({"tokens": "fast"}, {"tokens": 0}, {"cores": 0}, {"tokens": math.nan}):
         (tmp_path / "rates.json").write_text(json.dumps(known | wrong))
         with pytest.raises(UserError, match=f"{next(iter(wrong))} is .* and not a number above 0"):
             estimate.read(tmp_path / "rates.json")

@@ -92,7 +92,7 @@ def _numbers(rates: Any) -> dict[str, Any]:
     if not isinstance(rates, dict):
         raise ValueError("it holds no JSON object")
     for key, value in rates.items():
-        if key not in ("name", "gpu") and (isinstance(value, bool) or not isinstance(value, int | float) or value <= 0):
+        if key not in ("name", "gpu") and not (type(value) in (int, float) and value > 0):
             raise ValueError(f"{key} is {value!r} and not a number above 0")
     return rates
 
