@@ -1,5 +1,6 @@
 """Reproduce: run what changed, several stages at once, and show the answer."""
 
+import math
 import os
 import sys
 
@@ -75,6 +76,10 @@ def main(
 def _check_options(ray: str | None, gpus: float | None, dry: bool) -> None:
     if gpus is not None and not ray:
         raise UserError("--gpus is of a cluster's stages; name its address with --ray")
+    if gpus is not None and not math.isfinite(gpus):
+        raise UserError(f"--gpus {gpus}: give a number from 0 to 1")
+    if ray is not None and not ray.strip():
+        raise UserError("--ray: names no address; say auto for the cluster that is here, or leave --ray out")
     if ray and dry:
         raise UserError("--dry counts the stages that run at once here; leave --ray out")
     if ray:

@@ -87,6 +87,8 @@ def test_what_a_cluster_cannot_do_is_one_line(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="--ray local: that would start a cluster for each stage"):
         remote.found("local", params.load(), None, None)
     assert "--gpus is of a cluster's stages; name its address" in fails(reproduce.main, "--gpus", "1")
+    assert "--gpus nan: give a number" in fails(reproduce.main, "--ray", "auto", "--gpus", "nan")
+    assert "--ray: names no address" in fails(reproduce.main, "--ray", "")
     assert "--dry counts the stages that run at once here" in fails(reproduce.main, "--ray", "auto", "--dry")
 
 
