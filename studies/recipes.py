@@ -95,6 +95,9 @@ def params(part: str, seeds: str | None) -> None:
 )
 def run(parts: tuple[str, ...], jobs: int | None, collections: Path | None, seeds: str | None) -> None:
     """Run PARTS (all by default) from the committed code and write their results to reports/recipes."""
+    for part in parts or PARTS:
+        if collections and PARTS[part].is_given and not (collections / part).is_dir() and not _target(part).exists():
+            raise UserError(f"--collections {collections}: has no folder {part}; it reads {part} in BEIR layout there")
     stopped = []
     for part in parts or PARTS:
         if PARTS[part].is_given and not collections:
@@ -143,9 +146,14 @@ def _run(part: str, jobs: int | None, collections: Path | None, seeds: str | Non
     return done
 
 
+def _target(part: str) -> Path:
+    """Where a part's cut is."""
+    return WORK / "collections" / part
+
+
 def _cut(part: str, collections: Path) -> None:
     """Put a part's collection, cut to its size, where its clone reads it; one that is there stays."""
-    target, own = WORK / "collections" / part, PARTS[part]
+    target, own = _target(part), PARTS[part]
     if target.exists():
         return
     with publish(target) as draft:

@@ -8,9 +8,11 @@ from stages.core.errors import UserError
 
 
 def checked(context: click.Context, option: click.Parameter, said: str | None) -> str | None:
-    """The seeds as they were said; raises UserError where they are not whole numbers with commas between them."""
+    """The seeds as they were said; raises UserError where they are not different whole numbers with commas between."""
     if said and not all(seed.isdecimal() for seed in said.split(",")):
         raise UserError(f"--seeds {said}: give whole numbers with commas between them, such as 1,2,3")
+    if len(set(seeds := block(said).get("seeds", []))) < len(seeds):
+        raise UserError(f"--seeds {said}: names a seed twice; give different ones, such as 1,2,3")
     return said
 
 

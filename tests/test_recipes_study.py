@@ -23,10 +23,17 @@ def test_every_part_is_legal_and_has_the_same_variants(part):
     assert study.seeds == [13, 14, 15] and recipes.study_of(part, "1,2").seeds == [1, 2]
 
 
-@pytest.mark.parametrize("seeds", ["x", "1,", "1.5"])
-def test_seeds_that_are_no_numbers_are_refused_in_one_line(seeds):
-    with pytest.raises(UserError, match=f"--seeds {seeds}: give whole numbers"):
+@pytest.mark.parametrize("seeds", ["x", "1,", "1.5", "1,1", "2,1,02"])
+def test_seeds_that_are_no_numbers_or_said_twice_are_refused_in_one_line(seeds):
+    with pytest.raises(UserError, match=f"--seeds {seeds}: (give whole numbers|names a seed twice)"):
         recipes.main.main(["params", "default", "--seeds", seeds], standalone_mode=False)
+
+
+def test_a_collection_that_is_not_in_the_folder_is_named_before_anything_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "scifact").mkdir()
+    with pytest.raises(UserError, match=r"--collections \.: has no folder medquad"):
+        recipes.main.main(["run", "--collections", "."], standalone_mode=False)
 
 
 def test_every_variant_reads_as_many_texts_at_the_rate_of_its_tuning():
