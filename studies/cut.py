@@ -36,7 +36,7 @@ def main(source: Path, target: Path, passages: int, queries: int) -> None:
     }
     chosen = {stem: set(_first({query for query, _, _ in rows}, queries)) for stem, rows in read.items()}
     kept = {stem: [row for row in rows if row[0] in chosen[stem]] for stem, rows in read.items()}
-    docs = dict(records.passages(tables.rows(tables.find(source, "corpus"))))
+    docs = _passages(tables.find(source, "corpus"))
     judged = {passage for rows in kept.values() for _, passage, _ in rows} & docs.keys()
     judged |= set(_first(docs.keys() - judged, max(0, passages - len(judged))))
     asked = set().union(*chosen.values())
@@ -50,6 +50,15 @@ def main(source: Path, target: Path, passages: int, queries: int) -> None:
         _write(draft / "queries.jsonl.gz", ((name, query.text) for name, query in found.items() if name in asked))
     relevant = {passage for rows in kept.values() for _, passage, grade in rows if grade > 0} & docs.keys()
     click.echo(f"{target}: {len(relevant):,} relevant passages of {len(judged):,}, {len(asked):,} queries")
+
+
+def _passages(path: Path) -> dict[str, str]:
+    """The passages of a file by id; raises UserError where an id has two texts, as stage `download` does."""
+    docs: dict[str, str] = {}
+    for name, text in records.passages(tables.rows(path)):
+        if docs.setdefault(name, text) != text:
+            raise UserError(f"{path}: passage id '{name}' appears twice, with different texts")
+    return docs
 
 
 def _first(names: set[str], count: int) -> list[str]:

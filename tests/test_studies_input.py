@@ -50,6 +50,10 @@ def test_a_cut_is_whole_or_not_there(tmp_path):
     with pytest.raises(UserError, match=r"queries.jsonl:1: not valid JSON"):
         cut_to(source, tmp_path / "cut")
     assert [path.name for path in tmp_path.iterdir()] == ["whole"]
+    plain = (source / "corpus.jsonl").read_text()
+    (source / "corpus.jsonl").write_text(plain + json.dumps({"_id": "d3", "text": "another"}) + "\n")
+    with pytest.raises(UserError, match=r"corpus.jsonl: passage id 'd3' appears twice, with different texts"):
+        cut_to(source, tmp_path / "cut")
     (tmp_path / "cut").mkdir()
     with pytest.raises(UserError, match="cut: is there already"):
         cut_to(source, tmp_path / "cut")
@@ -92,8 +96,22 @@ def test_options_that_name_nothing_are_refused(tmp_path, monkeypatch):
         question_answering.main.main([str(tmp_path), "--precision", "foo"], standalone_mode=False)
     monkeypatch.chdir(ROOT)
     study = tmp_path / "study"
-    study.mkdir()
+    for name in ("study", *size.MADE):
+        (tmp_path / name).mkdir()
     (study / "dvc.yaml").write_text((ROOT / "dvc.yaml").read_text())
     assert "--until tripletts: there is no such stage; there are: " in plants.fails(
         size.main, "run", tmp_path, "--until", "tripletts"
     )
+
+
+def test_what_was_made_is_not_changed_under_a_study_and_a_run_says_what_is_not_made(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert "has no collection; make it first" in plants.fails(size.main, "run", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / size.PEAKS).write_text("[]")
+    (tmp_path / "study").mkdir()
+    assert "has a study of what was made before" in plants.fails(size.main, "make", tmp_path)
+    (tmp_path / "study").rmdir()
+    monkeypatch.setattr(size, "models", lambda folder: None)
+    size.main.main(["make", str(tmp_path), "--passages", "4", "--queries", "2"], standalone_mode=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["collection"]
