@@ -4,17 +4,17 @@ WITH = PATH="$(CURDIR)/.venv/bin:$$PATH"
 # Set up and run the study, JOBS stages at once; what did not change since the last time is not run again. RAY=auto
 # computes on a Ray cluster as well.
 reproduce: .venv/ready
-	@$(WITH) python -m stages.reproduce $(if $(JOBS),--jobs $(JOBS)) $(if $(RAY),--ray $(RAY))
+	@$(WITH) python -m stages.reproduce $(if $(JOBS),--jobs "$(JOBS)") $(if $(RAY),--ray "$(RAY)")
 
 # A study of your own: plan it for the folder COLLECTION, write params.yaml, and run it, JOBS and RAY as above.
 study: .venv/ready
 	@$(WITH) python -m stages.plan --collection "$(COLLECTION)" $(if $(BASE),--base "$(BASE)") \
-		$(if $(HOURS),--hours $(HOURS)) $(if $(FORCE),--force)
-	@$(WITH) python -m stages.reproduce $(if $(JOBS),--jobs $(JOBS)) $(if $(RAY),--ray $(RAY))
+		$(if $(HOURS),--hours "$(HOURS)") $(if $(filter 1,$(FORCE)),--force)
+	@$(WITH) python -m stages.reproduce $(if $(JOBS),--jobs "$(JOBS)") $(if $(RAY),--ray "$(RAY)")
 
 # What `make reproduce` would run, for how long and how large.
 preview: .venv/ready
-	@$(WITH) python -m stages.reproduce --dry $(if $(JOBS),--jobs $(JOBS))
+	@$(WITH) python -m stages.reproduce --dry $(if $(JOBS),--jobs "$(JOBS)")
 
 # Set up and run the tests, after lint and format and beside the types.
 test: .venv/ready

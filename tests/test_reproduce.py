@@ -297,6 +297,12 @@ def test_an_edit_that_dvc_refuses_is_told_in_the_words_of_the_study(option, repo
     assert "Error: params.yaml: not valid YAML" in reproduce(repository, option, check=False).stderr
 
 
+def test_make_passes_each_value_as_one_word_and_force_only_where_it_is_1():
+    said = run("make -n -o .venv/ready study COLLECTION=x HOURS='8 h' RAY='a b' FORCE=0", ROOT).stdout
+    assert '--hours "8 h"' in said and '--ray "a b"' in said and "--force" not in said
+    assert "--force" in run("make -n -o .venv/ready study COLLECTION=x FORCE=1", ROOT).stdout
+
+
 def test_expected_seconds_are_a_stages_own_or_those_of_its_kind():
     known = {"train@a": 10.0, "train@b": 20.0, "encode@a-x": 4.0}
     expected = costs.expected(["train@a", "train@c", "encode-interpolated@m-x", "page"], known)
