@@ -52,13 +52,12 @@ def main(data: Path, training: Path, out: Path) -> None:
 
 def _way_back() -> str:
     """How to undo what -S wrote, where another params.yaml is committed; not of a new plan, which would be lost."""
-    if ownership.is_of_a_new_plan():
-        return ""
     try:
         said = subprocess.run(["git", "status", "--porcelain", "params.yaml"], capture_output=True, text=True).stdout
     except OSError:
         return ""
-    return "; git restore -SW params.yaml brings back the committed one" if "M" in said[:2] else ""
+    helps = "M" in said[:2] and not ownership.is_of_a_new_plan()
+    return "; git restore -SW params.yaml brings back the committed one" if helps else ""
 
 
 def _check(study: params.Study) -> None:
