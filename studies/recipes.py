@@ -16,11 +16,12 @@ from typing import Any
 
 import click
 
+from stages.core import yaml_file
 from stages.core.errors import UserError
 from stages.core.files import publish
 from stages.evaluation import results
 from stages.evaluation.results import Result
-from stages.params import Study, load, parse
+from stages.params import Study, parse
 from stages.reporting import changes
 from stages.reporting.table import Cell, Table
 from stages.reporting.text import Text, code, strong, text
@@ -166,8 +167,8 @@ def collect(part: str, folder: Path, out: Path) -> None:
     seconds: dict[str, list[float]] = {}
     for path in sorted((folder / "data/costs/train").glob("*.json")):
         seconds.setdefault(path.name.partition(".seed-")[0], []).append(json.loads(path.read_text())["train_seconds"])
-    study = load(folder / "params.yaml")
-    known = {**collecting.header(part, folder), "threads": study.threads, "seeds": study.seeds}
+    ran = yaml_file.load(folder / "params.yaml")  # of the clone's commit, whose keys may be other ones
+    known = {**collecting.header(part, folder), "threads": ran["threads"], "seeds": ran["seeds"]}
     known["train_seconds"] = {variant: round(statistics.mean(each), 1) for variant, each in seconds.items()}
     with publish(out / f"{part}.json") as draft:
         shutil.copy(folder / "reports/results.json", draft)
@@ -208,16 +209,14 @@ def _change(result: Result | None) -> Cell:
 
 
 def _note(measure: str, by_part: dict[str, dict[str, Result]], ran: dict[str, dict[str, Any]]) -> Text:
-    """What was measured, on how many queries, with which seeds and how long trainings took."""
+    """What was measured, on how many queries and with which seeds."""
     queries = "; ".join(f"{PARTS[part].title} {_queries(here):,} queries" for part, here in by_part.items())
     seeds = ", ".join(map(str, next(iter(ran.values()))["seeds"]))
-    seconds = [each for one in ran.values() for each in one["train_seconds"].values()]
     return text(
         f"{measure} on test: {queries}. Changes are in per cent of ",
         code("base"),
         f", with 95 % intervals over queries and seeds ({seeds}); verdicts are corrected (Holm) over the variants of a "
-        "collection. A reranker is measured, and compared, on a part of the queries. A training took "
-        f"{min(seconds):.0f} to {max(seconds):.0f} s on one core.",
+        "collection. A reranker is measured, and compared, on a part of the queries.",
     )
 
 
