@@ -628,6 +628,26 @@ def test_five_million_passages_are_planned_from_a_sample(monkeypatch):
     assert made.disk["encode"] > 5_000_000 * 384 * 4 / 1e6
 
 
+@pytest.mark.parametrize(
+    ("sizes", "percent"),
+    [
+        ({"train": 900, "dev": 300, "test": 300}, 60),
+        ({"train": 900}, 45),
+        ({"dev": 300, "test": 320}, 40),
+        ({"train": 63, "dev": 240, "test": 100}, 16),
+    ],
+)
+def test_judged_passages_are_those_of_what_judges(sizes, percent):
+    """Not of the part of a split that is trained on, whatever its name, nor of a split that is left out."""
+    splits = {name: split_of(queries) for name, queries in sizes.items()}
+    found = facts.Facts("beir:x", 1000, splits, "en", True, 0, 1000, 0, 0, 0, 0, 0, 0, [], [], {})
+    names = {name: name for name in sizes}
+    rates = measuring.Rates(5.0, 50.0, 500.0, 5.0, 900.0, 2000.0, 16, 1.0, 800)
+    model = measuring.Model(Path(), "bert", "cosine", 384, 90.0, (256, 256), 512, (), 1.0)
+    training = choices.training(found, layout.chosen(found, names), names, np.ones(9), rates, model, 9000.0)
+    assert training.why["allow_judged"].startswith(f"{percent} %") and training.allow_judged == (percent > 50)
+
+
 def test_a_batch_that_does_not_fit_is_cached():
     found = facts.Facts(
         "beir:x",

@@ -81,7 +81,8 @@ def training(
     steps = size // batch
     large = 2 if model.megabytes > 300 else 1
     lr = (1e-4 if steps <= 64 else 5e-5 if steps <= 256 else 2e-5) / large
-    judged = sum(own.relevant for name, own in facts.splits.items() if name != "train") / facts.passages
+    judging = {at: 1 - share if at == layout.train else 1 for at in layout.judged.values()}
+    judged = sum(own.relevant * judging.get(names[name], 0) for name, own in facts.splits.items()) / facts.passages
     depth = _depth(ranks, facts.passages)
     first = 1 if facts.passages < 200 else 6 if facts.passages < 2000 else 11
     heavy = rates.megabytes * batch / rates.batch > free
