@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -55,10 +56,28 @@ def environment(jobs: int) -> dict[str, str]:
     return {**os.environ, "PATH": path, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "DVC_NO_ANALYTICS": "1"}
 
 
-def reproduce(folder: Path, params: str, targets: list[str], jobs: int, log: IO[str]) -> bool:
-    """Write a clone's params.yaml and bring its stages up to date; what is finished is kept. True if it ended well."""
+def reproduce(
+    folder: Path,
+    params: str,
+    targets: Sequence[str] = (),
+    jobs: int | None = None,
+    runs: int = 1,
+    log: IO[str] | None = None,
+) -> bool:
+    """Write a clone's params.yaml and bring its stages up to date, with a line for each; True if it ended well.
+
+    What is finished is kept. So many jobs are stages at once, None as many as cores and memory allow; the run is one of
+    `runs` that share the cores. The lines go to the log, where there is one.
+    """
     (folder / "params.yaml").write_text(params)
-    return (
-        subprocess.run([*DVC, "repro", *targets], cwd=folder, env=environment(jobs), stdout=log, stderr=log).returncode
-        == 0
-    )
+    command = [sys.executable, "-m", "stages.reproduce", *targets, *(["--jobs", str(jobs)] if jobs else [])]
+    return subprocess.run(command, cwd=folder, env=environment(runs), stdout=log, stderr=log).returncode == 0
+
+
+def collected(folder: Path, words: list[str], log: IO[str], runs: int = 1) -> bool:
+    """Run a module of a clone in the environment of its run and by its own code, which knows its params.yaml.
+
+    Today's code may want other keys. True if it ended well.
+    """
+    command = [sys.executable, "-m", *words]
+    return subprocess.run(command, cwd=folder, env=environment(runs), stdout=log, stderr=log).returncode == 0

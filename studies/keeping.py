@@ -32,16 +32,16 @@ def main() -> None:
 
 
 @main.command()
-def run() -> None:
+@click.option("--jobs", type=click.IntRange(min=1), help="stages at once; as many as cores and memory allow")
+def run(jobs: int | None) -> None:
     """Run the study from the committed code and write reports/keeping.json, .md and .png."""
     start = time.time()
     clones.make(WORK, None)
-    click.echo(f"keeping: begins; tail -f {WORK}.log")
-    with open(f"{WORK}.log", "a") as log:
-        done = clones.reproduce(WORK, STUDY.read_text(), ["transfer"], 1, log)
+    click.echo(f"keeping: begins in {WORK}")
+    done = clones.reproduce(WORK, STUDY.read_text(), ["transfer"], jobs)
     click.echo(f"keeping: {'done' if done else 'stopped'} after {(time.time() - start) / 60:.0f} min")
     if not done:
-        raise UserError(f"{WORK}.log: says why the study stopped; then run the same command again")
+        raise UserError("keeping: stopped; the lines above say why; run the same command again")
     with publish(REPORTS / "keeping.json") as draft:
         shutil.copy(WORK / "reports/transfer.json", draft)
     write(REPORTS)

@@ -7,8 +7,6 @@ it was stopped. The results are committed below reports/recipes; `make readme` p
 import json
 import shutil
 import statistics
-import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,10 +135,8 @@ def _run(part: str, jobs: int | None, collections: Path | None, seeds: str | Non
         _cut(part, collections)
     start = time.time()
     clones.make(folder, WORK / "collections" if PARTS[part].is_given else None)
-    (folder / "params.yaml").write_text(text_of(part, seeds, folder))
     click.echo(f"{part}: begins in {folder}")
-    command = [sys.executable, "-m", "stages.reproduce", "evaluate", *(["--jobs", str(jobs)] if jobs else [])]
-    done = subprocess.run(command, cwd=folder, env=clones.environment(jobs or 1)).returncode == 0
+    done = clones.reproduce(folder, text_of(part, seeds, folder), ["evaluate"], jobs)
     click.echo(f"{part}: {'done' if done else 'stopped'} after {(time.time() - start) / 60:.0f} min")
     if done:
         collect(part, folder, out)

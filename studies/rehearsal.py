@@ -10,8 +10,6 @@ import gzip
 import io
 import json
 import re
-import subprocess
-import sys
 import tarfile
 import zipfile
 from collections.abc import Iterable, Mapping
@@ -20,6 +18,7 @@ from pathlib import Path
 import click
 
 from stages.core import yaml_file
+from stages.core.errors import UserError
 from studies import clones
 
 PASSAGES, TRAINING, JUDGED = 600, 520, 8
@@ -76,9 +75,8 @@ def main(paper: Path, folder: Path, tiny: Path, processes: int, jobs: int | None
     clones.make(study, None)
     collections(folder / "irds", yaml_file.load(paper)["corpora"])
     (study / "stages/__init__.py").write_text(edge(folder / "irds", tiny, folder / "hub"))
-    (study / "params.yaml").write_text(cut(paper.read_text(), processes))
-    command = [sys.executable, "-m", "stages.reproduce", *(["--jobs", str(jobs)] if jobs else [])]
-    raise SystemExit(subprocess.run(command, cwd=study, env=clones.environment(jobs or 1)).returncode)
+    if not clones.reproduce(study, cut(paper.read_text(), processes), jobs=jobs):
+        raise UserError(f"{study}: the rehearsal stopped; the lines above say why; run the same command again")
 
 
 def edge(home: Path, tiny: Path, hub: Path) -> str:

@@ -54,16 +54,16 @@ def main() -> None:
 
 @main.command()
 @click.argument("name", type=click.Choice(NAMES))
-def run(name: str) -> None:
+@click.option("--jobs", type=click.IntRange(min=1), help="stages at once; as many as cores and memory allow")
+def run(name: str, jobs: int | None) -> None:
     """Run the study NAME from the committed code and write reports/searches/NAME.md with its pictures."""
     work, start = Path(".scratch/searches") / name, time.time()
     clones.make(work, None)
-    click.echo(f"{name}: begins; tail -f {work}.log")
-    with open(f"{work}.log", "a") as log:
-        done = clones.reproduce(work, (STUDIES / f"{name}.yaml").read_text(), ["evaluate"], 1, log)
+    click.echo(f"{name}: begins in {work}")
+    done = clones.reproduce(work, (STUDIES / f"{name}.yaml").read_text(), ["evaluate"], jobs)
     click.echo(f"{name}: {'done' if done else 'stopped'} after {(time.time() - start) / 60:.0f} min")
     if not done:
-        raise UserError(f"{work}.log: says why the study stopped; then run the same command again")
+        raise UserError(f"{name}: stopped; the lines above say why; run the same command again")
     study = params.load(STUDIES / f"{name}.yaml")
     kept = REPORTS / name
     with publish(kept) as draft:

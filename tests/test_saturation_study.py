@@ -121,10 +121,10 @@ def test_a_clones_own_study_is_collected_in_the_environment_of_its_run(tmp_path,
     commands = {}
     monkeypatch.setattr(run, "WORK", tmp_path)
     monkeypatch.setattr(run, "_phase", lambda *_: True)
-    ended = run.subprocess.CompletedProcess([], 0)
-    monkeypatch.setattr(run.subprocess, "run", lambda command, **how: commands.update(how) or ended)
+    ended = run.clones.subprocess.CompletedProcess([], 0)
+    monkeypatch.setattr(run.clones.subprocess, "run", lambda command, **how: commands.update(how) or ended)
     monkeypatch.setenv("OMP_NUM_THREADS", "77")
-    assert run._run("default", None) and commands["env"]["OMP_NUM_THREADS"] != "77"
+    assert run._run("default", None) and commands["env"]["OMP_NUM_THREADS"] != "77" and commands["cwd"] == clone
 
 
 def test_the_runs_that_we_ship_are_of_the_variants_that_we_ship():

@@ -83,6 +83,21 @@ def test_a_clone_that_was_stopped_keeps_no_committed_result(tmp_path, monkeypatc
     assert not (tmp_path / ".clone.part").exists()
 
 
+def test_a_clone_is_run_and_collected_by_its_own_code(tmp_path):
+    """Its params.yaml is of its own commit, and today's code may want other keys."""
+    told = "import os, sys; print(sys.argv[1:], os.environ['OMP_NUM_THREADS'], open('params.yaml').read())"
+    for module in ("stages/reproduce.py", "studies/cause.py"):
+        (tmp_path / module).parent.mkdir()
+        (tmp_path / module).with_name("__init__.py").write_text("")
+        (tmp_path / module).write_text(told if "stages" in module else f"{told}; sys.exit(3)")
+    with open(tmp_path / "log", "w") as log:
+        assert clones.reproduce(tmp_path, "seeds", ["evaluate"], 3, runs=1000, log=log)
+        assert clones.reproduce(tmp_path, "other", runs=1000, log=log)
+        assert not clones.collected(tmp_path, ["studies.cause", "collect"], log)
+    words = (tmp_path / "log").read_text().splitlines()
+    assert words[:2] == ["['evaluate', '--jobs', '3'] 1 seeds", "[] 1 other"] and words[2].endswith("other")
+
+
 @pytest.mark.parametrize(("command", "words"), [(rates.main, ()), (precision.main, ()), (speed.main, ("encode",))])
 def test_what_needs_a_finished_study_says_so(command, words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

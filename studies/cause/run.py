@@ -4,8 +4,6 @@
 finished. The results are committed under reports/cause, where `dvc repro cause` judges them.
 """
 
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -95,9 +93,8 @@ def _run(part: str, jobs: int, collections: Path | None, seeds: str | None) -> b
     start = time.time()
     click.echo(f"{name}: begins; tail -f {folder}.log")
     with open(f"{folder}.log", "a") as log:
-        done = clones.reproduce(folder, text_of(part, seeds, folder), ["evaluate"], jobs, log)
+        done = clones.reproduce(folder, text_of(part, seeds, folder), ["evaluate"], 1, jobs, log)
         if done:
-            command = [sys.executable, "-m", "studies.cause", "collect", part, str(folder), str(out)]
-            done = subprocess.run(command, env=clones.environment(jobs), stdout=log, stderr=log).returncode == 0
+            done = clones.collected(folder, ["studies.cause", "collect", part, ".", str(out.resolve())], log, jobs)
     click.echo(f"{name}: {'done' if done else 'stopped'} after {(time.time() - start) / 60:.0f} min")
     return done

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import IO, Any
@@ -95,8 +93,7 @@ def _run(part: str, collections: Path | None) -> bool:
     with open(f"{folder}.log", "a") as log:
         done = all(_phase(part, phase, folder, log) for phase in PHASES)
         if done:
-            command = [sys.executable, "-m", "studies.saturation", "collect", part, str(folder), str(RESULTS)]
-            done = subprocess.run(command, env=clones.environment(1), stdout=log, stderr=log).returncode == 0
+            done = clones.collected(folder, ["studies.saturation", "collect", part, ".", str(RESULTS.resolve())], log)
     click.echo(f"{part}: {'done' if done else 'stopped'} after {(time.time() - start) / 60:.0f} min")
     return done
 
@@ -113,7 +110,7 @@ def _phase(part: str, phase: str, folder: Path, log: IO[str]) -> bool:
     if phase == "levels" and all((folder / LEVELS / level).exists() for level in models):
         return True
     text, targets = phases.text(part, phase, folder), phases.targets(part, phase, folder)
-    done = clones.reproduce(folder, text, targets, 1, log)
+    done = clones.reproduce(folder, text, targets, 1, log=log)
     if done and phase == "levels":
         with publish(folder / LEVELS / KEPT) as draft:
             draft.write_text(json.dumps(_levels(part, folder), indent=1) + "\n")
