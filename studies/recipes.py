@@ -8,6 +8,7 @@ import json
 import shutil
 import statistics
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -173,25 +174,24 @@ def collect(part: str, folder: Path, out: Path) -> None:
 
 
 def tables(folder: Path = RESULTS) -> list[Table]:
-    """What each recipe changes on each collection that has been run, in domain and out of domain; [] where none has."""
+    """What each recipe adds, and changes in domain and out of domain, for each collection that was run; [] if none."""
     found = {part: folder / f"{part}.json" for part in PARTS if (folder / f"{part}.json").is_file()}
     entries = {part: results.read(path) for part, path in found.items()}
     ran = {part: json.loads((folder / f"{part}.run.json").read_text()) for part in found}
     if not found:
         return []
     report = study_of("default").report
-    made = []
+    made = [Table(["variant", "what it adds"], [[text(code(variant)), adds] for variant, adds in ADDS.items()])]
     for target, where in zip(report.targets, ("in domain", "out of domain"), strict=True):
         by_part = {part: results.at(each, target) for part, each in entries.items()}
         lines: list[list[Cell]] = [
-            ["base", "", *(f"{here['base'].value:.4f}" for here in by_part.values())],
-            *(
-                [text(code(variant)), adds, *(_change(here.get(variant)) for here in by_part.values())]
-                for variant, adds in ADDS.items()
-            ),
+            ["base", *(f"{here['base'].value:.4f}" for here in by_part.values())],
+            *([text(code(variant)), *(_change(here.get(variant)) for here in by_part.values())] for variant in ADDS),
         ]
-        heads = ["variant", "what it adds", *(f"{PARTS[part].title}, {where}" for part in by_part)]
-        made.append(Table(heads, lines, [_note(target.measure, by_part, ran)] if where == "in domain" else []))
+        heads = [f"{where}, trained on:", *(PARTS[part].title for part in by_part)]
+        made.append(
+            Table(heads, lines, [_note(target.measure, by_part, ran) if where == "in domain" else _read(found)])
+        )
     return made
 
 
@@ -213,6 +213,15 @@ def _note(measure: str, by_part: dict[str, dict[str, Result]], ran: dict[str, di
         code("base"),
         f", with 95 % intervals over queries and seeds ({seeds}); verdicts are corrected (Holm) over the variants of a "
         "collection. A reranker is measured, and compared, on a part of the queries.",
+    )
+
+
+def _read(parts: Iterable[str]) -> Text:
+    """What is out of domain, and how much of a text is read."""
+    tokens = "; ".join(f"{PARTS[part].title} {PARTS[part].tokens}" for part in parts)
+    return text(
+        "Out of domain is the documentation of other Python packages, whichever collection was trained on. Texts are read "
+        f"to so many tokens: {tokens}."
     )
 
 

@@ -63,20 +63,17 @@ def test_the_tables_say_what_the_committed_results_say(tmp_path):
         (tmp_path / f"{part}.json").write_text(results.as_json(planted(part)))
         run = {"seeds": [13, 14, 15], "train_seconds": {"in-batch-aware": 41.2, "lora-aware": 50.8}}
         (tmp_path / f"{part}.run.json").write_text(json.dumps(run))
-    here, there = recipes.tables(tmp_path)
-    assert list(here.heads) == [
-        "variant",
-        "what it adds",
-        "Python documentation, in domain",
-        "MedQuAD, a cut, in domain",
-    ]
+    added, here, there = recipes.tables(tmp_path)
+    assert [line[1] for line in added.lines] == [*recipes.ADDS.values()]
+    assert list(here.heads) == ["in domain, trained on:", "Python documentation", "MedQuAD, a cut"]
     page = markdown.document([here, there])
-    assert "| base |  | 0.5000 | 0.5000 |" in page
+    assert "| base | 0.5000 | 0.5000 |" in page
     line = next(line for line in page.splitlines() if line.startswith("| `in-batch-aware`"))
     assert line.count("+10.0 % (+8.0 to +12.0) **better**") == 2
     lines = [line for line in page.splitlines() if line.startswith("| `lora-aware`")]
     assert "-20.0 % (-22.0 to -18.0) **worse**" in lines[0] and lines[1].count("not measured") == 2
     assert "1,200 queries" in page and "seeds (13, 14, 15)" in page
+    assert "so many tokens: Python documentation 64; MedQuAD, a cut 96." in page
 
 
 def test_results_of_an_older_commit_are_collected(tmp_path):
