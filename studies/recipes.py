@@ -220,8 +220,8 @@ def _read(parts: Iterable[str]) -> Text:
     """What is out of domain, and how much of a text is read."""
     tokens = "; ".join(f"{PARTS[part].title} {PARTS[part].tokens}" for part in parts)
     return text(
-        "Out of domain is the documentation of other Python packages, whichever collection was trained on. Texts are read "
-        f"to so many tokens: {tokens}."
+        "Out of domain is the documentation of other Python packages, whichever collection was trained on. Texts are "
+        f"read to so many tokens: {tokens}."
     )
 
 
