@@ -92,8 +92,9 @@ def rates() -> str:
 
 def recipes() -> str:
     """What each strong recipe changes on each collection; how to find out, where that was not run."""
-    tables = strong_recipes.tables(ROOT / strong_recipes.RESULTS)
-    return markdown.document(tables) if tables else "Nobody has run it yet.\n"
+    results_at = ROOT / strong_recipes.RESULTS
+    tables = strong_recipes.tables(results_at)
+    return markdown.document([*tables, *strong_recipes.told(results_at)]) if tables else "Nobody has run it yet.\n"
 
 
 def example() -> str:

@@ -23,7 +23,7 @@ from stages.evaluation.results import Result
 from stages.params import Study, parse
 from stages.reporting import changes
 from stages.reporting.table import Cell, Table
-from stages.reporting.text import Text, code, strong, text
+from stages.reporting.text import Span, Text, code, strong, text
 from studies import clones, collecting, cut, seeding
 
 STUDY = Path("studies/recipes.yaml")
@@ -195,11 +195,40 @@ def tables(folder: Path = RESULTS) -> list[Table]:
     return made
 
 
+def told(folder: Path = RESULTS) -> list[Text]:
+    """For each collection that has been run, which recipes are shown to be better or worse than the base."""
+    sentences = []
+    for part in (part for part in PARTS if (folder / f"{part}.json").is_file()):
+        entries = results.read(folder / f"{part}.json")
+        said: list[str | Span] = [strong(f"{PARTS[part].title}.")]
+        for target, where in zip(study_of("default").report.targets, ("In domain", "Out of domain"), strict=True):
+            here = results.at(entries, target)
+            for verdict in ("better", "worse"):
+                said += [f" {where} {verdict} than the base: ", *_shown(here, verdict), "."]
+        sentences.append(text(*said))
+    return sentences
+
+
+def _shown(here: dict[str, Result], verdict: str) -> list[str | Span]:
+    """The variants with a verdict, from the least change to the largest, and these two changes."""
+    found = [result for name in ADDS if (result := here.get(name)) and _verdict(result) == verdict]
+    if not found:
+        return ["none"]
+    found.sort(key=lambda result: result.change() or 0.0)
+    least, most = changes.size(found[0]), changes.size(found[-1])
+    names: list[str | Span] = [part for result in found for part in (", ", code(result.variant))][1:]
+    return [*names, f" ({least} to {most})" if len(found) > 1 else f" ({most})"]
+
+
+def _verdict(result: Result) -> str:
+    return (result.comparison.verdict or "") if result.comparison else ""
+
+
 def _change(result: Result | None) -> Cell:
     """A variant's change in per cent of the base, its interval, and the verdict; better and worse stand out."""
     if result is None or result.comparison is None:
         return "not measured"
-    verdict = result.comparison.verdict or ""
+    verdict = _verdict(result)
     said = f"{changes.size(result)} ({changes.ends(result)})"
     return text(said, " ", strong(verdict) if verdict in ("better", "worse") else verdict)
 

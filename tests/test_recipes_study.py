@@ -73,6 +73,10 @@ def test_the_tables_say_what_the_committed_results_say(tmp_path):
     lines = [line for line in page.splitlines() if line.startswith("| `lora-aware`")]
     assert "-20.0 % (-22.0 to -18.0) **worse**" in lines[0] and lines[1].count("not measured") == 2
     assert "1,200 queries" in page and "seeds (13, 14, 15)" in page
+    words = markdown.document(recipes.told(tmp_path))
+    assert words.count("In domain better than the base: `in-batch-aware` (+10.0 %).") == 2
+    assert "In domain worse than the base: `lora-aware` (-20.0 %)." in words
+    assert "Out of domain worse than the base: none." in words and words.startswith("**Python documentation.**")
     assert "so many tokens: Python documentation 64; MedQuAD, a cut 96." in page
 
 
