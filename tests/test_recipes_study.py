@@ -80,6 +80,23 @@ def test_the_tables_say_what_the_committed_results_say(tmp_path):
     assert "so many tokens: Python documentation 64; MedQuAD, a cut 96." in page
 
 
+def test_what_the_page_concludes_holds_for_the_committed_results():
+    """docs/recipes.md, the paragraph under the tables."""
+    verdicts, lows = {}, {}
+    for part in recipes.PARTS:
+        entries = results.read(ROOT / recipes.RESULTS / f"{part}.json")
+        for target in STUDY.report.targets:
+            for name, result in results.at(entries, target).items():
+                if name not in ("base", "bm25"):
+                    verdicts[part, target.corpus, name] = result.comparison.verdict
+                    lows[part, target.corpus, name] = result.comparison.low
+    assert "worse" not in verdicts.values()
+    better = [(corpus, name) for (_, corpus, name), verdict in verdicts.items() if verdict == "better"]
+    assert {one for one in better if better.count(one) > 1} == {("in_domain", "outputs-aware")}
+    assert all(lows[part, "in_domain", "outputs-aware"] > 0 for part in recipes.PARTS)
+    assert not {name for _, name in better} & {"kl-late", "mse-late"}
+
+
 def test_results_of_an_older_commit_are_collected(tmp_path):
     """The clone's params file has the keys of its commit, which need not be today's."""
     (tmp_path / "reports").mkdir()
