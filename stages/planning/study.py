@@ -37,8 +37,8 @@ VARIANTS = {
     "hybrid-tuned": "bm25 fused with in-batch-hard",
     "in-batch-searched": "in-batch-hard at the learning rate that ranks validation best of some trials (Optuna)",
     "seeds": "three seeds, without which a verdict is about one model and not about the recipe",
+    "anchored-hard": "the same training, held to the base's vectors: what gained most steadily in docs/recipes.md",
     "lora-hard": "the same training on low-rank adapters",
-    "anchored-hard": "the same training, held to the base's vectors: where the model must stay good elsewhere",
     "late": "a late-interaction reranker over base",
     "out_of_domain": "another collection, English documentation, on which what fine-tuning costs elsewhere is seen",
 }
@@ -65,8 +65,6 @@ def possible(choices: Choices, english: bool) -> dict[str, str]:
     """The variants that this collection and model allow -> "", and those that they do not -> why."""
     there = {}
     for name in VARIANTS:
-        if name.startswith("hybrid") and "fusions" not in Study.model_fields:
-            continue
         why = ""
         if choices.training is None and name not in ("hybrid", "out_of_domain"):
             why = "nothing is trained"
