@@ -73,7 +73,7 @@ def blocks(study: params.Study, found: list[results.Result], compared: list[resu
             link("studies/curve.yaml", "../../studies/curve.yaml"),
             ", which ",
             code("python -m studies.curve run"),
-            f" runs: the default collection, seeds {seeds}, and the rate that a sweep on dev chose for the default study.",
+            f" runs: the default collection, the default study's rate, which a sweep on dev chose, and seeds {seeds}.",
         ),
         *growth.blocks(study, found, compared)[1:-1],
         picture("RR@10 over the number of training triplets", "curve.png"),
