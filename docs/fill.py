@@ -24,11 +24,11 @@ from stages.ledger import checked
 from stages.params.report import Report
 from stages.planning import estimate
 from stages.planning import outgrown as tables_of_sizes
-from stages.reporting import cause_abstract, changes, makeup, markdown
+from stages.reporting import cause_abstract, changes, growth, makeup, markdown
 from stages.reporting import claims as reporting
 from stages.reporting.table import Cell, Table
 from stages.reporting.text import code, link, text
-from studies import controls
+from studies import controls, curve
 from studies import recipes as strong_recipes
 
 if TYPE_CHECKING:
@@ -95,6 +95,15 @@ def recipes() -> str:
     results_at = ROOT / strong_recipes.RESULTS
     tables = strong_recipes.tables(results_at)
     return markdown.document([*tables, *strong_recipes.told(results_at)]) if tables else "Nobody has run it yet.\n"
+
+
+def grown() -> str:
+    """What more training pairs gave on the default collection; how to find out, where that was not run."""
+    study, at = params.load(ROOT / curve.STUDY), ROOT / curve.REPORTS
+    if not (at / "results.json").is_file():
+        return "Nobody has run it yet.\n"
+    found, compared = results.read(at / "results.json"), results.read_pairs(at / "pairs.json")
+    return markdown.document(growth.blocks(study, found, compared)[1:-1])
 
 
 def example() -> str:
@@ -299,6 +308,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "rates": rates,
     "recipes": recipes,
     "agreement": agreement,
+    "curve": grown,
     "controls": planted,
     "outgrown": outgrown,
     "papers": papers,

@@ -14,6 +14,7 @@ from stages.negatives import draw
 from stages.reporting import growth as told
 from stages.reporting import style
 from stages.reporting.text import plain
+from studies import curve
 from tests import plants
 
 POOL = {"corpus": "in_domain", "from": "pools/base", "ranks": [51, 200], "size": 256}
@@ -104,3 +105,13 @@ def test_the_part_of_the_report_has_a_line_a_variant_and_the_picture_is_the_same
         style.save(told.curves(made, results), tmp_path / name)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()
     assert told.blocks(params.load(plants.ROOT / "tests/study.yaml"), results, []) == []
+
+
+def test_the_committed_page_and_picture_are_those_of_the_committed_figures(tmp_path, monkeypatch):
+    monkeypatch.chdir(plants.ROOT)
+    for name in curve.FIGURES:
+        (tmp_path / name).write_bytes((curve.REPORTS / name).read_bytes())
+    curve.write(tmp_path)
+    page = (tmp_path / "README.md").read_text()
+    assert page == (curve.REPORTS / "README.md").read_text() and "on-quarter" in page and "(curve.png)" in page
+    assert (tmp_path / "curve.png").stat().st_size > 10_000
