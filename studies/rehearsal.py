@@ -182,13 +182,19 @@ def beir(folder: Path, name: str) -> None:
 
 def _passages() -> Iterable[tuple[str, str]]:
     for at in range(PASSAGES):
-        yield str(at), " ".join(WORDS[(at * step) % 17] for step in range(1, 12)) + f" {at}."
+        yield str(at), f"{' '.join(_words(at))} {at}."
+
+
+def _words(at: int) -> list[str]:
+    """The words of a passage."""
+    return [WORDS[(at * step) % 17] for step in range(1, 12)]
 
 
 def _queries(split: str) -> dict[str, str]:
+    """Each asks with two words of its answer and the number of that, which is how BM25 finds it."""
     begin = FIRST[split]
     numbers = range(begin, begin + (JUDGED if begin else TRAINING))
-    return {str(at): f"what of {WORDS[at % 17]} and {WORDS[at % 13]} {at}" for at in numbers}
+    return {str(at): f"what of {' and '.join(_words(at % PASSAGES)[:2])} {at % PASSAGES}, {at}" for at in numbers}
 
 
 def _answer(query: str) -> str:
