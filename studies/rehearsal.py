@@ -14,11 +14,13 @@ import tarfile
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
 from stages.core import yaml_file
 from stages.core.errors import UserError
+from stages.core.files import publish
 from studies import clones
 
 PASSAGES, TRAINING, JUDGED = 600, 520, 8
@@ -52,7 +54,9 @@ def snapshot_download(repository, revision=None, allow_patterns=None, **kwargs):
 
 
 def list_repo_files(self, repository, revision=None):
-    return [path.relative_to(TINY).as_posix() for path in TINY.rglob("*") if path.is_file()]
+    own = HUB / repository.replace("/", "--")
+    root = own if own.exists() else TINY
+    return [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
 
 
 huggingface_hub.snapshot_download = snapshot_download
@@ -73,7 +77,9 @@ def main(paper: Path, folder: Path, tiny: Path, processes: int, jobs: int | None
     """Run the study of PAPER with its sizes cut in a clone at FOLDER/study; the same command goes on after a stop."""
     study = folder / "study"
     clones.make(study, None)
-    collections(folder / "irds", yaml_file.load(paper)["corpora"])
+    blocks = yaml_file.load(paper)
+    collections(folder / "irds", blocks["corpora"])
+    trained_rerankers(folder / "hub", blocks, tiny)
     (study / "stages/__init__.py").write_text(edge(folder / "irds", tiny, folder / "hub"))
     if not clones.reproduce(study, cut(paper.read_text(), processes), jobs=jobs):
         raise UserError(f"{study}: the rehearsal stopped; the lines above say why; run the same command again")
@@ -82,6 +88,25 @@ def main(paper: Path, folder: Path, tiny: Path, processes: int, jobs: int | None
 def edge(home: Path, tiny: Path, hub: Path) -> str:
     """Code at the head of every process of a study: the network is cut, and these folders are behind it."""
     return EDGE.format(home=str(home.resolve()), tiny=str(tiny.resolve()), hub=str(hub.resolve()))
+
+
+def trained_rerankers(hub: Path, blocks: Mapping[str, Any], tiny: Path) -> None:
+    """Put a small cross-encoder with a head where the hub has one that a paper's study ranks with as it is."""
+    for reranker in blocks["rerankers"].values():
+        source = str(blocks["checkpoints"][reranker["checkpoint"]]["source"]).partition("@")[0]
+        target = hub / source.removeprefix("hub:").replace("/", "--")
+        if reranker["tuning"] == "none" and source.startswith("hub:") and not target.exists():
+            with publish(target) as draft:
+                _with_head(tiny, draft)
+
+
+def _with_head(tiny: Path, out: Path) -> None:
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    torch.manual_seed(0)
+    AutoModelForSequenceClassification.from_pretrained(tiny, num_labels=1).save_pretrained(out)
+    AutoTokenizer.from_pretrained(tiny).save_pretrained(out)
 
 
 def cut(text: str, processes: int = 1) -> str:
