@@ -5,9 +5,14 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
+
+import click
+
+from stages.core.errors import UserError
 
 GIVEN = ("reports/cause", "reports/saturation")  # which stages read, and none of a study writes
 DVC = [sys.executable, "-m", "dvc"]
@@ -72,6 +77,17 @@ def reproduce(
     (folder / "params.yaml").write_text(params)
     command = [sys.executable, "-m", "stages.reproduce", *targets, *(["--jobs", str(jobs)] if jobs else [])]
     return subprocess.run(command, cwd=folder, env=environment(runs), stdout=log, stderr=log).returncode == 0
+
+
+def run(name: str, folder: Path, params: str, targets: Sequence[str], jobs: int | None) -> None:
+    """Run a study in a clone of its own, and say how long it took. Raises UserError where it stopped."""
+    start = time.time()
+    make(folder, None)
+    click.echo(f"{name}: begins in {folder}")
+    done = reproduce(folder, params, targets, jobs)
+    click.echo(f"{name}: {'done' if done else 'stopped'} after {(time.time() - start) / 60:.0f} min")
+    if not done:
+        raise UserError(f"{name}: stopped; the lines above say why; run the same command again")
 
 
 def collected(folder: Path, words: list[str], log: IO[str], runs: int = 1) -> bool:

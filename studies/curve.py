@@ -5,13 +5,11 @@ and its picture again from the figures that are committed beside them.
 """
 
 import shutil
-import time
 from pathlib import Path
 
 import click
 
 from stages import params
-from stages.core.errors import UserError
 from stages.core.files import publish
 from stages.evaluation import results
 from stages.reporting import growth, markdown, style
@@ -34,13 +32,7 @@ def main() -> None:
 @click.option("--jobs", type=click.IntRange(min=1), help="stages at once; as many as cores and memory allow")
 def run(jobs: int | None) -> None:
     """Run the study from the committed code and write its figures, page and picture to reports/curve."""
-    start = time.time()
-    clones.make(WORK, None)
-    click.echo(f"curve: begins in {WORK}")
-    done = clones.reproduce(WORK, STUDY.read_text(), ["evaluate"], jobs)
-    click.echo(f"curve: {'done' if done else 'stopped'} after {(time.time() - start) / 60:.0f} min")
-    if not done:
-        raise UserError("curve: stopped; the lines above say why; run the same command again")
+    clones.run("curve", WORK, STUDY.read_text(), ["evaluate"], jobs)
     for name in FIGURES:
         with publish(REPORTS / name) as draft:
             shutil.copy(WORK / "reports" / name, draft)

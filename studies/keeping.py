@@ -5,14 +5,12 @@ picture again from the figures that are committed, reports/keeping.json.
 """
 
 import shutil
-import time
 from pathlib import Path
 
 import click
 
 from stages import params
 from stages.analysis import transfer
-from stages.core.errors import UserError
 from stages.core.files import publish
 from stages.reporting import markdown, style, transfer_picture
 from stages.reporting import transfer as pages
@@ -35,13 +33,7 @@ def main() -> None:
 @click.option("--jobs", type=click.IntRange(min=1), help="stages at once; as many as cores and memory allow")
 def run(jobs: int | None) -> None:
     """Run the study from the committed code and write reports/keeping.json, .md and .png."""
-    start = time.time()
-    clones.make(WORK, None)
-    click.echo(f"keeping: begins in {WORK}")
-    done = clones.reproduce(WORK, STUDY.read_text(), ["transfer"], jobs)
-    click.echo(f"keeping: {'done' if done else 'stopped'} after {(time.time() - start) / 60:.0f} min")
-    if not done:
-        raise UserError("keeping: stopped; the lines above say why; run the same command again")
+    clones.run("keeping", WORK, STUDY.read_text(), ["transfer"], jobs)
     with publish(REPORTS / "keeping.json") as draft:
         shutil.copy(WORK / "reports/transfer.json", draft)
     write(REPORTS)

@@ -7,7 +7,6 @@ studies.searching run full-lora` runs a study of studies/searches/ in a clone an
 
 import json
 import shutil
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -57,13 +56,8 @@ def main() -> None:
 @click.option("--jobs", type=click.IntRange(min=1), help="stages at once; as many as cores and memory allow")
 def run(name: str, jobs: int | None) -> None:
     """Run the study NAME from the committed code and write reports/searches/NAME.md with its pictures."""
-    work, start = Path(".scratch/searches") / name, time.time()
-    clones.make(work, None)
-    click.echo(f"{name}: begins in {work}")
-    done = clones.reproduce(work, (STUDIES / f"{name}.yaml").read_text(), ["evaluate"], jobs)
-    click.echo(f"{name}: {'done' if done else 'stopped'} after {(time.time() - start) / 60:.0f} min")
-    if not done:
-        raise UserError(f"{name}: stopped; the lines above say why; run the same command again")
+    work = Path(".scratch/searches") / name
+    clones.run(name, work, (STUDIES / f"{name}.yaml").read_text(), ["evaluate"], jobs)
     study = params.load(STUDIES / f"{name}.yaml")
     kept = REPORTS / name
     with publish(kept) as draft:
