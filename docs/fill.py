@@ -28,7 +28,7 @@ from stages.reporting import cause_abstract, changes, growth, makeup, markdown
 from stages.reporting import claims as reporting
 from stages.reporting.table import Cell, Table
 from stages.reporting.text import code, link, text
-from studies import controls, curve
+from studies import controls, curve, searching
 from studies import recipes as strong_recipes
 
 if TYPE_CHECKING:
@@ -95,6 +95,25 @@ def recipes() -> str:
     results_at = ROOT / strong_recipes.RESULTS
     tables = strong_recipes.tables(results_at)
     return markdown.document([*tables, *strong_recipes.told(results_at)]) if tables else "Nobody has run it yet.\n"
+
+
+def searched() -> str:
+    """One side against the other, each with the setting that its search chose, on every target of the two studies."""
+    lines: list[list[Cell]] = [
+        [
+            text(code(pair.variant), " against ", code(pair.against)),
+            str(pair.target),
+            f"{pair.value:.4f} against {pair.base:.4f}",
+            changes.with_interval(pair),
+            pair.comparison.verdict or "",
+            link("trials", f"../{searching.REPORTS}/{name}.md"),
+        ]
+        for name in searching.NAMES
+        for pair in results.read_pairs(ROOT / searching.REPORTS / name / "pairs.json")
+        if {pair.variant, pair.against} <= set(params.load(ROOT / searching.STUDIES / f"{name}.yaml").searches)
+    ]
+    heads = ["variants", "target", "values", "change, % (interval)", "verdict", "more"]
+    return markdown.document([Table(heads, lines)])
 
 
 def grown() -> str:
@@ -308,6 +327,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "rates": rates,
     "recipes": recipes,
     "agreement": agreement,
+    "searched": searched,
     "curve": grown,
     "controls": planted,
     "outgrown": outgrown,

@@ -9,6 +9,7 @@ import click
 from stages import params
 from stages.core import on_ray
 from stages.core.errors import UserError
+from stages.params.scale import Scale
 from stages.running import (
     closing,
     costs,
@@ -61,7 +62,7 @@ def main(
             click.echo(lock_file.mend(), err=True)
         if dry:
             plan = preview.plan(targets, settings)
-            for line in preview.lines(plan, costs.known(), jobs or machine.jobs(threads(), processes())):
+            for line in preview.lines(plan, costs.known(), jobs or plan.jobs):
                 click.echo(line)
             return
         with overrides.applied(settings):
@@ -110,7 +111,10 @@ def _run(run: driver.Run, jobs: int | None) -> None:
         run.console.line(f"Nothing to run: none of {len(run.known.needs)} stages changed")
     else:
         limit = threads()
-        run.jobs, run.gpus, run.processes = jobs or machine.jobs(limit, processes()), machine.gpus(), processes()
+        scale = _scale()
+        run.jobs, run.gpus = jobs or machine.jobs(limit, scale.most if scale else 1), machine.gpus()
+        if scale:
+            run.processes, run.encoders = scale.training.processes, scale.encoding.own_gpus
         run.console.begin(len(run.ahead))
         run.console.line(announcement(run))
         here = [name for name in run.ahead if not run.goes(name)]
@@ -141,12 +145,12 @@ def threads() -> int | None:
         return None
 
 
-def processes() -> int:
-    """How many processes share a training; 1 where the study cannot be read."""
+def _scale() -> Scale | None:
+    """What shares the work of a stage; None where the study cannot be read."""
     try:
-        return params.load().scale.training.processes
+        return params.load().scale
     except UserError:
-        return 1
+        return None
 
 
 def _end_where_stopped(run: driver.Run) -> None:

@@ -65,6 +65,25 @@ def test_two_at_the_same_work_is_refused_and_a_failure_keeps_it(tmp_path, monkey
     assert not list((tmp_path / "train").iterdir())
 
 
+def test_a_finished_workspace_is_whole_or_gone(tmp_path, monkeypatch):
+    """A kill while it is removed must not leave a part of it that the next run takes for finished work."""
+    monkeypatch.setattr(scratch, "ROOT", tmp_path)
+
+    def killed(folder, **_):
+        if folder.exists():
+            (folder / "model").unlink()
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(scratch.shutil, "rmtree", killed)
+        with scratch.workspace("train", "abc") as work:
+            (work / "model").touch()
+            (work / "finished.json").touch()
+    with scratch.workspace("train", "abc") as work:
+        assert not list(work.iterdir())
+    assert not list((tmp_path / "train").iterdir())
+
+
 def test_what_a_killed_run_had_started_has_a_moment_to_end(tmp_path, monkeypatch):
     monkeypatch.setattr(scratch, "ROOT", tmp_path)
     ending = threading.Event()

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
+from stages.params.scale import Encoding
 from stages.running import costs, driver, lock_file, machine, schedule
 from tests import plants
 from tests.conftest import ROOT, run
@@ -344,3 +345,5 @@ def test_each_job_sees_one_gpu_where_there_are_several(monkeypatch, tmp_path):
     assert driver._free_gpus(driver.Run(None, None, {}, gpus=("0",)), "train@x") is None
     several.processes = 2
     assert driver._free_gpus(several, "train@x") == "1,0" and driver._free_gpus(several, "encode@x") == "1"
+    several.encoders = Encoding(engine="ray", actors=4, gpus_per_actor=0.5).own_gpus
+    assert driver._free_gpus(several, "encode@x") == "1,0" and driver._free_gpus(several, "search@x") == "1"

@@ -1,6 +1,7 @@
 """A search in the small study, through DVC as a user runs it: from its trials to the answer."""
 
 import json
+import shutil
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -32,6 +33,18 @@ def test_agreement_of_a_fresh_clone_is_told_what_to_run(tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     with pytest.raises(UserError, match="indexes: has no vectors of base; run dvc repro or dvc pull first"):
         searching.agreement.main([], standalone_mode=False)
+
+
+@pytest.mark.parametrize("name", searching.NAMES)
+def test_the_page_of_a_search_is_what_its_results_say(name, tmp_path, monkeypatch):
+    shutil.copytree(ROOT / "reports/searches", tmp_path / "reports/searches")
+    shutil.copytree(ROOT / "studies/searches", tmp_path / "studies/searches")
+    monkeypatch.chdir(tmp_path)
+    page = tmp_path / f"reports/searches/{name}.md"
+    committed = page.read_text()
+    page.unlink()
+    searching.write(name)
+    assert page.read_text() == committed
 
 
 @pytest.fixture(scope="module")

@@ -91,6 +91,9 @@ def test_training_asks_for_the_model_and_two_checkpoints(disk, tmp_path):
     weights.require_space(Run, tmp_path, 100, 1000)
     with pytest.raises(UserError, match="the model full, seed 13, with two checkpoints"):
         weights.require_space(Run, tmp_path, 101, 1000)
+    (tmp_path / "trainer/checkpoint-8").mkdir(parents=True)
+    (tmp_path / "trainer/checkpoint-8/model.safetensors").write_bytes(bytes(16))
+    weights.require_space(Run, tmp_path, 101, 1000)  # as one that was killed after a checkpoint goes on
 
 
 def test_a_published_collection_is_known_without_the_network(disk, tmp_path, monkeypatch):

@@ -76,7 +76,14 @@ def require_space(corpus: Corpus, out: Path) -> None:
         size = STORED * told.passages * told.passage_words * BYTES
     else:
         return
-    space.require(out, size + (_fetched(corpus, told) if told else 0), "the passages as they are kept here")
+    what = "the passages as they are kept here"
+    if told and not here:
+        home, fetched = _fetched(corpus, told)
+        if space.same_disk(home, out):
+            size, what = size + fetched, f"{what} and as ir_datasets fetches them"
+        else:
+            space.require(home, fetched, "what ir_datasets fetches")
+    space.require(out, size, what)
 
 
 def _stored(path: Path) -> float:
@@ -84,13 +91,14 @@ def _stored(path: Path) -> float:
     return path.stat().st_size * (PACKED if path.suffix in (".gz", ".parquet") else STORED)
 
 
-def _fetched(corpus: Corpus, told: Published) -> float:
-    """Bytes of what ir_datasets keeps of a collection that it does not have yet."""
+def _fetched(corpus: Corpus, told: Published) -> tuple[Path, float]:
+    """Where ir_datasets keeps a collection, and bytes of what it does not have of it yet."""
     import ir_datasets
 
     location = corpus.source.partition(":")[2]
-    home = ir_datasets.util.home_path() / location.partition("/")[0]
-    if any(home.rglob("*")) if home.is_dir() else False:
-        return 0.0
+    family, _, name = location.partition("/")
+    home = ir_datasets.util.home_path() / (f"{family}/{name.partition('/')[0]}" if family == "beir" else family)
+    if home.is_dir() and any(home.rglob("*")):
+        return home, 0.0
     pairs = FETCHED.get(f"{location}/{corpus.docpairs}", 0.0)
-    return (1 + ARCHIVE) * told.passages * told.passage_words * BYTES + pairs
+    return home, (1 + ARCHIVE) * told.passages * told.passage_words * BYTES + pairs

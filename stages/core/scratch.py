@@ -31,9 +31,12 @@ def workspace(kind: str, fingerprint: str) -> Iterator[Path]:
     folder = ROOT / kind / fingerprint[:32]
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _held(folder.with_suffix(".lock")) as lock:
+        gone = folder.with_suffix(".gone")
+        shutil.rmtree(gone, ignore_errors=True)
         folder.mkdir(exist_ok=True)
         yield folder
-        shutil.rmtree(folder)
+        folder.rename(gone)  # whole or not there: a kill while it is removed leaves nothing that looks finished
+        shutil.rmtree(gone)
         lock.unlink()
 
 

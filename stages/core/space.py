@@ -24,6 +24,11 @@ def require(target: Path, size: float, what: str, remedy: str = "") -> None:
         )
 
 
+def same_disk(one: Path, other: Path) -> bool:
+    """Whether what is written to both paths, which need not exist, takes room of one disk."""
+    return _existing(one).stat().st_dev == _existing(other).stat().st_dev
+
+
 def _existing(path: Path) -> Path:
     """The path, or the nearest folder above it that exists."""
     path = path.absolute()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -32,7 +33,21 @@ class Encoding(Strict):
     def only_ray_has_actors(self) -> Encoding:
         if self.engine == "local" and (said := sorted(self.model_fields_set - {"engine"})):
             raise ValueError(f"{', '.join(said)}: of engine ray alone; leave out with engine: local")
+        if not self.address.strip():
+            raise ValueError("address: names none; say local, auto, or the address of a Ray cluster")
+        if self.gpus_per_actor > 1 and self.gpus_per_actor % 1:
+            raise ValueError(f"gpus_per_actor: {self.gpus_per_actor}: Ray takes a part of one GPU, or whole ones")
         return self
+
+    @property
+    def own_actors(self) -> int:
+        """The actors that a stage starts on this machine, for itself; 1 where it computes alone or on a cluster."""
+        return self.actors if self.engine == "ray" and self.address == "local" else 1
+
+    @property
+    def own_gpus(self) -> int:
+        """The GPUs of this machine that a stage's own actors share."""
+        return max(1, math.ceil(self.own_actors * self.gpus_per_actor))
 
 
 class Search(Strict):
@@ -45,6 +60,11 @@ class Scale(Strict):
     training: Training
     encoding: Encoding
     search: Search
+
+    @property
+    def most(self) -> int:
+        """The processes that a stage takes on this machine, at most, besides those that search."""
+        return max(self.training.processes, self.encoding.own_actors)
 
 
 def problems(study: Study) -> Iterator[str]:

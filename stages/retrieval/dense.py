@@ -9,6 +9,7 @@ from stages.retrieval import ranking
 
 SLACK = 16  # candidates beyond the depth
 CANDIDATES = 16_000_000  # of all queries that are searched at a time
+TOGETHER = 65_536  # candidates of a query that are scored at a time
 ROUNDING = 2.0**-24  # of one float32 operation, relative
 
 
@@ -65,7 +66,7 @@ def _propose(queries: np.ndarray, vectors: np.ndarray, wanted: int, block: int) 
     cut, longest = np.full(len(queries), -np.inf, dtype=np.float32), 0.0
     for start in range(0, len(vectors), block):
         part = np.ascontiguousarray(vectors[start : start + block], dtype=np.float32)
-        longest = max(longest, _norms(part, "passage").max())
+        longest = max(longest, _norms(part, "passage", start).max())
         scores, at = faiss.knn(queries, part, min(wanted, len(part)), metric=faiss.METRIC_INNER_PRODUCT)
         if wanted < len(part):
             cut = np.maximum(cut, scores[:, -1])
@@ -75,7 +76,7 @@ def _propose(queries: np.ndarray, vectors: np.ndarray, wanted: int, block: int) 
             cut = np.maximum(cut, np.take_along_axis(best, keep[:, wanted:], axis=1).max(axis=1))
             best = np.take_along_axis(best, keep[:, :wanted], axis=1)
             rows = np.take_along_axis(rows, keep[:, :wanted], axis=1)
-    return rows, (cut + _error(vectors.shape[1]) * _norms(queries, "query") * longest).astype(np.float32)
+    return rows, (cut + _error(vectors.shape[1]) * _norms(queries, "query", 0) * longest).astype(np.float32)
 
 
 def _error(dimension: int) -> float:
@@ -88,12 +89,14 @@ def _error(dimension: int) -> float:
     return operations / (1 - operations)
 
 
-def _norms(vectors: np.ndarray, side: str) -> np.ndarray:
-    """The lengths (n,) of vectors (n, d)."""
+def _norms(vectors: np.ndarray, side: str, first: int) -> np.ndarray:
+    """The lengths (n,) of vectors (n, d), of which errors number the first so."""
     norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
     if not np.isfinite(norms).all():
         row = int(np.flatnonzero(~np.isfinite(norms))[0])
-        raise UserError(f"the vector of {side} {row} holds nan or infinity; the model has diverged, train it again")
+        raise UserError(
+            f"the vector of {side} {first + row} holds nan or infinity; the model has diverged, train it again"
+        )
     return norms
 
 
@@ -107,6 +110,8 @@ def _best(
     candidates = np.sort(candidates, axis=1)
     scores = np.empty(candidates.shape, dtype=np.float32)
     for at, query in enumerate(queries.astype(np.float64)):
-        scores[at] = np.einsum("ij,j->i", vectors[candidates[at]].astype(np.float64), query)
+        for start in range(0, candidates.shape[1], TOGETHER):  # all that tie with the last place may be many
+            rows = candidates[at, start : start + TOGETHER]
+            scores[at, start : start + TOGETHER] = np.einsum("ij,j->i", vectors[rows].astype(np.float64), query)
     first = ranking.order(scores, places[candidates])[:, :depth]
     return np.take_along_axis(scores, first, axis=1), np.take_along_axis(candidates, first, axis=1)

@@ -20,7 +20,8 @@ STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @dataclass
 class Run:
-    """What became of the stages so far, and how the rest is to be run: `processes` share a training.
+    """What became of the stages so far, and how the rest is to be run: `processes` share a training, `encoders`
+    is how many GPUs an encoding has.
 
     `stale` run; `unsure` come after one of them and may turn out unchanged. `seconds` is what each may take. So many
     `jobs` run here at once, beside those on a cluster.
@@ -32,6 +33,7 @@ class Run:
     jobs: int = 1
     gpus: Collection[str] = ()
     processes: int = 1
+    encoders: int = 1
     remote: Remote | None = None
     warm: Warm | None = None
     stale: set[str] = field(default_factory=set)
@@ -191,7 +193,8 @@ def _free_gpus(run: Run, stage: str) -> str | None:
     if run.goes(stage):
         return None
     used = [gpu for one in run.running.values() for gpu in (one.gpu or "").split(",")]
-    many = run.processes if kinds.of(stage) in kinds.TRAINING else 1
+    kind = kinds.of(stage)
+    many = run.processes if kind in kinds.TRAINING else run.encoders if kind in kinds.ENCODING else 1
     return ",".join(sorted(run.gpus, key=used.count)[:many]) if len(run.gpus) > 1 else None
 
 

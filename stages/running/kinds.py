@@ -4,6 +4,7 @@ from stages.core import graph
 
 TRAINING = frozenset({"train", "train-reranker", "train-tuned", "tune"})
 COMPUTING = TRAINING | {"interpolate", "encode", "rerank", "score"}  # on a GPU where there is one
+ENCODING = frozenset({"encode", "rerank"})  # what scale.encoding is about
 HEAVY = COMPUTING | {"checkpoint"}  # they load torch
 
 

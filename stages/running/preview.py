@@ -15,7 +15,7 @@ from pathlib import Path
 
 from stages import params
 from stages.core.errors import UserError
-from stages.running import costs, lock_file, overrides, pipeline, schedule
+from stages.running import costs, lock_file, machine, overrides, pipeline, schedule
 from stages.running.console import duration
 from stages.running.pipeline import Pipeline
 
@@ -31,10 +31,11 @@ FIRST = {
 
 @dataclass(frozen=True)
 class Plan:
-    """The stages that an edit would run, of all that the pipeline would then have."""
+    """The stages that an edit would run, of all that the pipeline would then have, so many `jobs` at once."""
 
     known: Pipeline
     stale: list[str]
+    jobs: int
 
     @property
     def needs(self) -> dict[str, set[str]]:
@@ -59,7 +60,8 @@ def plan(targets: Sequence[str], settings: Sequence[str]) -> Plan:
         for name, needs in then.needs.items():
             if not (needs - set(FIRST)).isdisjoint(stale) or _differs(then, name) or _is_stale_now(now, name):
                 stale.append(name)
-    return Plan(then, stale)
+        jobs = _at_once(COPY / "params.yaml")
+    return Plan(then, stale, jobs)
 
 
 def lines(plan: Plan, known: Mapping[str, float], jobs: int) -> Iterator[str]:
@@ -81,6 +83,15 @@ def lines(plan: Plan, known: Mapping[str, float], jobs: int) -> Iterator[str]:
         f"{len(plan.stale)} of {len(plan.known.needs)} stages would run, {jobs} at once: about {duration(time)}"
         f"{lacking}, and write {total:,.0f} MB. Those whose inputs come out equal, or that DVC has cached, are skipped."
     )
+
+
+def _at_once(path: Path) -> int:
+    """How many stages of a params file this machine runs at once; one where that cannot be read and one takes all."""
+    try:
+        study = params.load(path)
+    except UserError:
+        return machine.jobs(None)
+    return machine.jobs(study.threads, study.scale.most)
 
 
 def _differs(then: Pipeline, name: str) -> bool:

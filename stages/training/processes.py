@@ -17,6 +17,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, redirect_stderr, redirect_stdout
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 GATHERS = "gather_across_devices"  # of sentence-transformers' losses: whether they see the passages of all processes
 BETWEEN = 0.2
+PATIENCE = timedelta(days=1)  # the others wait while the first one validates; one that is killed is noticed at once
 
 
 def is_first() -> bool:
@@ -77,7 +79,11 @@ def start(processes: int, what: str, function: Callable[..., None], *arguments: 
     os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker:UserWarning")  # what a killed process left open
     with tempfile.TemporaryDirectory(prefix="stages-") as folder:
         at_work = multiprocessing.start_processes(
-            _begin, (processes, Path(folder), function, arguments), nprocs=processes, join=False, start_method="spawn"
+            _begin,
+            (os.getpid(), processes, Path(folder), function, arguments),
+            nprocs=processes,
+            join=False,
+            start_method="spawn",
         )
         try:
             while not at_work.join():
@@ -95,12 +101,14 @@ def start(processes: int, what: str, function: Callable[..., None], *arguments: 
             raise error
 
 
-def _begin(place: int, processes: int, folder: Path, function: Callable[..., None], arguments: tuple) -> None:
+def _begin(
+    place: int, parent: int, processes: int, folder: Path, function: Callable[..., None], arguments: tuple
+) -> None:
     """What a new process does: it joins the others, works, and leaves them; the first one alone prints."""
     import torch
     from torch import distributed
 
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     warnings.filterwarnings("ignore", "torch.distributed.nn.functional", FutureWarning)  # how the losses gather
     logging.getLogger("transformers.training_args").setLevel(logging.ERROR)  # that it would rather have launched this
     gpus = _gpus()
@@ -117,6 +125,7 @@ def _begin(place: int, processes: int, folder: Path, function: Callable[..., Non
             init_method=f"file://{folder / 'group'}",
             rank=place,
             world_size=processes,
+            timeout=PATIENCE,
         )
         try:
             function(*arguments)
@@ -238,5 +247,5 @@ def check_same(model: Any, what: str) -> None:
     low, high = sums.clone(), sums.clone()
     distributed.all_reduce(low, distributed.ReduceOp.MIN)
     distributed.all_reduce(high, distributed.ReduceOp.MAX)
-    if not torch.equal(low, high):
+    if not torch.allclose(low, high, rtol=0, atol=0, equal_nan=True):  # that all diverged is said later
         raise UserError(f"{what}: the processes have trained different weights; say scale.training.processes: 1")

@@ -99,7 +99,9 @@ def changed(model: Any, before: dict[str, torch.Tensor]) -> list[str]:
 def require_space(run: SeedRun, work: Path, trainable: int, total: int) -> None:
     """Raise UserError where the disk has no room for the model and for two checkpoints, of which the older then goes.
 
-    A checkpoint holds the weights and the two moments that AdamW keeps of each that is trained, all in float32.
+    What a killed run left of them counts as room. A checkpoint has the weights and the two moments that AdamW keeps of
+    each that is trained, all in float32.
     """
     size = 4 * total + 2 * (4 * total + 8 * trainable)
-    space.require(work, size, f"the model {run.variant}, seed {run.seed}, with two checkpoints")
+    there = sum(path.stat().st_size for path in (work / "trainer").rglob("*") if path.is_file())
+    space.require(work, size - min(size, there), f"the model {run.variant}, seed {run.seed}, with two checkpoints")
