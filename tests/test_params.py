@@ -45,6 +45,16 @@ def changed(path: str, value, folder: Path) -> Path:
         ),
         ("lora/rank", 0, "lora.rank: input should be greater than 0, got 0"),
         ("scale/training", 4, "scale.training: is a block of keys (processes), got 4"),
+        (
+            "scale/encoding",
+            {"engine": "ray", "address": " "},
+            "scale.encoding: address: names none; say local, auto, or the address of a Ray cluster",
+        ),
+        (
+            "scale/encoding",
+            {"engine": "ray", "gpus_per_actor": 1.5},
+            "scale.encoding: gpus_per_actor: 1.5: Ray takes a part of one GPU, or whole ones",
+        ),
         ("scale/training/processes", True, "scale.training.processes: must be a whole number, got True"),
         ("recipes/printed/loss/margin", -0.2, "recipes.printed.loss.margin: input should be greater than 0, got -0.2"),
         (

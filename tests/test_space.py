@@ -108,5 +108,12 @@ def test_a_published_collection_is_known_without_the_network(disk, tmp_path, mon
     disk(size - 1)
     with pytest.raises(UserError, match=r"5\.5 GB are needed for the passages as they are kept here"):
         sizes.require_space(marco, tmp_path / "corpus")
+    (tmp_path / "nothing/beir/scifact").mkdir(parents=True)
+    (tmp_path / "nothing/beir/scifact/source.zip").touch()  # one set of BEIR is not another
+    covid = Corpus(source="irds:beir/trec-covid", judged={"test": {"subset": ""}})
+    told = sizes.published(covid)
+    disk(told.passages * told.passage_words * sizes.BYTES * (1 + sizes.ARCHIVE + sizes.STORED) - 1)
+    with pytest.raises(UserError, match="and as ir_datasets fetches them"):
+        sizes.require_space(covid, tmp_path / "corpus")
     assert sizes.published(Corpus(source="irds:unheard-of", judged={"test": {}})) is None
     sizes.require_space(Corpus(source="docstrings:numpy", shares={"test": 100}, judged={"test": {}}), tmp_path)
