@@ -79,7 +79,7 @@ def test_vectors_of_a_diverged_model_are_one_line():
             dense.top_k(vectors[:1], vectors, 2, block)
 
 
-def test_the_same_bytes_for_every_block_and_number_of_threads():
+def test_the_same_bytes_for_every_block_part_and_number_of_threads(monkeypatch):
     import faiss
 
     rng = np.random.default_rng(1)
@@ -89,8 +89,9 @@ def test_the_same_bytes_for_every_block_and_number_of_threads():
     threads = faiss.omp_get_max_threads()
     try:
         results = []
-        for count, block in [(1, 5000), (2, 5000), (2, 777), (1, 64)]:
+        for count, block, part in [(1, 5000, 65_536), (2, 5000, 1), (2, 777, 50), (1, 64, 7)]:
             faiss.omp_set_num_threads(count)
+            monkeypatch.setattr(dense, "TOGETHER", part)
             results.append(dense.top_k(queries, vectors, 100, block))
     finally:
         faiss.omp_set_num_threads(threads)

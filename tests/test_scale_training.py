@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -28,6 +29,7 @@ from stages.params.report import ValidationCurve
 from stages.training import loop, processes, retriever, searched
 from stages.training.reranker import cross_encoder, late_interaction
 from stages.training.seed_runs import SeedRun
+from tests.conftest import ROOT
 from tests.plants import blocks, contents, seed_run, two_towers
 
 ROWS = 23  # three batches of 6, and one of 5, which two processes cannot share evenly
@@ -255,3 +257,26 @@ def test_fewer_gpus_than_processes_are_one_line(monkeypatch):
     processes.check_devices(2)
     with pytest.raises(UserError, match=r"^scale\.training\.processes: 4 need a GPU each, and there are 2 here; say 2"):
         processes.check_devices(4)
+
+
+def test_processes_whose_parent_was_killed_while_they_start_end():
+    begin = "import time; from stages.training import processes; processes.start(2, 'x', time.sleep, 600)"
+    parent = psutil.Popen([sys.executable, "-c", begin], cwd=ROOT)
+    while len(started := parent.children()) < 3:  # with the tracker of what they share
+        time.sleep(0.02)
+    time.sleep(0.5)  # they know what to do, and load libraries
+    parent.kill()
+    parent.wait()
+    end = time.monotonic() + 60
+    while (left := list(filter(_is_alive, started))) and time.monotonic() < end:
+        time.sleep(0.1)
+    for one in left:
+        one.kill()
+    assert not left
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE  # which nobody may collect in a container
+    except psutil.NoSuchProcess:
+        return False
